@@ -1,0 +1,67 @@
+# `make` alone lists the targets. Both main ones do all of their own set-up, with venv and pip.
+
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c template/requirements.lock
+DEMO := build/moving-dot-from-preferences
+CHECK := build/check/awkward-answers
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-template test-project lint clean
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: .venv/stamp-cookiecutter  ## generate a project with the defaults in build/, set it up, run its main job
+	$(BIN)/cookiecutter --no-input --default-config --overwrite-if-exists --output-dir build .
+	$(MAKE) -C $(DEMO) setup
+	cd $(DEMO) && PATH="$$PWD/.venv/bin:$$PATH" DVC_NO_ANALYTICS=1 dvc repro
+	@printf '%s\n' '' \
+	  'Made: a dot learned to walk to the centre from comparisons of short clips; it never saw its true reward.' \
+	  '  the project     $(DEMO)/' \
+	  '  its results     $(DEMO)/reports/ (table, plots, report.html), also in its README.md' \
+	  '  its runs        $(DEMO)/runs/ (code, command, parameters, output and metrics of each)' \
+	  '' \
+	  'Next:' \
+	  '  cd $(DEMO) && source .venv/bin/activate' \
+	  '  repro runs      # what was run' \
+	  '  repro log       # the page of the work log for today' \
+	  '  dvc repro       # does nothing: all is up to date; change params.yaml, and it runs what that concerns' \
+	  '' \
+	  'A project of your own:  .venv/bin/cookiecutter -o .. .'
+
+test: lint test-template test-project  ## all tests: of the template, and of a project made from it
+
+lint: .venv/stamp-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+test-template: .venv/stamp-dev  ## the prompts, the hooks, and what they make
+	$(BIN)/pytest -n 2
+
+# The project is made anew each time, with awkward answers; only its virtual environment is kept.
+test-project: .venv/stamp-cookiecutter  ## lint, tests and smoke run of a freshly generated project
+	@mkdir -p $(CHECK)
+	find $(CHECK) -mindepth 1 -maxdepth 1 ! -name .venv -exec rm -rf {} +
+	$(BIN)/cookiecutter --no-input --overwrite-if-exists --config-file tests/awkward-answers.yaml -o build/check .
+	$(MAKE) -C $(CHECK) setup
+	$(MAKE) -C $(CHECK) lint
+	$(MAKE) -C $(CHECK) test
+	$(MAKE) -C $(CHECK) smoke
+
+clean:  ## remove build/ and the virtual environment
+	rm -rf build .venv
+
+.venv/stamp-python:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
+	  { echo "error: PYTHON=$(PYTHON): Python 3.11, 3.12 or 3.13 is needed; try: make demo PYTHON=python3.12" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	@touch $@
+
+.venv/stamp-cookiecutter: .venv/stamp-python pyproject.toml
+	$(PIP) -e .
+	@touch $@
+
+.venv/stamp-dev: .venv/stamp-cookiecutter template/requirements.lock
+	$(PIP) -e '.[dev]'
+	@touch $@

@@ -1,0 +1,79 @@
+"""Jinja filters of this template: answers are checked before anything is made, then written as safe strings."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import posixpath
+import re
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment
+from jinja2.ext import Extension
+
+
+class AnswerFilters(Extension):
+    """Adds the filters below to cookiecutter's environment (`_extensions` in cookiecutter.json)."""
+
+    def __init__(self, environment: Environment) -> None:
+        super().__init__(environment)
+        for function in (in_quotes, hook_literal, markdown, paper_link, dvc_url, dvc_extra, refuse_bad_answers):
+            environment.filters[function.__name__] = function
+
+
+def in_quotes(value: str) -> str:
+    """Text escaped to stand between double quotes; it then means the same in TOML, YAML and JSON.
+
+    The quotes stand in the template, so that the unrendered file can be read too. Not `tojson`: it writes an
+    emoji as two surrogates, which TOML refuses.
+    """
+    return json.dumps(value, ensure_ascii=False)[1:-1]
+
+
+def hook_literal(answers: Mapping[str, Any]) -> str:
+    """All answers as JSON, escaped to stand between the double quotes of a Python string."""
+    return json.dumps(json.dumps(answers))[1:-1]
+
+
+def markdown(value: str) -> str:
+    """Text that Markdown shows as it was typed."""
+    return re.sub(r"([\\`*_{}\[\]<>#|~$&])", r"\\\1", value)
+
+
+def paper_link(value: str) -> str:
+    """The address of a paper given by URL or arXiv id."""
+    return value if "://" in value else "https://arxiv.org/abs/" + re.sub(r"^arxiv:", "", value, flags=re.IGNORECASE)
+
+
+def dvc_url(value: str) -> str:
+    """A remote as `dvc remote add` writes it: a relative path is seen from the folder .dvc, not from the project."""
+    if "://" in value or posixpath.isabs(value):
+        return value
+    return posixpath.normpath(posixpath.join("..", value))
+
+
+def dvc_extra(value: str) -> str:
+    """The extra of the package dvc that a remote needs, in brackets; most remotes but a local folder need one."""
+    scheme = value.partition("://")[0] if "://" in value else ""
+    extra = "webdav" if scheme == "webdavs" else scheme
+    return f"[{extra}]" if extra in ("s3", "gs", "azure", "ssh", "webdav") else ""
+
+
+def refuse_bad_answers(answers: Mapping[str, Any]) -> str:
+    """Nothing if the pre_gen hook will accept the answers; otherwise its line on stderr, and exit code 1.
+
+    Cookiecutter makes the project's folder before it runs that hook, and takes away only the last part of its
+    path: a slug such as a/b would leave a behind. So the same checks also run as soon as all answers are known.
+    """
+    path = Path(__file__).parent / "hooks" / "pre_gen_project.py"
+    spec = importlib.util.spec_from_file_location("pre_gen_project", path)
+    assert spec and spec.loader
+    hook = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(hook)
+    problem = hook.find_problem(answers)
+    if problem:
+        sys.exit(problem)
+    return ""

@@ -1,0 +1,132 @@
+"""How generation behaves where things are not as they should be: git, an existing project, bad answers."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, TEMPLATE, Generator, default_answers, files
+
+SETTINGS = json.loads((ROOT / "cookiecutter.json").read_text(encoding="utf-8"))
+
+
+# Git
+
+
+def test_the_first_commit_needs_no_identity(generate: Generator, tmp_path: Path):
+    project = generate.project(tmp_path / "out", author="Ada Lovelace", email="ada@example.com")
+    assert (
+        generate.git(project, "log", "--format=%an <%ae> %s")
+        == "Ada Lovelace <ada@example.com> Start from the template"
+    )
+    assert generate.git(project, "branch", "--show-current") == "main"
+    assert generate.git(project, "status", "--porcelain") == ""
+    assert generate.git(project, "config", "--local", "--list").count("user.") == 0
+
+
+def test_an_author_of_characters_that_git_drops_still_commits(generate: Generator, tmp_path: Path):
+    project = generate.project(tmp_path / "out", author='"..."', email="ada@example.com")
+    assert generate.git(project, "log", "--format=%an") == "ada@example.com"
+
+
+def test_an_identity_that_git_knows_is_used(generate: Generator, tmp_path: Path):
+    (generate.home / ".gitconfig").write_text(
+        "[user]\n name = Me\n email = me@example.com\n[commit]\n gpgSign = true\n"
+    )
+    project = generate.project(tmp_path / "out", author="Somebody")
+    assert generate.git(project, "log", "--format=%an <%ae>") == "Me <me@example.com>"
+
+
+def test_another_repository_named_in_the_environment_is_left_alone(generate: Generator, tmp_path: Path):
+    other = tmp_path / "other"
+    other.mkdir()
+    generate.git(other, "init", "-q")
+    done = generate(tmp_path / "out", env={"GIT_DIR": str(other / ".git"), "GIT_WORK_TREE": str(other)})
+    assert done.returncode == 0, done.stderr
+    assert generate.git(other, "rev-list", "--all", "--count") == "0"
+    assert generate.git(tmp_path / "out" / "moving-dot-from-preferences", "rev-list", "--count", "HEAD") == "1"
+
+
+def test_without_git_the_project_is_made_and_one_line_says_so(generate: Generator, tmp_path: Path):
+    empty = tmp_path / "no-programs"
+    empty.mkdir()
+    done = generate(tmp_path / "out", env={"PATH": str(empty)})
+    assert done.returncode == 0, done.stderr
+    project = tmp_path / "out" / "moving-dot-from-preferences"
+    assert (project / "params.yaml").exists() and not (project / ".git").exists()
+    assert [line.strip() for line in done.stdout.splitlines() if "git was not found" in line] == [
+        "git was not found: the project has no history yet; install git, then: git init -b main && git add -A"
+    ]
+
+
+def test_a_terminal_without_the_names_letters_is_no_obstacle(generate: Generator, tmp_path: Path):
+    done = generate(tmp_path / "out", env={"PYTHONIOENCODING": "ascii"}, project_name="Dot", author="Zoë")
+    assert done.returncode == 0, done.stderr
+    done = generate(tmp_path / "out2", env={"PYTHONIOENCODING": "ascii:strict"}, project_name="Zoë 🤖")
+    assert done.returncode == 0, done.stderr
+
+
+# Again over the same project
+
+
+def test_a_second_time_keeps_history_work_and_edited_parameters(generate: Generator, tmp_path: Path):
+    project = generate.project(tmp_path / "out")
+    page = project / "worklog" / "2026-11-21.md"
+    page.write_text("my thoughts\n")
+    refused = generate(tmp_path / "out")
+    assert refused.returncode == 1 and "already exists" in refused.stdout + refused.stderr
+    generate.project(tmp_path / "out", "-f", preset="moving-dot-small")
+    assert (project / "params.yaml").read_bytes() == (TEMPLATE / "presets" / "moving-dot-small.yaml").read_bytes()
+    edited = (project / "params.yaml").read_text() + "# mine\n"
+    (project / "params.yaml").write_text(edited)
+    done = generate(tmp_path / "out", "-f")
+    assert done.returncode == 0 and "params.yaml was edited, so it is kept" in done.stdout
+    assert (project / "params.yaml").read_text() == edited
+    assert page.read_text() == "my thoughts\n"
+    assert generate.git(project, "rev-list", "--count", "HEAD") == "1"
+
+
+# Bad answers
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("project_name", "two\nlines"),
+        ("project_slug", ""),
+        ("project_slug", "../evil"),
+        ("project_slug", "a/b"),
+        ("project_slug", "x" * 300),
+        ("project_slug", "torch"),
+        ("email", "nobody"),
+        ("paper_url", "somewhere"),
+        ("wandb_project", "a/b"),
+        ("dvc_remote", "ftp://host/x"),
+        ("author", 'x" + __import__("os").system("touch pwned") + "\n'),
+    ],
+)
+def test_a_bad_answer_is_one_line_and_leaves_nothing_behind(
+    generate: Generator, tmp_path: Path, field: str, value: str
+):
+    output = tmp_path / "deep" / "out"
+    done = generate(output, **{field: value})
+    assert done.returncode == 1 and done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"{field}: ")
+    assert files(tmp_path / "deep") == set() and list((tmp_path / "deep").iterdir()) == [output]
+    assert list(output.iterdir()) == [] and os.listdir(generate.home) == []
+
+
+def test_answers_from_a_file_are_checked_too(generate: Generator, tmp_path: Path):
+    """A replay skips the prompts, so here it is the hook that refuses."""
+    context = {"cookiecutter": SETTINGS | default_answers() | {"email": "nobody", "__checked": ""}}
+    del context["cookiecutter"]["__prompts__"]
+    replay = tmp_path / "answers.json"
+    replay.write_text(json.dumps(context))
+    done = generate(tmp_path / "out", "--replay-file", str(replay))
+    assert done.returncode == 1
+    lines = [line for line in done.stderr.splitlines() if line.startswith("email: ")]
+    assert lines == ['email: "nobody" will not do: write an address such as name@example.com']
+    assert list((tmp_path / "out").iterdir()) == []

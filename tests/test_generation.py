@@ -1,0 +1,224 @@
+"""What a generated project holds."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import time
+import tomllib
+from fnmatch import fnmatch
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, TEMPLATE, Generator, default_answers, files
+
+SETTINGS = json.loads((ROOT / "cookiecutter.json").read_text(encoding="utf-8"))
+EXPECTED = [
+    ".dvc/.gitignore",
+    ".dvc/config",
+    ".dvcignore",
+    ".gitattributes",
+    ".gitignore",
+    ".github/workflows/ci.yml",
+    "LICENSE",
+    "Makefile",
+    "README.md",
+    "budget.yaml",
+    "checklists/prelaunch.yaml",
+    "data/.gitignore",
+    "dvc.yaml",
+    "models/.gitignore",
+    "paper/claims.yaml",
+    "paper/deviations.md",
+    "paper/preregistration.yaml",
+    "paper/scope.md",
+    "params.yaml",
+    "presets/moving-dot.yaml",
+    "pyproject.toml",
+    "reports/.gitkeep",
+    "requirements.lock",
+    "results/cells/.gitkeep",
+    "results/curves/.gitignore",
+    "src/repro/__init__.py",
+    "src/repro/cli.py",
+    "src/repro/config.py",
+    "worklog/README.md",
+]
+
+
+def pyproject(project: Path) -> dict:
+    return tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+# What is made
+
+
+def test_the_convenience_link_leads_to_the_template():
+    assert (ROOT / "template").is_symlink() and (ROOT / "template").resolve() == TEMPLATE
+
+
+def test_a_default_project_is_whole(default_project: Path):
+    assert default_project.name == "moving-dot-from-preferences"
+    made = files(default_project)
+    assert set(EXPECTED) <= made
+    caches = re.compile(r"__pycache__|\.pyc$|\.[a-z_]+_cache|\.egg-info")
+    in_template = {name for name in files(TEMPLATE) if not caches.search(name)}
+    assert made == in_template | {"params.yaml"}
+
+
+def test_rendered_files_hold_no_jinja_and_copied_ones_are_exact(default_project: Path):
+    for name in files(default_project) - {"params.yaml"}:
+        copied = any(
+            fnmatch(name, pattern) or name.startswith(f"{pattern}/") for pattern in SETTINGS["_copy_without_render"]
+        )
+        content = (default_project / name).read_bytes()
+        if copied:
+            assert content == (TEMPLATE / name).read_bytes(), name
+        else:
+            assert not re.search(rb"\{\{|\{%|\{#|cookiecutter\.", content), name
+
+
+def test_the_unrendered_pyproject_can_be_read_by_tools_that_work_in_the_template():
+    assert (
+        tomllib.loads((TEMPLATE / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["ruff"]["line-length"] == 120
+    )
+
+
+def test_no_python_file_of_the_template_holds_jinja():
+    for path in TEMPLATE.rglob("*.py"):
+        assert "{{ cookiecutter" not in path.read_text(encoding="utf-8"), path
+
+
+@pytest.mark.parametrize("preset", SETTINGS["preset"])
+def test_the_chosen_preset_becomes_params_yaml(generate: Generator, tmp_path: Path, preset: str):
+    project = generate.project(tmp_path / "out", preset=preset)
+    assert (project / "params.yaml").read_bytes() == (TEMPLATE / "presets" / f"{preset}.yaml").read_bytes()
+    assert f"`{preset}`" in (project / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("licence", "expression", "phrases"),
+    [
+        ("MIT", "MIT", ["MIT License", "Permission is hereby granted, free of charge"]),
+        ("BSD-3-Clause", "BSD-3-Clause", ["BSD 3-Clause License", "Neither the name of the copyright holder"]),
+        ("Apache-2.0", "Apache-2.0", ["Apache License", "Version 2.0, January 2004", "END OF TERMS AND CONDITIONS"]),
+        ("Proprietary", "LicenseRef-Proprietary", ["All rights reserved"]),
+    ],
+)
+def test_the_licence_is_the_chosen_one(
+    generate: Generator, tmp_path: Path, licence: str, expression: str, phrases: list[str]
+):
+    project = generate.project(tmp_path / "out", license=licence, author="Zoë 🦊")
+    text = (project / "LICENSE").read_text(encoding="utf-8")
+    assert all(phrase in text for phrase in phrases)
+    assert re.search(r"Copyright (\(c\) )?\d{4},? Zoë 🦊", text)
+    assert text.endswith("\n") and not text.endswith("\n\n")
+    assert pyproject(project)["project"]["license"] == expression
+    assert (
+        subprocess.run([sys.executable, "-m", "hatchling", "metadata"], cwd=project, capture_output=True).returncode
+        == 0
+    )
+
+
+@pytest.mark.parametrize("remote", ["../dvc-remote", "../../with space/x", "/data/dvc", "s3://bucket/path"])
+def test_the_dvc_files_equal_those_of_a_real_dvc_init(generate: Generator, tmp_path: Path, remote: str):
+    project = generate.project(tmp_path / "out", dvc_remote=remote)
+    real = tmp_path / "out" / "real"
+    real.mkdir()
+    env = generate.env | {"DVC_NO_ANALYTICS": "1"}
+    for command in (
+        ["git", "init", "-q"],
+        [sys.executable, "-m", "dvc", "init", "-q"],
+        [sys.executable, "-m", "dvc", "remote", "add", "-q", "-d", "storage", remote],
+    ):
+        subprocess.run(command, cwd=real, env=env, check=True, capture_output=True, timeout=60)
+    for name in (".dvc/config", ".dvc/.gitignore", ".dvcignore"):
+        assert (project / name).read_bytes() == (real / name).read_bytes(), name
+
+
+def test_data_can_be_pushed_to_the_default_remote_and_git_stays_clean(generate: Generator, tmp_path: Path):
+    project = generate.project(tmp_path / "out")
+    (project / "data" / "segments.bin").write_bytes(b"clips")
+    dvc = [sys.executable, "-m", "dvc"]
+    env = generate.env | {"DVC_NO_ANALYTICS": "1"}
+    stage = ["stage", "add", "-q", "-n", "once", "-o", "models/dot/seed-100", "mkdir -p models/dot/seed-100"]
+    (project / "dvc.yaml").unlink(missing_ok=True)
+    for command in ([*dvc, *stage], [*dvc, "repro", "-q"], [*dvc, "push", "-q"]):
+        done = subprocess.run(command, cwd=project, env=env, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert any((tmp_path / "out" / "moving-dot-from-preferences-dvc-remote").rglob("*"))
+    changed = {line.split()[-1] for line in generate.git(project, "status", "--porcelain").splitlines()}
+    assert changed <= {"dvc.yaml", "dvc.lock"}
+
+
+def test_make_lists_its_targets(default_project: Path):
+    for folder in (default_project, ROOT):
+        shown = subprocess.run(["make", "-s"], cwd=folder, capture_output=True, text=True, check=True).stdout
+        phony = re.search(r"^\.PHONY: (.+)$", (folder / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+        assert phony
+        hidden = {"lint"} if folder == ROOT else set()
+        assert {line.split()[1] for line in shown.splitlines()} == set(phony[1].split()) - hidden
+
+
+def test_the_demo_is_told_where_its_project_is(default_project: Path):
+    assert f"DEMO := build/{default_project.name}\n" in (ROOT / "Makefile").read_text(encoding="utf-8")
+
+
+# Names
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        'Zoë\'s "Dot"',
+        "back\\slash \\n \\",
+        "{braces} }{ {",
+        "Dot 🤖👩‍🔬",
+        "日本語",
+        "''' \"\"\" #{ $(id) `id` %s",
+        "a <b> & *c* [d](e)",
+    ],
+)
+def test_awkward_names_give_a_working_project(generate: Generator, tmp_path: Path, name: str):
+    answers = {"project_name": name, "author": name, "paper_title": name, "project_slug": "dot"}
+    project = generate.project(tmp_path / "out", **answers)
+    settings = pyproject(project)["project"]
+    assert settings["description"] == f"Reproduction of: {name}"
+    assert settings["authors"] == [{"name": name, "email": "you@example.com"}]
+    metadata = subprocess.run(
+        [sys.executable, "-m", "hatchling", "metadata"], cwd=project, capture_output=True, text=True
+    )
+    assert metadata.returncode == 0, metadata.stderr
+    title = (project / "README.md").read_text(encoding="utf-8").splitlines()[0]
+    assert re.sub(r"\\([\\`*_{}\[\]<>#|~$&])", r"\1", title) == f"# {name}"
+    assert name in (project / "LICENSE").read_text(encoding="utf-8")
+    assert generate.git(project, "log", "--format=%ae") == "you@example.com"
+
+
+def test_the_slug_follows_the_name(generate: Generator, tmp_path: Path):
+    assert generate.project(tmp_path / "a", project_name="Zoë's Dot: Más!").name == "zoe-s-dot-mas"
+    assert generate.project(tmp_path / "b", project_name="🤖").name == "rl-reproduction"
+
+
+def test_a_name_typed_with_template_braces_is_text_not_template(generate: Generator, tmp_path: Path):
+    answers = default_answers() | {"project_name": "{{ 7 * 7 }} {% if %}", "project_slug": "dot"}
+    choices = {
+        name: str(SETTINGS[name].index(answers[name]) + 1) for name in answers if isinstance(SETTINGS[name], list)
+    }
+    done = generate(tmp_path / "out", stdin="\n".join((answers | choices).values()) + "\n")
+    assert done.returncode == 0, done.stdout + done.stderr
+    title = (tmp_path / "out" / "dot" / "README.md").read_text(encoding="utf-8").splitlines()[0]
+    assert title == r"# \{\{ 7 \* 7 \}\} \{% if %\}"
+
+
+def test_generation_into_a_folder_with_spaces_and_accents(generate: Generator, tmp_path: Path):
+    project = generate.project(tmp_path / "mes thèses" / "année 1")
+    assert generate.git(project, "status", "--porcelain") == ""
+
+
+def test_generation_takes_under_five_seconds(generate: Generator, tmp_path: Path):
+    started = time.perf_counter()
+    generate.project(tmp_path / "out")
+    assert time.perf_counter() - started < 5

@@ -1,0 +1,1 @@
+"""Reproduction of a deep-RL or preference-learning paper."""

@@ -1,0 +1,1 @@
+"""Agents: each algorithm is one page; none knows where its rewards come from."""

@@ -1,0 +1,129 @@
+"""Networks shared by the agents: image and vector encoders, policy and value heads, action distributions."""
+
+from __future__ import annotations
+
+import math
+from typing import TypeVar
+
+import torch
+from gymnasium.spaces import Box, Discrete
+from torch import Tensor, nn
+
+Layer = TypeVar("Layer", nn.Linear, nn.Conv2d)
+
+
+class ActorCritic(nn.Module):
+    """A policy and a value function on one encoder.
+
+    Observations: uint8 images (batch, frames, height, width) pass through the Nature CNN, float vectors
+    (batch, features) through two tanh layers of 64. Policy outputs are logits (Discrete) or means (Box).
+    """
+
+    def __init__(self, observation_space: Box, action_space: Discrete | Box):
+        super().__init__()
+        outputs = int(action_space.n) if isinstance(action_space, Discrete) else math.prod(action_space.shape)
+        self.encoder, features = make_encoder(observation_space)
+        self.policy = initialise(nn.Linear(features, outputs), gain=0.01)
+        self.value = initialise(nn.Linear(features, 1), gain=1.0)
+        self.log_std = None if isinstance(action_space, Discrete) else nn.Parameter(torch.zeros(outputs))
+
+    def forward(self, observations: Tensor) -> tuple[Tensor, Tensor]:
+        """Policy outputs, float32 (batch, outputs), and values, float32 (batch,)."""
+        features = self.encoder(observations)
+        return self.policy(features).float(), self.value(features).float().squeeze(-1)
+
+
+class NatureCNN(nn.Sequential):
+    """The encoder of Mnih et al. 2015: three convolutions and a layer of 512. Takes uint8, scales inside."""
+
+    def __init__(self, frames: int, height: int, width: int):
+        convolutions = nn.Sequential(
+            initialise(nn.Conv2d(frames, 32, 8, stride=4), math.sqrt(2)),
+            nn.ReLU(),
+            initialise(nn.Conv2d(32, 64, 4, stride=2), math.sqrt(2)),
+            nn.ReLU(),
+            initialise(nn.Conv2d(64, 64, 3, stride=1), math.sqrt(2)),
+            nn.ReLU(),
+            nn.Flatten(),
+        )
+        for layer in convolutions.parameters():
+            if layer.dim() == 4:
+                layer.data = layer.data.contiguous(memory_format=torch.channels_last)
+        with torch.no_grad():
+            flat = convolutions(torch.zeros(1, frames, height, width)).shape[1]
+        super().__init__(ScaleImages(), convolutions, initialise(nn.Linear(flat, 512), math.sqrt(2)), nn.ReLU())
+
+
+class ScaleImages(nn.Module):
+    """uint8 images to [0, 1], in the memory layout that convolutions run fastest in."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        """uint8 (batch, channels, height, width) to float of the same shape."""
+        dtype = torch.get_autocast_dtype(images.device.type) if torch.is_autocast_enabled(images.device.type) else None
+        return images.to(dtype or torch.float32, memory_format=torch.channels_last) / 255
+
+
+def make_encoder(observation_space: Box) -> tuple[nn.Module, int]:
+    """The encoder for an observation space and the number of features it returns."""
+    if len(observation_space.shape) == 3:
+        return NatureCNN(*observation_space.shape), 512
+    inputs = math.prod(observation_space.shape)
+    layers = [initialise(nn.Linear(inputs, 64), math.sqrt(2)), nn.Tanh()]
+    layers += [initialise(nn.Linear(64, 64), math.sqrt(2)), nn.Tanh()]
+    return nn.Sequential(*layers), 64
+
+
+def initialise(layer: Layer, gain: float) -> Layer:
+    """Orthogonal weights and zero biases, in place."""
+    nn.init.orthogonal_(layer.weight, gain)
+    assert layer.bias is not None
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+class Categorical:
+    """Discrete actions from logits (batch, actions)."""
+
+    def __init__(self, logits: Tensor):
+        self.log_probabilities = torch.log_softmax(logits, dim=-1)
+
+    def sample(self, generator: torch.Generator) -> Tensor:
+        """Actions, int64 (batch,)."""
+        return torch.multinomial(self.log_probabilities.exp(), 1, generator=generator).squeeze(-1)
+
+    def mode(self) -> Tensor:
+        """The most probable actions, int64 (batch,)."""
+        return self.log_probabilities.argmax(dim=-1)
+
+    def log_prob(self, actions: Tensor) -> Tensor:
+        """Log-probabilities of `actions`, (batch,)."""
+        return self.log_probabilities.gather(-1, actions[:, None]).squeeze(-1)
+
+    def entropy(self) -> Tensor:
+        """In nats, (batch,)."""
+        return -(self.log_probabilities.exp() * self.log_probabilities).sum(dim=-1)
+
+
+class DiagonalGaussian:
+    """Continuous actions (batch, actions) around a mean, with a standard deviation an action."""
+
+    def __init__(self, mean: Tensor, log_std: Tensor):
+        self.mean, self.log_std = mean, log_std.expand_as(mean)
+
+    def sample(self, generator: torch.Generator) -> Tensor:
+        """Actions, float32 (batch, actions); the environment clips them to its bounds."""
+        noise = torch.randn(self.mean.shape, generator=generator, device=self.mean.device)
+        return self.mean + self.log_std.exp() * noise
+
+    def mode(self) -> Tensor:
+        """The most probable actions, (batch, actions)."""
+        return self.mean
+
+    def log_prob(self, actions: Tensor) -> Tensor:
+        """Log-densities of `actions`, (batch,)."""
+        standardised = (actions - self.mean) / self.log_std.exp()
+        return (-0.5 * standardised**2 - self.log_std - 0.5 * math.log(2 * math.pi)).sum(dim=-1)
+
+    def entropy(self) -> Tensor:
+        """Differential entropy in nats, (batch,)."""
+        return (self.log_std + 0.5 * math.log(2 * math.pi * math.e)).sum(dim=-1)

@@ -1,0 +1,44 @@
+"""What an on-policy agent learns from: one rollout of all environments, and its advantages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """T consecutive steps of N environments, time first.
+
+    Under NEXT_STEP autoreset the row after the end of an episode only resets: its action was ignored. Such rows
+    are False in `valid` and are left out of losses and statistics. The last observation of an episode stands in
+    `observations` like any other, so that a truncated episode bootstraps from it.
+    """
+
+    observations: Tensor  # (T + 1, N, *observation), as the environment gives them
+    actions: Tensor  # (T, N) int64 or (T, N, *action) float32
+    log_probs: Tensor  # (T, N) float32, of the actions when they were taken
+    values: Tensor  # (T + 1, N) float32, of `observations`
+    rewards: Tensor  # (T, N) float32, true or learned
+    terminated: Tensor  # (T, N) bool: no future reward after this step
+    done: Tensor  # (T, N) bool: the episode ended with this step, terminated or truncated
+    valid: Tensor  # (T, N) bool: False where the environment was only reset
+
+
+def generalised_advantages(rollout: Rollout, discount: float, gae_lambda: float) -> Tensor:
+    """Generalised advantage estimates (Schulman et al. 2016, equation 16), float32 (T, N).
+
+    A terminated step has no value after it; a truncated one bootstraps from the value of its last observation;
+    neither passes on what comes after it.
+    """
+    values = rollout.values
+    deltas = rollout.rewards + discount * (~rollout.terminated) * values[1:] - values[:-1]
+    carried = discount * gae_lambda * (~rollout.done).float()
+    advantages = torch.empty_like(deltas)
+    following = torch.zeros_like(deltas[0])
+    for step in reversed(range(len(deltas))):
+        following = deltas[step] + carried[step] * following
+        advantages[step] = following
+    return advantages

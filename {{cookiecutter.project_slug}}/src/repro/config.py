@@ -1,0 +1,286 @@
+"""The parameters of a run: strict models of `params.yaml`, and overrides from the command line.
+
+Every field is required and checked before any compute is spent. A mistake is reported as one line
+that names the field, the value and the fix (`ConfigError`).
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import math
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import pydantic
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError
+
+PositiveInt = Annotated[int, Field(gt=0)]
+NonNegativeInt = Annotated[int, Field(ge=0)]
+PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NonNegativeFloat = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+OpenFraction = Annotated[float, Field(gt=0, lt=1)]
+
+
+class UserError(ValueError):
+    """Something the user can put right; the message is one line that names it and the fix."""
+
+
+class ConfigError(UserError):
+    """A parameter file or an override that cannot be used."""
+
+
+class Section(BaseModel):
+    """A section of `params.yaml`: unknown keys and implicit conversions are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class EnvConfig(Section):
+    """The environment. Steps are agent steps; a frame is one tick of the simulator."""
+
+    id: Literal["moving-dot"]
+    actions: Literal["discrete", "continuous"]
+    num_envs: PositiveInt
+    image_size: Annotated[int, Field(ge=36, le=210)]  # pixels, both sides; the Nature CNN needs 36
+    frame_stack: PositiveInt  # observations are the last this many images
+    frame_skip: PositiveInt  # frames an action is repeated for; their rewards are summed
+    max_frames: PositiveInt  # an episode is truncated after so many frames
+
+    @model_validator(mode="after")
+    def episode_is_whole_steps(self) -> EnvConfig:
+        if self.max_frames % self.frame_skip:
+            raise ValueError(f"max_frames ({self.max_frames}) must be a multiple of frame_skip ({self.frame_skip})")
+        return self
+
+
+class PPOConfig(Section):
+    """Proximal policy optimisation with a clipped objective (Schulman et al. 2017)."""
+
+    algorithm: Literal["ppo"]
+    learning_rate: PositiveFloat
+    anneal_learning_rate: bool  # linearly to 0 at training.total_steps
+    rollout_steps: PositiveInt  # steps of each env between updates
+    epochs: PositiveInt
+    minibatches: PositiveInt  # an epoch is split into so many
+    discount: Fraction
+    gae_lambda: Fraction
+    clip_range: PositiveFloat
+    value_coefficient: NonNegativeFloat
+    entropy_coefficient: NonNegativeFloat
+    max_gradient_norm: PositiveFloat
+
+
+class RewardConfig(Section):
+    """What the agent is trained on: the environment's reward, or one learned from preferences."""
+
+    source: Literal["environment", "learned"]
+
+
+class PreferenceConfig(Section):
+    """Which comparisons are asked for, when, and who answers."""
+
+    annotator: Literal["oracle"]
+    segment_steps: PositiveInt
+    total_labels: PositiveInt
+    initial_labels: PositiveInt  # from the untrained policy, before any training
+    initial_action_repeat: Fraction  # probability that the untrained policy repeats its last action
+    label_decay_steps: PositiveInt  # later labels come at a rate ~ decay / (step + decay)
+    queries: Literal["uniform"]
+
+    @model_validator(mode="after")
+    def initial_within_total(self) -> PreferenceConfig:
+        if self.initial_labels > self.total_labels:
+            raise ValueError(
+                f"initial_labels ({self.initial_labels}) must not exceed total_labels ({self.total_labels})"
+            )
+        return self
+
+
+class RewardModelConfig(Section):
+    """The ensemble that predicts rewards from observations."""
+
+    members: PositiveInt
+    keypoints: PositiveInt  # a member's image features, each a point on the screen
+    hidden: PositiveInt  # units in each of the two hidden layers
+    learning_rate: PositiveFloat
+    weight_decay: NonNegativeFloat
+    batch_size: PositiveInt  # comparisons
+    pretraining_steps: NonNegativeInt  # gradient steps on the initial labels
+    steps_per_rollout: NonNegativeInt  # gradient steps after each rollout
+    validation_fraction: OpenFraction  # of the labels, held out, for each member its own
+    answer_noise: Annotated[float, Field(ge=0, lt=1)]  # share of answers assumed to be random
+    reward_std: PositiveFloat  # the predicted reward is normalised to mean 0 and this std
+
+
+class TrainingConfig(Section):
+    """How long to train, on what, and how often to save."""
+
+    total_steps: PositiveInt  # agent steps over all envs, those of the initial segments included
+    device: Literal["cpu", "cuda", "auto"]
+    threads: PositiveInt  # of torch on the CPU; results depend on it in the last bits
+    precision: Literal["float32", "bfloat16"]  # of the networks' convolutions and layers
+    checkpoint_rollouts: PositiveInt  # a checkpoint is written after so many rollouts
+
+
+class EvaluationConfig(Section):
+    """Full episodes from fixed starts, scored by true return."""
+
+    episodes: PositiveInt
+    seed: NonNegativeInt  # of the starts; the same for every run, so that runs can be compared
+    actions: Literal["sampled", "greedy"]  # which of the two is judged; both are reported
+    success_score: Fraction  # a run succeeds if its return reaches this share of the optimal one
+
+
+class SeedConfig(Section):
+    """Explicit seeds. Hyperparameters are chosen on `tuning`, claims are made on `final`."""
+
+    tuning: Annotated[list[NonNegativeInt], Field(min_length=1)]
+    final: Annotated[list[NonNegativeInt], Field(min_length=1)]
+    pipeline: Annotated[list[NonNegativeInt], Field(min_length=1)]  # those that `dvc repro` runs
+
+    @model_validator(mode="after")
+    def disjoint_and_unique(self) -> SeedConfig:
+        for name in ("tuning", "final", "pipeline"):
+            seeds = getattr(self, name)
+            if len(set(seeds)) < len(seeds):
+                raise ValueError(f"{name} lists a seed twice: {seeds}")
+        shared = sorted(set(self.tuning) & set(self.final))
+        if shared:
+            raise ValueError(f"tuning and final share the seeds {shared}; take them out of one")
+        if not (set(self.pipeline) <= set(self.tuning) or set(self.pipeline) <= set(self.final)):
+            raise ValueError(f"pipeline {self.pipeline} must lie within tuning or within final, not across")
+        return self
+
+
+class GateConfig(Section):
+    """The pre-launch gate: runs estimated to take longer must pass the checklist first."""
+
+    after_minutes: NonNegativeFloat
+
+
+class Config(Section):
+    """All of `params.yaml`."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
+    env: EnvConfig
+    agent: PPOConfig
+    reward: RewardConfig
+    preferences: PreferenceConfig  # used where rewards are learned, as is reward_model
+    reward_model: RewardModelConfig
+    training: TrainingConfig
+    evaluation: EvaluationConfig
+    seeds: SeedConfig
+    gate: GateConfig
+
+    @model_validator(mode="after")
+    def sizes_fit(self) -> Config:
+        if self.preferences.segment_steps > self.agent.rollout_steps:
+            raise ValueError(
+                f"preferences.segment_steps ({self.preferences.segment_steps}) must fit into a rollout: "
+                f"at most agent.rollout_steps ({self.agent.rollout_steps})"
+            )
+        rows = self.env.num_envs * self.agent.rollout_steps
+        if rows % self.agent.minibatches:
+            raise ValueError(
+                f"agent.minibatches ({self.agent.minibatches}) must divide the {rows} steps of a rollout "
+                "(env.num_envs x agent.rollout_steps)"
+            )
+        return self
+
+
+def load_config(path: Path | str = "params.yaml", overrides: list[str] | tuple[str, ...] = ()) -> Config:
+    """Read a parameter file and apply `section.key=value` overrides. Raises ConfigError."""
+    path = Path(path)
+    values = read_yaml(path)
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: expected sections such as 'env:' and 'agent:', found {type(values).__name__}")
+    for override in overrides:
+        _apply_override(values, override)
+    return parse_config(values, source=str(path))
+
+
+def parse_config(values: dict[str, Any], source: str = "parameters") -> Config:
+    """Check parameters that are already in memory. Raises ConfigError."""
+    try:
+        return Config.model_validate(values)
+    except pydantic.ValidationError as error:
+        raise ConfigError(f"{source}: {_explain(error)}") from None
+
+
+def read_yaml(path: Path) -> Any:
+    """Read YAML 1.2, the rules DVC uses (PyYAML would take 1e-4 for a string). Raises ConfigError."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file; run inside the project, or copy a preset there") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}") from None
+    return _parse_yaml(text, str(path))
+
+
+def _parse_yaml(text: str, source: str) -> Any:
+    try:
+        return YAML(typ="safe", pure=True).load(text)
+    except MarkedYAMLError as error:
+        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise ConfigError(f"{source}{line}: not valid YAML: {error.problem}") from None
+
+
+def _apply_override(values: dict[str, Any], override: str) -> None:
+    """Set one value in place; `agent.learning_rate=3e-4`."""
+    key, equals, text = override.partition("=")
+    *sections, field = key.strip().split(".")
+    if not equals or not field or not text.strip():
+        raise ConfigError(f"--set {override}: write it as section.key=value, e.g. agent.learning_rate=3e-4")
+    target = values
+    for section in sections:
+        if not isinstance(target.get(section), dict):
+            known = [name for name, value in target.items() if isinstance(value, dict)]
+            raise ConfigError(f"--set {override}: no section {section!r}{_nearest(section, known)}")
+        target = target[section]
+    if field not in target:
+        raise ConfigError(f"--set {override}: no parameter {key.strip()!r}{_nearest(field, list(target))}")
+    target[field] = _parse_yaml(text, f"--set {override}")
+
+
+def _explain(error: pydantic.ValidationError) -> str:
+    """The first problem in one line: the field, the value, the fix."""
+    problem = error.errors(include_url=False)[0]
+    field = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        return f"{field}: unknown parameter{_nearest(str(problem['loc'][-1]), _known_fields(problem['loc'][:-1]))}"
+    if problem["type"] == "missing":
+        return f"{field}: missing; add it (the files in presets/ are complete examples)"
+    message = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "value_error":
+        return f"{field}: {message}" if field else message
+    return f"{field}: {_shown(problem['input'])} will not do: {message[0].lower()}{message[1:]}"
+
+
+def _shown(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _known_fields(location: tuple[int | str, ...]) -> list[str]:
+    """The parameters of the section at `location`."""
+    model: Any = Config
+    for part in location:
+        annotation = model.model_fields[part].annotation
+        options = [annotation, *getattr(annotation, "__args__", ())]
+        model = next(option for option in options if isinstance(option, type) and issubclass(option, BaseModel))
+    return list(model.model_fields)
+
+
+def _nearest(name: str, known: list[str]) -> str:
+    matches = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean {matches[0]!r}?" if matches else f"; known: {', '.join(known)}"
+
+
+def count_rollouts(config: Config, steps: int) -> int:
+    """How many rollouts cover `steps` agent steps over all envs (the last one may overshoot)."""
+    return math.ceil(steps / (config.env.num_envs * config.agent.rollout_steps))

@@ -1,0 +1,1 @@
+"""Signs that a run is unhealthy, read from its metrics."""

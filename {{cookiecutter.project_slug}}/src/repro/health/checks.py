@@ -1,0 +1,133 @@
+"""Live health checks: pure functions over the rows of metrics.jsonl.
+
+A check looks at the latest row, with those before it for comparison, and returns a `Finding` or None; it is silent
+where its metric is absent. Adding one is writing the function and naming it in `CHECKS`. Thresholds are
+starting points; J = Jones (2021), "Debugging RL, Without the Agonizing Pain".
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+Row = dict[str, Any]
+
+MUST_BE_FINITE = (
+    "policy/loss",
+    "policy/entropy",
+    "policy/approx_kl",
+    "value/loss",
+    "value/mean",
+    "gradient/norm",
+    "reward_model/loss_train",
+    "reward_model/raw_mean",
+    "reward_model/raw_std",
+)
+MIN_ENTROPY_SHARE = 0.02  # of the largest possible entropy (J)
+MAX_KL = 0.05  # between the policies before and after an update, in nats (J)
+MAX_KL_RATIO = 5.0  # to the median so far (J) ...
+KL_TOO_SMALL_TO_COMPARE = 0.01  # ... unless the update was small anyway, as with an annealed learning rate
+ROWS_FOR_A_MEDIAN = 10
+MIN_REWARD_STD = 1e-3  # of the raw predicted reward
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something unhealthy: what was seen, what it may mean, what to try."""
+
+    check: str
+    env_step: int
+    seen: str
+    meaning: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"step {self.env_step:,}: {self.check}: {self.seen}. {self.meaning} Try: {self.remedy}."
+
+
+Check = Callable[[Sequence[Row], float | None], Finding | None]
+
+
+def find_problems(rows: Sequence[Row], max_entropy: float | None = None) -> list[Finding]:
+    """What is unhealthy in the latest of `rows`.
+
+    Args:
+        rows: of metrics.jsonl, oldest first.
+        max_entropy: of the policy in nats, log(actions) for discrete ones; None where there is no bound.
+    """
+    if not rows:
+        return []
+    return [finding for check in CHECKS.values() if (finding := check(rows, max_entropy)) is not None]
+
+
+def non_finite(rows: Sequence[Row], max_entropy: float | None = None) -> Finding | None:
+    """A loss, gradient or prediction is NaN or infinite."""
+    row = rows[-1]
+    bad = [name for name in MUST_BE_FINITE if not math.isfinite(row.get(name, 0.0))]
+    if not bad:
+        return None
+    return Finding(
+        "non_finite",
+        row["env_step"],
+        ", ".join(f"{name} is {row[name]}" for name in bad),
+        "The parameters are lost, and nothing after this can be learned.",
+        "a smaller learning rate; look for a division by zero, a logarithm of zero, unscaled rewards or observations",
+    )
+
+
+def entropy_collapse(rows: Sequence[Row], max_entropy: float | None = None) -> Finding | None:
+    """The policy has all but stopped to explore."""
+    entropy = rows[-1].get("policy/entropy")
+    if entropy is None or max_entropy is None or not entropy < MIN_ENTROPY_SHARE * max_entropy:
+        return None
+    return Finding(
+        "entropy_collapse",
+        rows[-1]["env_step"],
+        f"policy/entropy is {entropy:.3g} of at most {max_entropy:.3g}",
+        "The policy does nearly always the same in a state, whether or not that is good.",
+        "a larger entropy coefficient, a smaller learning rate or rewards of smaller scale",
+    )
+
+
+def kl_spike(rows: Sequence[Row], max_entropy: float | None = None) -> Finding | None:
+    """An update moved the policy much farther than usual."""
+    kl = rows[-1].get("policy/approx_kl")
+    earlier = [row["policy/approx_kl"] for row in rows[:-1] if "policy/approx_kl" in row]
+    if kl is None or not math.isfinite(kl):
+        return None
+    median = statistics.median(earlier) if len(earlier) >= ROWS_FOR_A_MEDIAN else math.inf
+    if kl <= MAX_KL and not (kl > MAX_KL_RATIO * median and kl > KL_TOO_SMALL_TO_COMPARE):
+        return None
+    usual = "" if median == math.inf else f", the median so far {median:.3g}"
+    return Finding(
+        "kl_spike",
+        rows[-1]["env_step"],
+        f"policy/approx_kl is {kl:.3g} (at most {MAX_KL}){usual}",
+        "Updates this large leave the region in which the surrogate objective can be trusted.",
+        "a smaller learning rate, fewer epochs, a smaller clip range",
+    )
+
+
+def flat_reward(rows: Sequence[Row], max_entropy: float | None = None) -> Finding | None:
+    """The reward model predicts the same for everything."""
+    std = rows[-1].get("reward_model/raw_std")
+    if std is None or not std < MIN_REWARD_STD:
+        return None
+    return Finding(
+        "flat_reward",
+        rows[-1]["env_step"],
+        f"reward_model/raw_std is {std:.3g} (at least {MIN_REWARD_STD:g})",
+        "Normalising such a reward amplifies noise; accuracy on labels does not show it.",
+        "check the scale of the reward model's input, its learning rate and weight decay, and whether the labels vary",
+    )
+
+
+CHECKS: dict[str, Check] = {
+    "non_finite": non_finite,
+    "entropy_collapse": entropy_collapse,
+    "kl_spike": kl_spike,
+    "flat_reward": flat_reward,
+}

@@ -1,0 +1,24 @@
+"""How many labels are asked for by when.
+
+Christiano et al. 2017, appendix A: a share of the labels is collected from the untrained policy, the
+others at a rate that falls with the agent's steps T, as 2e6 / (T + 2e6) for robotics (A.1) and as
+5e6 / (T + 5e6) for Atari (A.2).
+"""
+
+from __future__ import annotations
+
+import math
+
+from repro.config import PreferenceConfig
+
+
+def labels_due(config: PreferenceConfig, step: int, total_steps: int) -> int:
+    """How many labels, in all, should have been asked for at `step` of `total_steps` agent steps.
+
+    The rate decay / (t + decay), integrated from 0 to `step` and scaled so that the labels due run
+    from exactly `initial_labels` at step 0 to exactly `total_labels` at `total_steps`, and stay there.
+    """
+    step = min(max(step, 0), total_steps)
+    decay = config.label_decay_steps
+    share = math.log1p(step / decay) / math.log1p(total_steps / decay)
+    return config.initial_labels + math.floor((config.total_labels - config.initial_labels) * share)

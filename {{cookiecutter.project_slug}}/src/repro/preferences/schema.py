@@ -1,0 +1,40 @@
+"""The tables of the preference store (SQLite)."""
+
+from repro.preferences.export import ANSWERS
+from repro.preferences.oracle import ORACLE
+
+UNDO = "undo"
+APPLICATION = 0x52505246  # "RPRF" marks the file as a preference store
+VERSION = 1  # of the tables; one more with every change to them
+
+SCHEMA = (
+    "CREATE TABLE metadata (key TEXT PRIMARY KEY, value TEXT NOT NULL)",
+    # The arrays are compressed .npy files.
+    """CREATE TABLE segments (
+        hash TEXT PRIMARY KEY, observations BLOB NOT NULL, actions BLOB NOT NULL, true_rewards BLOB NOT NULL)""",
+    # env_step: agent steps done when the query was asked.
+    """CREATE TABLE queries (
+        run TEXT NOT NULL, number INTEGER NOT NULL,
+        left_hash TEXT NOT NULL REFERENCES segments (hash), right_hash TEXT NOT NULL REFERENCES segments (hash),
+        env_step INTEGER NOT NULL, strategy TEXT NOT NULL, PRIMARY KEY (run, number))""",
+    # env_step: agent steps done when the answer was given. created: ISO 8601 with time zone.
+    f"""CREATE TABLE labels (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, run TEXT NOT NULL, number INTEGER NOT NULL,
+        answer TEXT NOT NULL CHECK (answer IN {(*ANSWERS, UNDO)}), annotator TEXT NOT NULL,
+        latency_seconds REAL, env_step INTEGER NOT NULL, created TEXT NOT NULL,
+        FOREIGN KEY (run, number) REFERENCES queries (run, number))""",
+    "CREATE INDEX labels_by_query ON labels (run, number, annotator)",
+    f"CREATE UNIQUE INDEX oracle_answers_once ON labels (run, number) WHERE annotator = '{ORACLE}'",
+    """CREATE TRIGGER labels_are_kept BEFORE DELETE ON labels
+        BEGIN SELECT RAISE(ABORT, 'labels are append-only: add an undo'); END""",
+    """CREATE TRIGGER labels_are_fixed BEFORE UPDATE ON labels
+        BEGIN SELECT RAISE(ABORT, 'labels are append-only: add a new answer'); END""",
+    # Each annotator's last row counts, unless it is an undo; of several annotators', the latest.
+    f"""CREATE VIEW standing_labels AS
+        WITH last AS (SELECT max(id) AS id FROM labels GROUP BY run, number, annotator),
+            standing AS (SELECT max(id) AS id FROM labels JOIN last USING (id)
+                WHERE answer <> '{UNDO}' GROUP BY run, number)
+        SELECT labels.* FROM labels JOIN standing USING (id)""",
+    f"PRAGMA application_id = {APPLICATION}",
+    f"PRAGMA user_version = {VERSION}",
+)

@@ -1,0 +1,200 @@
+"""Segments: short stretches of behaviour that are shown in pairs and compared.
+
+A segment of T steps holds what its actions led to (the *next* observations, on which rewards are
+predicted), the actions, and the true rewards, which only oracles and evaluation may look at.
+Images are kept as single frames: T steps of stacks of S frames overlap in all but one frame each,
+so T + S - 1 frames say it all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import struct
+import zipfile
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from repro.config import UserError
+
+# What damaged files, or files of other contents, may raise on the way to arrays.
+_UNREADABLE = (zipfile.BadZipFile, zlib.error, struct.error, OSError, EOFError, RuntimeError)
+_UNUSABLE = (ValueError, KeyError, TypeError, AttributeError, MemoryError)
+
+
+@dataclass(frozen=True, eq=False)
+class Segment:
+    """T steps of one environment, within one episode.
+
+    observations: (T + S - 1, H, W) uint8 single frames, or (T, D) float32 vectors.
+    actions: (T,) or (T, A). true_rewards: (T,) float32.
+    """
+
+    observations: np.ndarray
+    actions: np.ndarray
+    true_rewards: np.ndarray
+
+    def __post_init__(self) -> None:
+        steps = len(self.actions)
+        if steps == 0 or len(self.true_rewards) != steps or len(self.observations) < steps:
+            raise ValueError(
+                f"a segment of {steps} actions cannot have {len(self.true_rewards)} rewards "
+                f"and {len(self.observations)} observations"
+            )
+
+    def __len__(self) -> int:
+        return len(self.actions)
+
+    @cached_property
+    def hash(self) -> str:
+        """SHA-256 of what an annotator can see: observations and actions, not rewards."""
+        digest = hashlib.sha256()
+        for array in (self.observations, self.actions):
+            digest.update(f"{array.dtype.str}{array.shape}".encode())
+            digest.update(np.ascontiguousarray(array).data)
+        return digest.hexdigest()
+
+    @property
+    def true_return(self) -> float:
+        """The undiscounted sum of true rewards."""
+        return float(self.true_rewards.sum(dtype=np.float64))
+
+
+def cut_segments(
+    next_observations: np.ndarray,
+    actions: np.ndarray,
+    true_rewards: np.ndarray,
+    valid: np.ndarray,
+    done: np.ndarray,
+    length: int,
+) -> list[Segment]:
+    """Cut a rollout of T rows and N environments into segments of exactly `length` steps.
+
+    next_observations: (T, N, S, H, W) uint8 stacks, or (T, N, D) float. actions: (T, N, ...).
+    true_rewards: (T, N). valid: (T, N) bool, False in rows that only reset. done: (T, N) bool, True
+    where the episode ended with that row.
+
+    Segments do not overlap, hold no reset row, and an episode's end at most as their last row. Each
+    uninterrupted stretch is tiled from its start; what is left over at its end is dropped. Ordered by
+    environment, then time. The arrays are copies: keeping a segment does not keep the rollout.
+    """
+    rows, environments = valid.shape
+    segments = []
+    for environment in range(environments):
+        start = 0  # of the window being grown
+        for row in range(rows):
+            if not valid[row, environment]:
+                start = row + 1
+                continue
+            if row + 1 - start == length:
+                window = slice(start, row + 1)
+                segments.append(
+                    Segment(
+                        _unstack(next_observations[window, environment]),
+                        actions[window, environment].copy(),
+                        true_rewards[window, environment].astype(np.float32),
+                    )
+                )
+                start = row + 1
+            if done[row, environment]:
+                start = row + 1
+    return segments
+
+
+def _unstack(observations: np.ndarray) -> np.ndarray:
+    """(T, S, H, W) sliding stacks -> (T + S - 1, H, W) frames; vectors (T, D) are copied as they are."""
+    if observations.ndim == 2:
+        return observations.astype(np.float32)
+    # Within an episode a stack is the one before, moved on by one frame.
+    return np.concatenate([observations[0], observations[1:, -1]])
+
+
+def stack_frames(frames: np.ndarray, stack: int) -> np.ndarray:
+    """(T + S - 1, H, W) frames -> (T, S, H, W) stacks, oldest frame first; a copy."""
+    steps = len(frames) - stack + 1
+    return frames[np.arange(steps)[:, None] + np.arange(stack)]
+
+
+def to_blobs(segment: Segment) -> list[bytes]:
+    """Observations, actions and true rewards as compressed .npy files, for a database."""
+    blobs = []
+    for array in (segment.observations, segment.actions, segment.true_rewards):
+        buffer = io.BytesIO()
+        np.lib.format.write_array(buffer, array, allow_pickle=False)
+        blobs.append(zlib.compress(buffer.getbuffer(), level=1))  # quick, and enough: most pixels are empty
+    return blobs
+
+
+def from_blobs(blobs: Sequence[bytes], name: str) -> Segment:
+    """The segment of `to_blobs` with the hash `name`. Raises ValueError if that is not what they hold."""
+    try:
+        buffers = [io.BytesIO(zlib.decompress(blob)) for blob in blobs]
+        segment = Segment(*(np.lib.format.read_array(buffer, allow_pickle=False) for buffer in buffers))
+    except (*_UNREADABLE, *_UNUSABLE) as error:
+        raise ValueError(_in_one_line(error)) from None
+    if segment.hash != name:
+        raise ValueError("it does not match its hash")
+    return segment
+
+
+def save_segments(path: Path | str, segments: Sequence[Segment]) -> None:
+    """Write all segments into one compressed npz file; the same segments give the same bytes.
+
+    Segments may differ in length, but not in the shape and dtype of a frame, vector or action.
+    The file appears whole or not at all. Raises UserError.
+    """
+    path = Path(path)
+    if not segments:
+        raise UserError(f"{path}: there are no segments to save")
+    arrays = {
+        "observations": _join([segment.observations for segment in segments]),
+        "observation_counts": np.array([len(segment.observations) for segment in segments]),
+        "actions": _join([segment.actions for segment in segments]),
+        "true_rewards": _join([segment.true_rewards for segment in segments]),
+        "steps": np.array([len(segment) for segment in segments]),
+        "hashes": np.array([segment.hash for segment in segments]),
+    }
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with partial.open("wb") as file:
+            np.savez_compressed(file, allow_pickle=False, **arrays)
+        os.replace(partial, path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise UserError(f"{path}: cannot be written: {error.strerror or error}") from None
+
+
+def _join(arrays: list[np.ndarray]) -> np.ndarray:
+    """One array after another; another dtype is an error, as a cast would change the hash."""
+    return np.concatenate(arrays, dtype=arrays[0].dtype, casting="no")
+
+
+def load_segments(path: Path | str) -> list[Segment]:
+    """Read a file of `save_segments`, checking every segment against its hash. Raises UserError."""
+    path = Path(path)
+    try:
+        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file}
+        observations = np.split(arrays["observations"], np.cumsum(arrays["observation_counts"])[:-1])
+        actions = np.split(arrays["actions"], np.cumsum(arrays["steps"])[:-1])
+        true_rewards = np.split(arrays["true_rewards"], np.cumsum(arrays["steps"])[:-1])
+        segments = [Segment(*parts) for parts in zip(observations, actions, true_rewards, strict=True)]
+        hashes = [str(name) for name in arrays["hashes"]]
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except (*_UNREADABLE, *_UNUSABLE) as error:
+        raise UserError(f"{path}: not a complete file of segments: {_in_one_line(error)}") from None
+    if hashes != [segment.hash for segment in segments]:
+        raise UserError(f"{path}: damaged: its segments do not match their hashes")
+    return segments
+
+
+def _in_one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

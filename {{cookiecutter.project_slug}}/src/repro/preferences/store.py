@@ -1,0 +1,296 @@
+"""The preference store: segments, queries and labels of a run, in one SQLite database.
+
+Trainer and labeller may be two processes of one host; they meet only here. Labels are append-only: a
+correction or an undo is a new row, and triggers refuse to change or delete an old one.
+
+Durability: with the write-ahead log, what was committed survives a killed process in any case.
+`synchronous=FULL` makes it survive a power failure too, for one fsync per transaction: a person's label
+takes seconds to give and cannot be had again, and a checkpoint must not know of labels that its store
+has lost. Many small writes belong in one `transaction()`.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from repro.config import UserError
+from repro.preferences.export import ANSWERS, read_export, write_export
+from repro.preferences.oracle import ORACLE
+from repro.preferences.schema import APPLICATION, SCHEMA, UNDO, VERSION
+from repro.preferences.segments import Segment, from_blobs, to_blobs
+
+PREFERENCES = {"left": 1.0, "right": 0.0, "tie": 0.5}  # the probability that the left one is preferred
+
+_BUSY_SECONDS = 30.0  # how long a writer waits for another
+
+
+@dataclass(frozen=True)
+class LabelledComparison:
+    """A query and the answer that stands."""
+
+    run: str
+    number: int
+    left: str  # hash of the segment
+    right: str
+    preference: float  # the probability that left is preferred: 1, 0 or .5
+    answer: str  # left, right or tie
+    env_step: int  # agent steps done when the query was asked
+
+
+class PreferenceStore:
+    """A database of preferences, which several processes may have open.
+
+    path: created if missing, unless `read_only`. environment: what the segments come from; a store made
+    for another is refused. Whatever fails in the database is raised as a UserError that names the file.
+    """
+
+    def __init__(self, path: Path | str, environment: str | None = None, read_only: bool = False) -> None:
+        self.path = Path(path)
+        if read_only and not self.path.exists():
+            raise UserError(f"{self.path}: no such preference database")
+        address = f"{self.path.absolute().as_uri()}?mode={'ro' if read_only else 'rwc'}"
+        with self._explained():  # transactions are begun and ended here, not by the module (isolation_level)
+            self._connection = sqlite3.connect(address, uri=True, timeout=_BUSY_SECONDS, isolation_level=None)
+        try:
+            with self._explained():
+                self._prepare(environment, read_only)
+        except BaseException:
+            self.close()
+            raise
+
+    def _prepare(self, environment: str | None, read_only: bool) -> None:
+        """Make sure that the file is a store we can use, after creating the tables if it is empty."""
+        execute = self._connection.execute
+        execute("PRAGMA foreign_keys = ON")
+        execute("PRAGMA synchronous = FULL")
+        if not read_only and self._is_empty():
+            self._write_ahead()
+            with self.transaction():
+                if self._is_empty():  # still, now that no other process can write
+                    for statement in SCHEMA:
+                        execute(statement)
+        if self._value("PRAGMA application_id") != APPLICATION:
+            raise UserError(f"{self.path}: not a preference database; move it away or name another")
+        version = self._value("PRAGMA user_version")
+        if version != VERSION:
+            raise UserError(f"{self.path}: has format version {version}; this code reads version {VERSION} only")
+        damage = self._value("PRAGMA quick_check(1)")
+        if damage != "ok":
+            raise UserError(f"{self.path}: damaged ({' '.join(damage.split())}); restore it from a copy")
+        if environment is not None and not read_only:
+            execute("INSERT INTO metadata VALUES ('environment', ?) ON CONFLICT DO NOTHING", (environment,))
+        if environment is not None and self.environment != environment:
+            raise UserError(f"{self.path}: holds preferences for {self.environment}, not for {environment}")
+
+    def _write_ahead(self) -> None:
+        """Turn the write-ahead log on. SQLite does not wait here for other processes, so that we have to."""
+        deadline = time.monotonic() + _BUSY_SECONDS
+        while True:
+            try:
+                self._connection.execute("PRAGMA journal_mode = WAL")
+                return
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.01)
+
+    @property
+    def environment(self) -> str | None:
+        """What the segments come from, if it was said."""
+        return self._value("SELECT max(value) FROM metadata WHERE key = 'environment'")
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All writes inside are committed together at the end, or none of them."""
+        if self._connection.in_transaction:  # the outer one commits
+            yield
+            return
+        with self._explained():
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
+
+    def add_query(self, run: str, number: int, left: Segment, right: Segment, env_step: int, strategy: str) -> None:
+        """Enter a query once. A replay after a resume changes nothing, and must ask the same."""
+        with self.transaction():
+            for segment in (left, right):
+                self._add_segment(segment)
+            entered = self._connection.execute(
+                "INSERT INTO queries VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                (run, number, left.hash, right.hash, env_step, strategy),
+            )
+            if not entered.rowcount and self._hashes(run, number) != (left.hash, right.hash):
+                raise UserError(
+                    f"{self.path}: query {number} of run {run} was entered with other segments: "
+                    "a resumed run must repeat itself exactly; does another trainer use this store?"
+                )
+
+    def add_label(
+        self, run: str, number: int, answer: str, annotator: str, latency_seconds: float | None, env_step: int
+    ) -> None:
+        """Append an answer (`left`, `right`, `tie`, `incomparable`) or an `undo` of the annotator's own.
+
+        The oracle's answer to a query is entered once, so that a resumed run may give it again; a
+        person's answers are all kept, and the last one counts. latency_seconds: None for an oracle.
+        env_step: agent steps done when the answer was given.
+        """
+        if answer not in (*ANSWERS, UNDO):
+            raise UserError(f"answer {answer!r} will not do: use one of {', '.join((*ANSWERS, UNDO))}")
+        with self.transaction():
+            if self._hashes(run, number) is None:
+                raise UserError(f"{self.path}: run {run} has no query {number} to label")
+            earlier = self._last_answer(run, number, annotator)
+            if answer == UNDO and earlier in (None, UNDO):
+                raise UserError(f"{self.path}: {annotator} has no answer to query {number} of run {run} to undo")
+            if annotator == ORACLE and earlier is not None:
+                if earlier != answer:
+                    raise UserError(
+                        f"{self.path}: the oracle answered {earlier} to query {number} of run {run}, and now {answer}: "
+                        "a resumed run must repeat itself exactly"
+                    )
+                return
+            created = datetime.now().astimezone().isoformat(timespec="seconds")
+            self._connection.execute(
+                "INSERT INTO labels (run, number, answer, annotator, latency_seconds, env_step, created) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (run, number, answer, annotator, latency_seconds, env_step, created),
+            )
+
+    def labelled(self, run: str | None = None) -> list[LabelledComparison]:
+        """The comparisons to learn from, in order of their numbers: those whose standing answer is a preference."""
+        fields = ("run", "number", "left", "right", "answer", "env_step")
+        return [
+            LabelledComparison(**{field: row[field] for field in fields}, preference=PREFERENCES[row["answer"]])
+            for row in self._standing(run)
+            if row["answer"] in PREFERENCES
+        ]
+
+    def segment(self, name: str) -> Segment:
+        """The segment with this hash, checked against it."""
+        with self._explained():
+            row = self._connection.execute(
+                "SELECT observations, actions, true_rewards FROM segments WHERE hash = ?", (name,)
+            ).fetchone()
+        if row is None:
+            raise UserError(f"{self.path}: no segment {name}")
+        try:
+            return from_blobs(row, name)
+        except ValueError as error:
+            raise UserError(f"{self.path}: segment {name} is damaged: {error}") from None
+
+    def waiting(self) -> int:
+        """How many queries have no answer yet, or only an undone one."""
+        return self._value(
+            "SELECT count(*) FROM queries LEFT JOIN standing_labels USING (run, number) WHERE answer IS NULL"
+        )
+
+    def counts(self) -> dict[str, int]:
+        """Standing answers by kind; `labels` are those that can be learned from, all but `incomparable`."""
+        with self._explained():
+            rows = self._connection.execute("SELECT answer, count(*) FROM standing_labels GROUP BY answer").fetchall()
+        of = dict.fromkeys(ANSWERS, 0) | dict(rows)
+        labels = sum(of[answer] for answer in PREFERENCES)
+        return {"labels": labels, "ties": of["tie"], **{name: of[name] for name in ("left", "right", "incomparable")}}
+
+    def export(self, directory: Path | str, *, name: str, seed: int, env_steps: int, run: str | None = None) -> None:
+        """Write `segments.npz`, `labels.jsonl` (one standing answer a line) and `meta.json`.
+
+        The same content gives the same bytes: no times of day. name, seed: of the experiment;
+        env_steps: agent steps that the segments cost. run: needed if the store holds several.
+        """
+        labels = self._standing(run)
+        if not labels:
+            raise UserError(f"{self.path}: holds no labels to export")
+        runs = sorted({label["run"] for label in labels})
+        if len(runs) > 1:
+            raise UserError(f"{self.path}: holds several runs ({', '.join(runs)}); name one of them")
+        hashes = dict.fromkeys(label[side] for label in labels for side in ("left", "right"))
+        meta = {"name": name, "seed": seed, "env_steps": env_steps, "environment": self.environment}
+        write_export(
+            Path(directory), meta | {"labels": len(labels)}, labels, {digest: self.segment(digest) for digest in hashes}
+        )
+
+    def import_from(self, directory: Path | str, run: str) -> dict[str, Any]:
+        """Enter an export under `run`, whole or not at all; once more changes nothing. Returns its `meta.json`."""
+        meta, labels, segments = read_export(Path(directory))
+        if None not in (self.environment, meta["environment"]) and self.environment != meta["environment"]:
+            raise UserError(f"{directory}: holds preferences for {meta['environment']}, not for {self.environment}")
+        with self.transaction():
+            for label in labels:
+                number, annotator = label["number"], label["annotator"]
+                left, right = segments[label["left"]], segments[label["right"]]
+                self.add_query(run, number, left, right, label["env_step"], label["strategy"])
+                if self._last_answer(run, number, annotator) is None:
+                    self.add_label(
+                        run, number, label["answer"], annotator, label["latency_seconds"], label["labelled_at"]
+                    )
+        return meta
+
+    def close(self) -> None:
+        """Close the database; the store cannot be used afterwards."""
+        self._connection.close()
+
+    def __enter__(self) -> PreferenceStore:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Raise what the database reports as a UserError that names the file."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            cause = getattr(error, "sqlite_errorname", "")  # absent where the module itself complains
+            hint = "; is the disk full?" if cause.startswith(("SQLITE_FULL", "SQLITE_IOERR")) else ""
+            raise UserError(f"{self.path}: {error}{hint}") from error
+
+    def _value(self, query: str) -> Any:
+        with self._explained():
+            return self._connection.execute(query).fetchone()[0]
+
+    def _is_empty(self) -> bool:
+        return self._value("SELECT count(*) FROM sqlite_master") == 0
+
+    def _hashes(self, run: str, number: int) -> tuple[str, str] | None:
+        return self._connection.execute(
+            "SELECT left_hash, right_hash FROM queries WHERE run = ? AND number = ?", (run, number)
+        ).fetchone()
+
+    def _last_answer(self, run: str, number: int, annotator: str) -> str | None:
+        row = self._connection.execute(
+            "SELECT answer FROM labels WHERE run = ? AND number = ? AND annotator = ? ORDER BY id DESC LIMIT 1",
+            (run, number, annotator),
+        ).fetchone()
+        return row and row[0]
+
+    def _standing(self, run: str | None) -> list[dict[str, Any]]:
+        """Labelled queries with the answer that stands, by number."""
+        with self._explained():
+            cursor = self._connection.execute(
+                'SELECT run, number, answer, annotator, left_hash AS "left", right_hash AS "right", strategy, '
+                "queries.env_step, latency_seconds, standing_labels.env_step AS labelled_at "
+                "FROM standing_labels JOIN queries USING (run, number) "
+                "WHERE run = coalesce(?, run) ORDER BY run, number",
+                (run,),
+            )
+            columns = [column[0] for column in cursor.description]
+            return [dict(zip(columns, row, strict=True)) for row in cursor]
+
+    def _add_segment(self, segment: Segment) -> None:
+        if self._connection.execute("SELECT 1 FROM segments WHERE hash = ?", (segment.hash,)).fetchone() is None:
+            blobs = to_blobs(segment)
+            self._connection.execute("INSERT INTO segments VALUES (?, ?, ?, ?)", (segment.hash, *blobs))

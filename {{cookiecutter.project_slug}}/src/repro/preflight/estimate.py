@@ -1,0 +1,76 @@
+"""How long a run will take: a little of everything that it repeats is done and timed, the rest is arithmetic."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from repro.config import Config, count_rollouts
+from repro.preferences.store import PreferenceStore
+from repro.training.on_policy import OnPolicyTrainer
+
+PROBE_LABELS = 32  # comparisons to time the reward model with
+PROBE_SECONDS = 0.5  # for each thing that is timed; at least one repetition, after one to warm up
+
+
+def estimate_minutes(config: Config, seed: int) -> float:
+    """Minutes that training will take on this machine, as busy as it is now.
+
+    Does a few rollouts with updates, and gradient steps of the reward model, in a temporary place. Takes seconds, or as
+    long as two rollouts do. Evaluation, checkpoints and videos are not counted.
+    """
+    rollouts = count_rollouts(config, config.training.total_steps)
+    with tempfile.TemporaryDirectory() as folder:
+        store = PreferenceStore(Path(folder) / "preferences.db")
+        trainer = OnPolicyTrainer(_probe(config, rollouts), seed, "estimate", store)
+        try:
+            rows = trainer.rows()
+            environment = next(rows)["time/env"]  # of one rollout
+            rollout = _time(lambda: next(rows), warm_up=False)
+            if trainer.learning is None or config.preferences is None or config.reward_model is None:
+                return rollouts * rollout / 60
+            model = trainer.learning.model
+            gradient_step, validation = _time(lambda: model.train(1)), _time(model.validate)
+            labels = len(model.comparisons)
+        finally:
+            trainer.envs.close()
+            if store:
+                store.close()
+    preferences = config.preferences
+    segments = config.env.num_envs * (config.agent.rollout_steps // preferences.segment_steps)  # of one rollout
+    initial = math.ceil(2 * preferences.initial_labels / segments)  # rollouts of random behaviour, for the first labels
+    mean_labels = (preferences.initial_labels + preferences.total_labels) / 2
+    learning = (
+        rollout
+        + config.reward_model.steps_per_rollout * gradient_step
+        + validation * (mean_labels / labels - 1)  # the rollout that was timed contains one of few labels
+    )
+    pretraining = config.reward_model.pretraining_steps * gradient_step
+    return (initial * environment + pretraining + max(0, rollouts - initial) * learning) / 60
+
+
+def _probe(config: Config, rollouts: int) -> Config:
+    """The same run with few labels and without training of the reward model, long enough to be timed."""
+    steps = config.training.total_steps * math.ceil(1000 / rollouts)
+    changes: dict[str, Any] = {"training": config.training.model_copy(update={"total_steps": steps})}
+    if config.preferences and config.reward_model:
+        labels = min(PROBE_LABELS, config.preferences.initial_labels)
+        no_training = {"pretraining_steps": 0, "steps_per_rollout": 0}
+        changes["preferences"] = config.preferences.model_copy(update={"initial_labels": labels})
+        changes["reward_model"] = config.reward_model.model_copy(update=no_training)
+    return config.model_copy(update=changes)
+
+
+def _time(action: Callable[[], object], warm_up: bool = True) -> float:
+    """Seconds that `action` takes: the mean of as many repetitions as fit into PROBE_SECONDS, one at least."""
+    if warm_up:
+        action()
+    start, repetitions = time.perf_counter(), 0
+    while not repetitions or time.perf_counter() - start < PROBE_SECONDS:
+        action()
+        repetitions += 1
+    return (time.perf_counter() - start) / repetitions

@@ -1,0 +1,87 @@
+"""Cells: the tracked results of the pipeline, one for each experiment and seed. Ad-hoc runs never write them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from repro.config import Config, UserError
+from repro.tracking.archive import RunFolder
+from repro.tracking.files import storage_error, write_atomic
+from repro.tracking.metrics import read_last_row
+
+
+def cell_name(config: Config, seed: int) -> str:
+    """`<experiment>/seed-<seed>`: the path of a cell below data/, models/, results/cells/ and results/curves/."""
+    return f"{config.name}/seed-{seed}"
+
+
+def publish_training(root: Path, run: RunFolder, cell: str) -> None:
+    """Copy the final models and the learning curve of a finished run to models/ and results/curves/."""
+    models, curve = root / "models" / cell, root / "results/curves" / f"{cell}.jsonl"
+    last = read_last_row(run.path / "metrics.jsonl") or {}
+    facts = {name: run.record[name] for name in ("id", "seed", "code_hash", "dirty", "params")} | {
+        "env_steps": last.get("env_step"),
+        "labels": last.get("preferences/labels"),
+        "wall_seconds": last.get("time/wall"),
+    }
+    try:
+        models.mkdir(parents=True, exist_ok=True)
+        curve.parent.mkdir(parents=True, exist_ok=True)
+        for file in sorted((run.path / "checkpoints").glob("*.pt")):
+            if file.name != "last.pt":  # that one is for resuming
+                shutil.copyfile(file, models / file.name)
+        shutil.copyfile(run.path / "metrics.jsonl", curve)
+    except OSError as error:
+        raise storage_error(models, error) from None
+    write_atomic(models / "run.json", _json(facts))
+
+
+def publish_evaluation(root: Path, config: Config, cell: str, evaluation: dict[str, Any]) -> Path:
+    """Write results/cells/<cell>.json from an evaluation of models/<cell>; returns its path."""
+    facts = read_model_facts(root, cell)
+    judged = config.evaluation.actions
+    content = {
+        "experiment": config.name,
+        "seed": facts["seed"],
+        "run": facts["id"],
+        "code_hash": facts["code_hash"],
+        "dirty": facts["dirty"],
+        "params_hash": params_hash(config),
+        **{name: facts[name] for name in ("env_steps", "labels", "wall_seconds")},
+        "judged": judged,
+        "success": evaluation[judged]["score"] >= config.evaluation.success_score,
+        "success_score": config.evaluation.success_score,
+        "evaluation": evaluation,
+    }
+    path = root / "results/cells" / f"{cell}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(path, _json(content))
+    return path
+
+
+def read_model_facts(root: Path, cell: str) -> dict[str, Any]:
+    """What models/<cell>/run.json says of the run that made the models. Raises UserError."""
+    path = root / "models" / cell / "run.json"
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(
+            f"{path}: no such file; make the models with: dvc repro, or fetch them with: dvc pull"
+        ) from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read: {error}") from None
+    return facts
+
+
+def params_hash(config: Config) -> str:
+    """16 hex digits that stand for all parameters but the seeds and the gate."""
+    params = config.model_dump(mode="json", exclude={"seeds", "gate"})
+    return hashlib.sha256(json.dumps(params, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _json(content: dict[str, Any]) -> bytes:
+    return (json.dumps(content, indent=1) + "\n").encode()

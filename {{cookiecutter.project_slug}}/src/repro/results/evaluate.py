@@ -1,0 +1,99 @@
+"""Evaluation: full episodes from fixed starts, scored by true return."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from repro.agents.ppo import PPO
+from repro.config import Config, UserError
+from repro.envs import make_envs
+from repro.training.checkpoint import load_checkpoint
+from repro.training.device import choose_device
+from repro.training.preferences import random_actions
+from repro.training.seeding import numpy_generator, torch_generator
+
+
+class Policy(Protocol):
+    """Observations (N, ...) to actions (N, ...)."""
+
+    def __call__(self, observations: NDArray) -> NDArray: ...
+
+
+def evaluate(config: Config, agent_file: Path) -> dict[str, Any]:
+    """Evaluate the network saved in `agent_file` with sampled and with greedy actions, beside two baselines.
+
+    All face the same `evaluation.episodes` starts, drawn from `evaluation.seed`. The score is the sum of returns
+    divided by the sum of what is optimal. Raises UserError if the file is missing or of another network.
+    """
+    settings = config.evaluation
+    torch.set_num_threads(config.training.threads)
+    agent = load_agent(config, agent_file)
+    generator = numpy_generator(settings.seed, "random policy")
+    envs = make_envs(config.env, settings.episodes)
+    sampled, optimal = episode_returns(envs, settings.seed, lambda o: agent.act(o)[0].numpy())
+    greedy, _ = episode_returns(envs, settings.seed, lambda o: agent.act(o, greedy=True)[0].numpy())
+    random, _ = episode_returns(envs, settings.seed, lambda _: random_actions(envs, generator))
+    envs.close()
+    return {
+        "episodes": settings.episodes,
+        "seed": settings.seed,
+        "sampled": summarise(sampled, optimal),
+        "greedy": summarise(greedy, optimal),
+        "random": summarise(random, optimal),
+        "optimal": summarise(optimal, optimal),
+    }
+
+
+def load_agent(config: Config, agent_file: Path) -> PPO:
+    """The trained agent, for acting. Raises UserError if the file is missing, damaged or of another network."""
+    device = choose_device(config.training.device)
+    envs = make_envs(config.env, num_envs=1)
+    spaces = (envs.single_observation_space, envs.single_action_space)
+    generator = torch_generator(config.evaluation.seed, "policy", device)
+    agent = PPO(*spaces, config.agent, device, generator, config.training.precision)
+    try:
+        agent.network.load_state_dict(load_checkpoint(agent_file, device))
+    except RuntimeError:
+        raise UserError(f"{agent_file}: holds a network of another shape than env and agent describe") from None
+    return agent
+
+
+def episode_returns(envs: Any, seed: int, policy: Policy) -> tuple[NDArray, NDArray]:
+    """True returns of one full episode of each environment, and the best possible ones, float64 (N,) each."""
+    observations, _ = envs.reset(seed=seed)
+    optimal = envs.optimal_returns()
+    returns = np.zeros(envs.num_envs)
+    running = np.ones(envs.num_envs, bool)
+    while running.any():
+        observations, rewards, terminated, truncated, _ = envs.step(policy(observations))
+        returns += running * rewards
+        running &= ~(terminated | truncated)
+    return returns, optimal
+
+
+def summarise(returns: NDArray, optimal: NDArray) -> dict[str, float]:
+    """Share of the optimal sum, and mean, standard deviation and sum of the returns."""
+    return {
+        "score": float(returns.sum() / optimal.sum()),
+        "return_mean": float(returns.mean()),
+        "return_std": float(returns.std(ddof=1)) if len(returns) > 1 else 0.0,
+        "returns_sum": float(returns.sum()),
+    }
+
+
+def format_evaluation(evaluation: dict[str, Any], config: Config) -> str:
+    """A table for the terminal; the judged row is marked."""
+    judged = config.evaluation.actions
+    lines = [f"{evaluation['episodes']} episodes     score   return (mean, std)"]
+    for name in ("sampled", "greedy", "random", "optimal"):
+        row = evaluation[name]
+        mark = " <- judged" if name == judged else ""
+        lines.append(f"{name:<14} {row['score']:7.3f}   {row['return_mean']:7.1f} {row['return_std']:7.1f}{mark}")
+    verdict = "success" if evaluation[judged]["score"] >= config.evaluation.success_score else "no success"
+    lines.append(f"{verdict}: the score judged against is {config.evaluation.success_score:g} of the optimal return")
+    return "\n".join(lines)

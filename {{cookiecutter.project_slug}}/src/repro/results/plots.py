@@ -1,0 +1,293 @@
+"""The plots of a report, each drawn on given axes and rendered to bytes.
+
+Colours are those of Okabe and Ito (2008), which stay apart for colour-blind readers; lines and markers
+also differ in style, so that a grey print can be read. The same input gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap
+from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter, MaxNLocator
+from matplotlib.transforms import ScaledTranslation
+from numpy.typing import NDArray
+
+from repro.results.records import Columns
+from repro.results.statistics import align_curves, curve_interval, t_interval
+
+if TYPE_CHECKING:
+    from matplotlib.typing import RcKeyType
+
+WIDTH, HEIGHT = 5.0, 3.2  # inches; small, so that the text stays readable on a phone
+FEW_POINTS = 12  # shorter curves get markers, or a single point would be invisible
+
+
+@dataclass(frozen=True)
+class Theme:
+    """Colours of a page, the two that carry data, and the part of viridis that shows on the background."""
+
+    background: str
+    text: str
+    faint: str
+    grid: str
+    blue: str
+    orange: str
+    viridis: tuple[float, float]
+
+
+LIGHT = Theme("#ffffff", "#24292f", "#6b7280", "#e5e7eb", "#0072b2", "#d55e00", (0.88, 0.0))
+DARK = Theme("#161b22", "#e6edf3", "#9aa4b0", "#30363d", "#56b4e9", "#e69f00", (0.3, 1.0))
+
+Draw = Callable[[Axes, Theme], None]
+
+
+def render(draw: Draw, theme: Theme, form: Literal["png", "svg"], height: float = HEIGHT) -> bytes:
+    """Draw one figure, `WIDTH` x `height` inches, as PNG (200 dpi) or SVG; reads no matplotlibrc."""
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(_style(theme))
+        figure = Figure(figsize=(WIDTH, height), layout="constrained")
+        draw(figure.add_subplot(), theme)
+        buffer = io.BytesIO()
+        # Without these entries the file would hold the date, and the version of matplotlib.
+        metadata = {"Date": None, "Creator": None} if form == "svg" else {"Software": None}
+        figure.savefig(buffer, format=form, dpi=200, metadata=metadata)
+    return buffer.getvalue()
+
+
+def _style(theme: Theme) -> dict[RcKeyType, Any]:
+    return {
+        "svg.hashsalt": "repro",  # else the ids in an SVG are random
+        "font.size": 10.5,
+        "axes.labelsize": 10.5,
+        "xtick.labelsize": 9.5,
+        "ytick.labelsize": 9.5,
+        "legend.fontsize": 9.5,
+        "figure.facecolor": theme.background,
+        "savefig.facecolor": theme.background,
+        "axes.facecolor": theme.background,
+        "text.color": theme.text,
+        "axes.labelcolor": theme.text,
+        "axes.edgecolor": theme.faint,
+        "xtick.color": theme.faint,
+        "ytick.color": theme.faint,
+        "xtick.labelcolor": theme.text,
+        "ytick.labelcolor": theme.text,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.grid": True,
+        "axes.axisbelow": True,
+        "grid.color": theme.grid,
+        "grid.linewidth": 0.7,
+        "lines.solid_capstyle": "round",
+        "legend.frameon": False,
+    }
+
+
+def draw_learning_curves(
+    axes: Axes, theme: Theme, curves: Mapping[int, Columns], random: float, success: float
+) -> None:
+    """True return as a share of the optimal one, unsmoothed: every seed, their mean and its 95% t-interval.
+
+    `curves`: seed -> (env steps, shares). `random` and `success` are shares too; optimal is 1.
+    """
+    _draw_group(axes, list(curves.values()), theme.blue, "-", "")
+    for level, style in ((1.0, "-"), (success, "--"), (random, ":")):
+        axes.axhline(level, color=theme.faint, linestyle=style, linewidth=1.1, zorder=1.5)
+    _step_axis(axes)
+    axes.set_ylabel("return / optimal return")
+    low = min(random, min(values.min() for _, values in curves.values()))
+    high = max(1.0, max(values.max() for _, values in curves.values()))
+    axes.set_ylim(low - 0.06 * (high - low), high + 0.04 * (high - low))
+    _label_levels(axes, theme, {1.0: "optimal", success: f"success {success:g}", random: "random"})
+    _legend_above(axes)
+
+
+def draw_seed_scores(
+    axes: Axes,
+    theme: Theme,
+    seeds: Sequence[int],
+    scores: tuple[NDArray[np.float64], NDArray[np.float64]],
+    names: tuple[str, str],
+    random: float,
+    success: float,
+) -> None:
+    """The score of each seed, a row each: the judged actions and the others beside; below, their mean.
+
+    `scores`: judged and other, each (seeds,); `names`: what they are called. Bars are 95% t-intervals.
+    """
+    rows = np.arange(len(seeds))
+    styles: tuple[dict[str, Any], ...] = (
+        {"color": theme.blue, "marker": "o", "markersize": 7, "zorder": 4},
+        {"color": theme.orange, "marker": "D", "markersize": 6, "markerfacecolor": theme.background, "zorder": 3},
+    )
+    axes.hlines(rows, *np.sort(np.stack(scores), axis=0), color=theme.faint, alpha=0.5, linewidth=1.5, zorder=1.5)
+    for values, name, style in zip(scores, names, styles, strict=True):
+        axes.plot(values, rows, linestyle="none", label=name, **style)
+    if len(seeds) == 1:
+        axes.set_yticks([0], [f"seed {seeds[0]} (n=1)"])
+        axes.set_ylim(0.7, -0.7)
+    else:
+        mean_row = len(seeds) + 0.4
+        for values, style, shift in zip(scores, styles, (-0.2, 0.2), strict=True):
+            mean, low, high = t_interval(values)
+            bar = [[mean - low], [high - mean]]
+            axes.errorbar(mean, mean_row + shift, xerr=bar, capsize=3, linewidth=1.6, **style)
+        axes.axhline(len(seeds) - 0.3, color=theme.faint, linewidth=0.8)
+        axes.set_yticks([*rows, mean_row], [*(f"seed {seed}" for seed in seeds), f"mean, 95% t\n(n={len(seeds)})"])
+        axes.set_ylim(mean_row + 0.7, -0.7)
+    axes.tick_params(axis="y", length=0)
+    axes.grid(visible=False, axis="y")
+    low, high = axes.get_xlim()
+    axes.set_xlim(min(low, random - 0.05), max(high, 1.03))
+    axes.set_xlabel("score: sum of returns / sum of optimal returns")
+    above = ScaledTranslation(0, 0.05, axes.figure.dpi_scale_trans)
+    for level, line, name, side in (
+        (random, ":", "random", "center"),
+        (success, "--", f"success {success:g}", "right"),
+        (1.0, "-", "optimal", "left"),
+    ):
+        axes.axvline(level, color=theme.faint, linestyle=line, linewidth=1.1, zorder=1)
+        axes.text(level, 1, name, transform=axes.get_xaxis_transform() + above, ha=side, va="bottom", fontsize=9.5)
+    axes.figure.legend(loc="outside upper left", ncols=2, borderaxespad=0.2)
+
+
+def seed_scores_height(seeds: int) -> float:
+    """Inches that give each of so many seeds a row of its own."""
+    return 1.7 + 0.28 * seeds
+
+
+def draw_reward_model(
+    axes: Axes, theme: Theme, training: Mapping[int, Columns], validation: Mapping[int, Columns]
+) -> None:
+    """Share of comparisons the reward model orders as the annotator did; every seed, means, 95% t-intervals.
+
+    Both map a seed to (env steps, accuracies).
+    """
+    _draw_group(axes, list(training.values()), theme.orange, "--", "training: ")
+    _draw_group(axes, list(validation.values()), theme.blue, "-", "held out: ")
+    axes.axhline(0.5, color=theme.faint, linestyle=":", linewidth=1.1, zorder=1.5)
+    _step_axis(axes)
+    axes.set_ylabel("accuracy on comparisons")
+    values = np.concatenate([values for _, values in (*training.values(), *validation.values())])
+    axes.set_ylim(min(0.45, values.min() - 0.03), 1.02)
+    _label_levels(axes, theme, {0.5: "chance"})
+    _legend_above(axes, columns=2)
+
+
+def draw_predicted_return(axes: Axes, theme: Theme, points: Mapping[int, Columns]) -> None:
+    """Mean predicted return against mean true return of the same episodes, one point a rollout, by env step.
+
+    `points`: seed -> (env steps, true returns, predicted returns).
+    """
+    steps, true, predicted = (np.concatenate(columns) for columns in zip(*points.values(), strict=True))
+    colormap = ListedColormap(matplotlib.colormaps["viridis"](np.linspace(*theme.viridis, 256)))
+    dots = axes.scatter(true, predicted, c=steps, cmap=colormap, s=16, alpha=0.8, linewidths=0)
+    axes.set_xlabel("true return, mean of a rollout's episodes")
+    axes.set_ylabel("predicted return")
+    axes.set_title(correlation_text(points), fontsize=9.5, loc="left")
+    bar = axes.figure.colorbar(dots, ax=axes, pad=0.02, aspect=28)
+    bar.outline.set_visible(False)
+    bar.set_label("environment steps")
+    bar.ax.yaxis.set_major_locator(MaxNLocator(5))
+    bar.ax.yaxis.set_major_formatter(EngFormatter(sep=""))
+
+
+def correlation_text(points: Mapping[int, Columns]) -> str:
+    """Pearson's r of true and predicted return within each seed, summarised in words."""
+    found = list(correlations(points).values())
+    if not found:
+        return "correlation undefined: too few rollouts"
+    if len(found) == 1:
+        return f"correlation {found[0]:.2f} (one seed)"
+    return (
+        f"correlation within a seed: median {np.median(found):.2f} "
+        f"({min(found):.2f} to {max(found):.2f}, n={len(found)})"
+    )
+
+
+def correlations(points: Mapping[int, Columns]) -> dict[int, float]:
+    """Pearson's r of true and predicted return within each seed; without those where it is undefined.
+
+    Within, because seeds that differ in level would show a correlation where no run has one. Fewer than
+    three rollouts, or a constant, have none.
+    """
+    return {
+        seed: float(np.corrcoef(true, predicted)[0, 1])
+        for seed, (_, true, predicted) in points.items()
+        if len(true) > 2 and np.ptp(true) > 0 and np.ptp(predicted) > 0
+    }
+
+
+def _draw_group(axes: Axes, curves: Sequence[Columns], color: str, style: str, prefix: str) -> None:
+    """Each curve thin; if there are several with steps in common, their mean and its interval."""
+    several = len(curves) > 1
+    for number, (steps, values) in enumerate(curves):
+        axes.plot(
+            steps,
+            values,
+            color=color,
+            linestyle=style,
+            linewidth=0.8 if several else 1.6,
+            alpha=0.55 if several else 1,
+            marker="o" if len(steps) <= FEW_POINTS else "",
+            markersize=3,
+            label=None if number else f"{prefix}{'each seed' if several else 'one seed (n=1), no interval'}",
+            zorder=2,
+        )
+    if not several:
+        return
+    try:
+        grid, matrix = align_curves(curves)
+    except ValueError:  # no steps in common: there is no mean to draw
+        return
+    mean, low, high = curve_interval(matrix)
+    axes.fill_between(
+        grid, low, high, color=color, alpha=0.18, linewidth=0, label=f"{prefix}95% t-interval", zorder=1.8
+    )
+    axes.plot(grid, mean, color=color, linestyle=style, linewidth=2.2, label=f"{prefix}mean, n={len(curves)}", zorder=3)
+
+
+def _step_axis(axes: Axes) -> None:
+    axes.set_xlabel("environment steps (agent steps, all environments)")
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+    axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+    axes.margins(x=0.02)
+
+
+def _label_levels(axes: Axes, theme: Theme, labels: dict[float, str]) -> None:
+    """Name horizontal levels at the right edge; labels that would overlap are pushed upwards."""
+    low, high = axes.get_ylim()
+    gap = 0.06 * (high - low)
+    below = -np.inf
+    for level, text in sorted(labels.items()):
+        below = max(level, below + gap)
+        axes.text(
+            1.0,
+            below,
+            text,
+            transform=axes.get_yaxis_transform() + ScaledTranslation(0.06, 0, axes.figure.dpi_scale_trans),
+            color=theme.text,
+            fontsize=9.5,
+            va="center",
+        )
+
+
+def _legend_above(axes: Axes, columns: int = 3) -> None:
+    axes.legend(
+        loc="lower left",
+        bbox_to_anchor=(0, 1.0),
+        ncols=columns,
+        borderaxespad=0.2,
+        columnspacing=1.2,
+        handlelength=1.8,
+        handletextpad=0.5,
+    )

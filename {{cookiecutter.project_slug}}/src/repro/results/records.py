@@ -1,0 +1,177 @@
+"""Read the records of finished experiments: `results/cells/` and `results/curves/`.
+
+A cell is one experiment at one seed. Its evaluation lies in `results/cells/<experiment>/seed-<n>.json`,
+the metrics of the run behind it in `results/curves/<experiment>/seed-<n>.jsonl`. Both are written by the
+pipeline only, so what is read here does not depend on `runs/`.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import pydantic
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from repro.config import UserError
+
+Number = Annotated[float, Field(allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=0)]
+Rows = list[dict[str, Any]]
+Columns = tuple[NDArray[np.float64], ...]  # of equal length, a row each rollout
+
+REMEDY = "delete the file and run `dvc repro` to make it anew"
+
+
+class Record(BaseModel):
+    """A JSON object of a cell; keys that are not needed here are allowed."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, strict=True)
+
+
+class Optimal(Record):
+    """What the best policy reaches from the same starts."""
+
+    return_mean: Number
+    returns_sum: Number
+
+
+class Score(Record):
+    """True returns of one policy over the evaluation's episodes; score = sum / sum of the optimal ones."""
+
+    score: Number
+    return_mean: Number
+    return_std: Number
+    returns_sum: Number
+
+
+class Evaluation(Record):
+    """Full episodes from fixed starts."""
+
+    episodes: Annotated[int, Field(gt=0)]
+    seed: Count
+    sampled: Score
+    greedy: Score
+    random: Score
+    optimal: Optimal
+
+
+class Cell(Record):
+    """The evaluation of one experiment at one seed, and the run it came from."""
+
+    experiment: str
+    seed: Count
+    run: str
+    code_hash: str
+    params_hash: str | None = None  # of all parameters but the seed, where the writer records it
+    dirty: bool
+    env_steps: Count
+    labels: Count | None  # None: trained without preferences
+    wall_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)]  # of training
+    judged: Literal["sampled", "greedy"]
+    success: bool
+    success_score: Number
+    evaluation: Evaluation
+
+    @property
+    def judged_score(self) -> Score:
+        return self.evaluation.sampled if self.judged == "sampled" else self.evaluation.greedy
+
+    @property
+    def other_score(self) -> Score:
+        return self.evaluation.greedy if self.judged == "sampled" else self.evaluation.sampled
+
+    @property
+    def path(self) -> str:
+        return f"results/cells/{self.experiment}/seed-{self.seed}.json"
+
+    @property
+    def curve_path(self) -> str:
+        return f"results/curves/{self.experiment}/seed-{self.seed}.jsonl"
+
+    @model_validator(mode="after")
+    def success_follows_from_score(self) -> Cell:
+        distance = self.judged_score.score - self.success_score
+        if abs(distance) > 1e-3 and self.success != (distance > 0):  # a score may have been rounded
+            raise ValueError(
+                f"success is {str(self.success).lower()}, but the {self.judged} score {self.judged_score.score:g} "
+                f"and success_score {self.success_score:g} say otherwise"
+            )
+        return self
+
+
+def read_cells(root: Path) -> dict[str, list[Cell]]:
+    """All cells under `root`, by experiment, in the order of names and seeds.
+
+    Raises UserError if there is none, or naming the file and the key that is wrong.
+    """
+    folder = root / "results" / "cells"
+    experiments: dict[str, list[Cell]] = {}
+    for path in sorted(folder.rglob("*.json")):
+        cell = _read_cell(path, path.relative_to(root).as_posix())
+        if path.relative_to(root).as_posix() != cell.path:
+            raise UserError(
+                f"{path.relative_to(root).as_posix()}: experiment and seed say that it should be {cell.path}; {REMEDY}"
+            )
+        experiments.setdefault(cell.experiment, []).append(cell)
+    if not experiments:
+        raise UserError("results/cells: holds no results yet; `dvc repro` trains and evaluates every seed")
+    return {name: sorted(cells, key=lambda cell: cell.seed) for name, cells in sorted(experiments.items())}
+
+
+def _read_cell(path: Path, shown: str) -> Cell:
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:  # bad UTF-8 and bad JSON are ValueErrors
+        raise UserError(f"{shown}: cannot be read as JSON: {error}; {REMEDY}") from None
+    try:
+        return Cell.model_validate(values)
+    except pydantic.ValidationError as error:
+        problem = error.errors(include_url=False)[0]
+        key = ".".join(str(part) for part in problem["loc"])
+        if problem["type"] == "missing":
+            raise UserError(f"{shown}: {key}: missing; {REMEDY}") from None
+        message = problem["msg"].removeprefix("Value error, ")
+        if key:
+            message = f"{key}: {json.dumps(problem['input'])[:60]} will not do: {message[0].lower()}{message[1:]}"
+        raise UserError(f"{shown}: {message}; {REMEDY}") from None
+
+
+def read_curve(root: Path, cell: Cell) -> Rows | None:
+    """The metrics of the cell's run, one dict per rollout, `env_step` increasing; None if there is no file.
+
+    Raises UserError naming the file and the line that is wrong.
+    """
+    try:
+        lines = (root / cell.curve_path).read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{cell.curve_path}: cannot be read: {error}; {REMEDY}") from None
+    rows: Rows = []
+    for number, line in enumerate(lines, start=1):
+        where = f"{cell.curve_path}, line {number}"
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise UserError(f"{where}: not valid JSON: {error}; {REMEDY}") from None
+        if not isinstance(row, dict) or type(row.get("env_step")) is not int:
+            raise UserError(f"{where}: env_step: a whole number is needed; {REMEDY}")
+        if rows and row["env_step"] <= rows[-1]["env_step"]:
+            raise UserError(f"{where}: env_step: {row['env_step']} does not follow {rows[-1]['env_step']}; {REMEDY}")
+        rows.append(row)
+    return rows
+
+
+def columns(rows: Rows, *names: str) -> Columns:
+    """The metrics `names` of the rows in which all of them are finite numbers, each (rows,)."""
+    kept = [[row[name] for name in names] for row in rows if all(_is_number(row.get(name)) for name in names)]
+    return tuple(np.array(kept, dtype=np.float64).reshape(-1, len(names)).T)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -1,0 +1,42 @@
+"""Writing to the run folder: whole files or nothing, and one clear line when the disk refuses."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import tempfile
+from pathlib import Path
+
+from repro.config import UserError
+
+DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+def write_atomic(path: Path, content: bytes) -> None:
+    """Replace `path` by `content`; a reader, or a crash, sees the old file or the new one. Raises UserError."""
+    temporary = None
+    try:
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException as error:
+        if temporary is not None:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+        if isinstance(error, OSError):
+            raise storage_error(path, error) from None
+        raise
+
+
+def storage_error(path: Path, error: OSError) -> UserError:
+    """The line a user can act on, for an error met while writing `path`."""
+    if error.errno in DISK_FULL:
+        return UserError(f"{path}: the disk is full ({error.strerror}); free some space and try again")
+    if isinstance(error, FileNotFoundError) and not path.parent.exists():
+        return UserError(f"{path}: the folder {path.parent} is gone; was it deleted while in use?")
+    return UserError(f"{path}: cannot be written ({error.strerror or error}); check the folder and its permissions")

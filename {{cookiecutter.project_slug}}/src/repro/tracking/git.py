@@ -1,0 +1,95 @@
+"""What git knows of the project, for the record of a run: commit, changes, files it does not track yet."""
+
+from __future__ import annotations
+
+import fnmatch
+import io
+import os
+import subprocess
+import tarfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+# What decides whether a run is of a clean commit.
+WATCHED = ("src", "pyproject.toml", "requirements.lock", "params.yaml", "presets")
+SECRETS = (".env", ".env.*", ".netrc", "_netrc", "*.pem", "*.key", "id_rsa*", "id_ed25519*", "*credentials*")
+MAX_FILE_BYTES = 50_000_000
+MAX_TOTAL_BYTES = 100_000_000
+
+
+@dataclass
+class GitState:
+    """`commit` is None without git, without a commit, or where git does not track the project; `notes` say which."""
+
+    commit: str | None = None
+    dirty: bool = True
+    diff: bytes | None = None  # of tracked files against the commit, as `git apply` takes it
+    untracked: list[str] = field(default_factory=list)  # neither tracked nor ignored
+    notes: list[str] = field(default_factory=list)
+
+
+def read_git(root: Path) -> GitState:
+    """The state of the project's repository. Never fails: what is not known is noted."""
+    try:
+        if not _git(root, "ls-files", "--cached", "--", "pyproject.toml"):
+            return GitState(notes=["git does not track this project: the code is kept in the snapshot only"])
+        untracked = ("ls-files", "-z", "--others", "--exclude-standard", "--", ".", ":(exclude)runs")
+        try:
+            commit = _git(root, "rev-parse", "--verify", "HEAD^{commit}").decode().strip()
+        except subprocess.CalledProcessError:
+            staged = _names(_git(root, "ls-files", "-z", "--cached", "--", "."))
+            notes = ["no commit yet: all files are in untracked.tar.gz"]
+            return GitState(untracked=staged + _names(_git(root, *untracked)), notes=notes)
+        return GitState(
+            commit=commit,
+            dirty=bool(_git(root, "status", "--porcelain", "--", *WATCHED)),
+            diff=_git(root, "diff", "HEAD", "--binary", "--no-ext-diff", "--no-textconv", "--no-color", "--", "."),
+            untracked=_names(_git(root, *untracked)),
+        )
+    except FileNotFoundError:
+        return GitState(notes=["git is not installed: the code is kept in the snapshot only"])
+    except subprocess.CalledProcessError as error:
+        reason = (error.stderr.decode(errors="replace").strip().splitlines() or ["no reason given"])[0]
+        return GitState(notes=[f"git failed, so the code is kept in the snapshot only: {reason}"])
+
+
+def write_untracked(root: Path, names: list[str], archive: Path) -> list[str]:
+    """Pack the untracked files; returns notes on those left out: too large, or likely to hold a secret."""
+    notes = []
+    total = 0
+    with tarfile.open(archive, "w:gz", compresslevel=1) as tar:
+        for name in names:
+            path = root / name
+            if any(fnmatch.fnmatch(path.name.lower(), pattern) for pattern in SECRETS):
+                notes.append(f"untracked {name} left out: it may hold a secret")
+                continue
+            try:
+                entry = tar.gettarinfo(path, arcname=name)
+                size = entry.size
+                if size > MAX_FILE_BYTES or total + size > MAX_TOTAL_BYTES:
+                    notes.append(f"untracked {name} left out: {size / 1e6:.0f} MB is too large; track it with DVC")
+                    continue
+                # Read whole: a file that shrinks meanwhile would break the archive.
+                content = path.read_bytes() if entry.isfile() else b""
+            except OSError as error:
+                notes.append(f"untracked {name} left out: cannot be read ({error.strerror})")
+                continue
+            entry.size = len(content)
+            tar.addfile(entry, io.BytesIO(content))
+            total += entry.size
+    return notes
+
+
+def _git(root: Path, *arguments: str) -> bytes:
+    # Set when called from a git hook, these would point to another repository.
+    misleading = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY")
+    environment = {name: value for name, value in os.environ.items() if name not in misleading}
+    environment |= {"GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}  # runs may start at the same moment
+    options = ["-c", "core.fsmonitor=false", "-c", "diff.noprefix=false", "-c", "diff.mnemonicPrefix=false"]
+    return subprocess.run(
+        ["git", *options, *arguments], cwd=root, env=environment, capture_output=True, check=True
+    ).stdout
+
+
+def _names(listing: bytes) -> list[str]:
+    return [os.fsdecode(name) for name in listing.split(b"\0") if name]

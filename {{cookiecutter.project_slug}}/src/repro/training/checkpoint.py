@@ -1,0 +1,46 @@
+"""Checkpoints: the whole state of a run in one file, written atomically and read without running code."""
+
+from __future__ import annotations
+
+import io
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from repro.config import UserError
+from repro.tracking.files import write_atomic
+
+
+def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
+    """Replace the file at `path` by `state`: nested dicts and lists of tensors, arrays and plain values.
+
+    A reader sees the old checkpoint or the new one, never half of one. Raises UserError (disk full).
+    """
+    buffer = io.BytesIO()
+    torch.save(_arrays_to_tensors(state), buffer)
+    write_atomic(path, buffer.getvalue())
+
+
+def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
+    """What `save_checkpoint` wrote, arrays as tensors. Raises UserError if it is missing or damaged."""
+    try:
+        state = torch.load(path, map_location=device, weights_only=True)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such checkpoint") from None
+    except (OSError, RuntimeError, EOFError, KeyError, ValueError, pickle.UnpicklingError) as error:
+        raise UserError(f"{path}: not a readable checkpoint ({type(error).__name__}); start the run again") from None
+    if not isinstance(state, dict):
+        raise UserError(f"{path}: not a checkpoint; start the run again")
+    return state
+
+
+def _arrays_to_tensors(value: Any) -> Any:
+    """The same structure without numpy arrays, which the safe loader refuses."""
+    if isinstance(value, dict):
+        return {key: _arrays_to_tensors(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_arrays_to_tensors(item) for item in value]
+    return torch.from_numpy(value) if isinstance(value, np.ndarray) else value

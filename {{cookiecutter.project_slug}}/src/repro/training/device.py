@@ -1,0 +1,30 @@
+"""Which device to compute on, said explicitly: never a silent fallback."""
+
+from __future__ import annotations
+
+import os
+import resource
+import sys
+
+import torch
+
+from repro.config import UserError
+
+
+def choose_device(name: str) -> torch.device:
+    """`cpu`, `cuda` or `auto` (a GPU if there is one). Raises UserError if `cuda` is asked for and absent."""
+    if name == "cuda" and not torch.cuda.is_available():
+        raise UserError("training.device: cuda was asked for, but torch finds no GPU; set it to cpu or auto")
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(name)
+
+
+def resident_memory() -> float:
+    """Of this process now, in MiB (on systems without /proc: its peak)."""
+    try:
+        with open("/proc/self/statm") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+    except OSError:
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # bytes on macOS, KiB elsewhere
+        return peak / (2**20 if sys.platform == "darwin" else 2**10)

@@ -1,0 +1,143 @@
+"""Comparisons for the reward model: from the untrained policy first, then from each rollout while training."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from gymnasium.spaces import Discrete
+
+from repro.config import Config
+from repro.envs import make_envs
+from repro.envs.base import ResumableVectorEnv
+from repro.preferences.oracle import Oracle
+from repro.preferences.queries import uniform_pairs
+from repro.preferences.reward_model import RewardModel
+from repro.preferences.schedule import labels_due
+from repro.preferences.segments import Segment, cut_segments
+from repro.preferences.store import PREFERENCES, PreferenceStore
+from repro.training.seeding import derive_seed, numpy_generator
+from repro.training.storage import Storage
+
+
+def collect_initial_labels(config: Config, seed: int, store: PreferenceStore, run: str) -> int:
+    """Ask for the initial comparisons, of an untrained policy, in environments of their own.
+
+    The policy is uniformly random but repeats its last action with probability `initial_action_repeat`: segments of
+    independent actions hardly differ from each other. Returns the agent steps taken.
+    """
+    preferences = config.preferences
+    envs = make_envs(config.env)
+    generator = numpy_generator(seed, "initial policy")
+    storage = Storage.for_envs(envs, config.agent.rollout_steps)
+    storage.observations[-1], _ = envs.reset(seed=derive_seed(seed, "initial env"))
+    actions = random_actions(envs, generator)
+    segments: list[Segment] = []
+    steps = 0
+    while len(segments) < 2 * preferences.initial_labels:
+        for step in storage.steps():
+            repeat = generator.random(envs.num_envs) < preferences.initial_action_repeat
+            fresh = random_actions(envs, generator)
+            actions = np.where(repeat.reshape(-1, *[1] * (fresh.ndim - 1)), actions, fresh)
+            storage.record(step, actions, envs.step(actions))
+        steps += storage.true_rewards.size
+        segments += segments_of(storage, preferences.segment_steps)
+    ask(store, run, 0, segments, preferences.initial_labels, numpy_generator(seed, "initial queries"), env_step=0)
+    envs.close()
+    return steps
+
+
+class PreferenceLearning:
+    """Keeps a reward model up to date with a growing set of comparisons."""
+
+    def __init__(self, config: Config, seed: int, store: PreferenceStore, run: str, model: RewardModel):
+        self.config, self.store, self.run, self.model = config, store, run, model
+        self.generator = numpy_generator(seed, "queries")
+        self.queries = 0  # asked so far; the number of the next one
+
+    def start(self) -> dict[str, float]:
+        """Learn from the initial labels, before the policy is trained."""
+        self.load_labels(self.config.preferences.initial_labels)
+        self.model.standardise()
+        return self.model.train(self.config.reward_model.pretraining_steps) | self.model.validate()
+
+    def load_labels(self, queries: int) -> None:
+        """Take the labels of the first `queries` queries from the store."""
+        for comparison in self.store.labelled(self.run):
+            if self.queries <= comparison.number < queries:
+                left, right = self.store.segment(comparison.left), self.store.segment(comparison.right)
+                self.model.comparisons.add(comparison.number, left, right, comparison.preference)
+        self.queries = queries
+
+    def learn(self, storage: Storage, env_step: int) -> dict[str, float]:
+        """Ask for the labels that are due after this rollout, then train the reward model."""
+        preferences = self.config.preferences
+        due = labels_due(preferences, env_step, self.config.training.total_steps) - self.queries
+        if due:
+            segments = segments_of(storage, preferences.segment_steps)
+            asked = ask(self.store, self.run, self.queries, segments, due, self.generator, env_step)
+            for number, left, right, preference in asked:
+                self.model.comparisons.add(number, left, right, preference)
+            self.queries += due
+        metrics = self.model.train(self.config.reward_model.steps_per_rollout) | self.model.validate()
+        counts = self.store.counts()
+        return metrics | {
+            "preferences/labels": counts["labels"],
+            "preferences/ties": counts["ties"],
+            "preferences/queries_waiting": self.store.waiting(),
+        }
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything but the labels, which are in the store."""
+        return {
+            "queries": self.queries,
+            "generator": self.generator.bit_generator.state,
+            "model": self.model.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from what `state_dict` returned; labels asked for later are asked for again, and stay one."""
+        self.load_labels(state["queries"])
+        self.generator.bit_generator.state = state["generator"]
+        self.model.load_state_dict(state["model"])
+
+
+def ask(
+    store: PreferenceStore,
+    run: str,
+    first: int,
+    segments: list[Segment],
+    count: int,
+    generator: np.random.Generator,
+    env_step: int,
+) -> list[tuple[int, Segment, Segment, float]]:
+    """Put `count` queries and the oracle's answers into the store, all or none.
+
+    Returns (number, left, right, preference) of each, numbered from `first`.
+    """
+    oracle = Oracle()
+    asked = []
+    with store.transaction():
+        pairs = uniform_pairs(len(segments), count, generator)
+        for number, (left_index, right_index) in enumerate(pairs, start=first):
+            left, right = segments[left_index], segments[right_index]
+            answer = oracle.answer(left, right)
+            store.add_query(run, number, left, right, env_step, "uniform")
+            store.add_label(run, number, answer, oracle.annotator, None, env_step)
+            asked.append((number, left, right, PREFERENCES[answer]))
+    return asked
+
+
+def segments_of(storage: Storage, length: int) -> list[Segment]:
+    """The segments of a rollout."""
+    return cut_segments(
+        storage.observations[1:], storage.actions.numpy(), storage.true_rewards, storage.valid, storage.done, length
+    )
+
+
+def random_actions(envs: ResumableVectorEnv, generator: np.random.Generator) -> np.ndarray:
+    """Uniformly random actions (N, ...)."""
+    space = envs.single_action_space
+    if isinstance(space, Discrete):
+        return generator.integers(space.n, size=envs.num_envs)
+    return generator.uniform(space.low, space.high, (envs.num_envs, *space.shape)).astype(np.float32)

@@ -1,0 +1,71 @@
+"""How training goes, for a person: a progress bar on a terminal, a line now and then without one."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
+
+SECONDS_BETWEEN_LINES = 15.0
+
+# What is shown of a row, if it is there: metric, label, format.
+SHOWN = (
+    ("return/fraction_of_optimal", "of optimal", ".0%"),
+    ("return/mean", "return", ".1f"),
+    ("reward_model/accuracy_val", "accuracy", ".0%"),
+    ("preferences/labels", "labels", ".0f"),
+    ("policy/entropy", "entropy", ".2f"),
+)
+
+
+class Progress:
+    """Agent steps done of `total`, with rate, time left and a few metrics."""
+
+    def __init__(self, total: int, done: int):
+        self.total, self.first = total, done
+        self.shown: dict[str, str] = {}
+        self.started = time.monotonic()
+        self.next_line = self.started + SECONDS_BETWEEN_LINES
+        self.bar: Bar | None = None
+        if sys.stdout.isatty():
+            columns = (MofNCompleteColumn(), BarColumn(), TextColumn("{task.fields[rate]}"), TimeRemainingColumn())
+            console = Console(file=sys.stdout)
+            self.bar = Bar(TextColumn("steps"), *columns, TextColumn("{task.fields[shown]}"), console=console)
+            self.task = self.bar.add_task("", total=total, completed=done, rate="", shown="collecting labels")
+
+    def __enter__(self) -> Progress:
+        if self.bar:
+            self.bar.start()
+        else:
+            print(f"training: {self.first:,} of {self.total:,} steps", flush=True)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.bar:
+            self.bar.stop()
+
+    def update(self, row: dict[str, Any]) -> None:
+        """Show the state after a rollout."""
+        for name, label, form in SHOWN:
+            if name in row:
+                self.shown[label] = f"{label} {row[name]:{form}}"
+        done = min(row["env_step"], self.total)
+        rate = (done - self.first) / max(time.monotonic() - self.started, 1e-9)
+        shown = " · ".join(self.shown.values())
+        if self.bar:
+            self.bar.update(self.task, completed=done, rate=f"{rate:,.0f}/s", shown=shown)
+        elif time.monotonic() >= self.next_line or done == self.total:
+            left = (self.total - done) / max(rate, 1e-9)
+            print(f"{done:>9,} of {self.total:,} steps · {rate:,.0f}/s · {left:,.0f} s left · {shown}", flush=True)
+            self.next_line = time.monotonic() + SECONDS_BETWEEN_LINES
+
+    def note(self, text: str) -> None:
+        """Print a line without disturbing the bar."""
+        if self.bar:
+            self.bar.console.print(text, highlight=False, markup=False)
+        else:
+            print(text, flush=True)

@@ -1,0 +1,78 @@
+"""A rollout as it was collected: what the agent may see, and the true rewards that it may not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from repro.agents.rollout import Rollout
+from repro.envs.base import ResumableVectorEnv
+
+
+@dataclass
+class Storage:
+    """T steps of N environments; buffers are made once and overwritten by each rollout."""
+
+    observations: NDArray  # (T + 1, N, *observation), as the environment gives them
+    actions: Tensor  # (T, N) int64 or (T, N, *action) float32
+    log_probs: Tensor  # (T, N) float32
+    values: Tensor  # (T + 1, N) float32
+    true_rewards: NDArray  # (T, N) float32
+    terminated: NDArray  # (T, N) bool
+    truncated: NDArray  # (T, N) bool
+    valid: NDArray  # (T, N) bool: False where the environment was only reset
+
+    @classmethod
+    def for_envs(cls, envs: ResumableVectorEnv, steps: int) -> Storage:
+        """Empty buffers for `steps` steps of `envs`."""
+        rows = (steps, envs.num_envs)
+        observation, action = envs.single_observation_space, envs.single_action_space
+        action_shape = action.shape or ()
+        action_dtype = torch.float32 if action_shape else torch.int64
+        return cls(
+            observations=np.zeros((steps + 1, envs.num_envs, *observation.shape), observation.dtype),
+            actions=torch.zeros((*rows, *action_shape), dtype=action_dtype),
+            log_probs=torch.zeros(rows),
+            values=torch.zeros((steps + 1, envs.num_envs)),
+            true_rewards=np.zeros(rows, np.float32),
+            terminated=np.zeros(rows, bool),
+            truncated=np.zeros(rows, bool),
+            valid=np.zeros(rows, bool),
+        )
+
+    def steps(self) -> range:
+        """The rows to fill, after the last observation of the rollout before has become the first of this one."""
+        self.observations[0] = self.observations[-1]
+        self._resetting = self.done[-1].copy()
+        return range(len(self.valid))
+
+    def record(self, step: int, actions: NDArray, outcome: tuple) -> None:
+        """Row `step`: the actions (N, ...) and what the environments answered."""
+        observations, rewards, terminated, truncated, _ = outcome
+        self.actions[step] = torch.from_numpy(actions)
+        self.observations[step + 1] = observations
+        self.true_rewards[step], self.terminated[step], self.truncated[step] = rewards, terminated, truncated
+        self.valid[step] = ~self._resetting
+        self._resetting = terminated | truncated
+
+    @property
+    def done(self) -> NDArray:
+        """Where an episode ended, bool (T, N)."""
+        return self.terminated | self.truncated
+
+    def rollout(self, rewards: NDArray, terminated: NDArray) -> Rollout:
+        """What the agent learns from, given the rewards (T, N) and terminations (T, N) that it may know of."""
+        return Rollout(
+            observations=torch.from_numpy(self.observations),
+            actions=self.actions,
+            log_probs=self.log_probs,
+            values=self.values,
+            rewards=torch.from_numpy(rewards),
+            terminated=torch.from_numpy(terminated),
+            done=torch.from_numpy(self.done),
+            valid=torch.from_numpy(self.valid),
+        )

@@ -1,0 +1,1 @@
+"""The habits around runs: work log, pre-launch gate, reports."""

@@ -1,0 +1,203 @@
+"""The files of the pre-launch gate: the checklist, which is the user's, and answers written beforehand."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import textwrap
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from repro.config import UserError, read_yaml
+from repro.preflight.checks import CHECKS
+
+SURPRISE = ("not", "somewhat", "very", "as surprised as I can get")  # if the run failed
+ENOUGH = SURPRISE[2:]
+RESPONSES = ("fixed", "accepted")  # to something that may go wrong
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question asked before launch; `why` says what it guards against."""
+
+    id: str
+    ask: str
+    why: str
+
+
+@dataclass(frozen=True)
+class CheckRule:
+    """Which runs an automatic check guards ("all", "learned"), and what its failure does ("blocks", "warns")."""
+
+    runs: str
+    failure: str
+
+
+@dataclass(frozen=True)
+class Checklist:
+    """The content of `checklists/prelaunch.yaml`."""
+
+    questions: tuple[Question, ...]
+    checks: dict[str, CheckRule]
+
+
+def read_checklist(root: Path) -> Checklist:
+    """Read `checklists/prelaunch.yaml` strictly. Raises UserError that names the entry and the fix."""
+    path = Path(root) / "checklists" / "prelaunch.yaml"
+    values = _read(path, f"{path}: no such file; bring it back with git, e.g. git checkout -- {path.name}")
+    _expect_keys(values, ("questions", "checks"), str(path))
+    if not isinstance(values["questions"], list):
+        raise UserError(f"{path}: questions: expected a list of entries with id, ask and why")
+    questions = tuple(_question(entry, f"{path}: questions[{i}]") for i, entry in enumerate(values["questions"]))
+    ids = [question.id for question in questions]
+    for name in ids:
+        if ids.count(name) > 1:
+            raise UserError(f"{path}: questions: {name!r} is the id of more than one; give each its own")
+    if "question" not in ids:
+        raise UserError(f"{path}: questions: none has the id 'question' (which question does this run answer?); add it")
+    checks = values["checks"]
+    if not isinstance(checks, dict):
+        raise UserError(f"{path}: checks: expected entries such as device: {{runs: all, failure: blocks}}")
+    return Checklist(questions, {name: _rule(name, checks[name], f"{path}: checks.{name}") for name in checks})
+
+
+def read_answers(
+    path: Path, checklist: Checklist, code_hash: str, gate_key: str
+) -> tuple[dict[str, str], dict[str, Any], dict[str, str]]:
+    """The answers by question, the prediction, and the reasons to accept failed checks, from an answers file.
+
+    Raises UserError if the file was written for other code or parameters, or names everything that is missing.
+    """
+    path = Path(path)
+    values = _read(path, f"{path}: no such file; repro prelaunch --write-answers {path} makes one to fill in")
+    keys = ("code_hash", "gate_key", "answers", "surprise", "causes", "failure_probability", "accept")
+    _expect_keys(values, keys, str(path))
+    if (values["code_hash"], values["gate_key"]) != (code_hash, gate_key):
+        other = "code" if values["code_hash"] != code_hash else "parameters"
+        raise UserError(
+            f"{path}: stale: written for other {other}; make a new one with repro prelaunch --write-answers FILE"
+        )
+    answers = _texts(values["answers"], f"{path}: answers")
+    _expect_keys(answers, [question.id for question in checklist.questions], f"{path}: answers")
+    accepted = _texts(values["accept"] or {}, f"{path}: accept")
+    for name in accepted:
+        if name not in checklist.checks:
+            raise UserError(f"{path}: accept.{name}: no such check{nearest(name, checklist.checks)}")
+    causes = values["causes"] or []
+    if not isinstance(causes, list):
+        raise UserError(f"{path}: causes: expected a list of entries with cause, response and reason")
+    causes = [_texts(cause, f"{path}: causes[{number}]") for number, cause in enumerate(causes)]
+    for number, cause in enumerate(causes):
+        _expect_keys(cause, ("cause", "response", "reason"), f"{path}: causes[{number}]")
+        _expect_choice(cause["response"], RESPONSES, f"{path}: causes[{number}].response")
+
+    texts = {f"answers.{name}": text for name, text in answers.items()}
+    texts |= {f"accept.{name}": text for name, text in accepted.items()}
+    texts |= {f"causes[{number}].{name}": text for number, cause in enumerate(causes) for name, text in cause.items()}
+    texts |= {name: values[name] for name in ("surprise", "failure_probability")}
+    missing = [name for name, text in texts.items() if text in ("", None)]
+    if missing:
+        raise UserError(f"{path}: not answered: {', '.join(missing)}")
+    surprise, probability = values["surprise"], values["failure_probability"]
+    _expect_choice(surprise, SURPRISE, f"{path}: surprise")
+    if surprise not in ENOUGH:
+        raise UserError(
+            f"{path}: surprise: {surprise!r} is too little; add to causes what may go wrong, fix or accept it, "
+            f"until it is {ENOUGH[0]!r} or {ENOUGH[1]!r}"
+        )
+    if isinstance(probability, bool) or not isinstance(probability, int | float) or not 0 <= probability <= 1:
+        raise UserError(f"{path}: failure_probability: {probability!r} will not do; write a number from 0 to 1")
+    prediction = {"failure_probability": float(probability), "surprise": surprise, "causes": causes}
+    return answers, prediction, accepted
+
+
+def write_answers_template(path: Path, checklist: Checklist, code_hash: str, gate_key: str) -> None:
+    """Write an answers file to be filled in, for this code and these parameters. Raises UserError if it exists."""
+    lines = [
+        "# Answers to the pre-launch questions, for one state of code and parameters; runs of another refuse it.",
+        f'code_hash: "{code_hash}"',
+        f'gate_key: "{gate_key}"',
+        "",
+        "answers:",
+    ]
+    for question in checklist.questions:
+        lines += _comment(f"{question.ask} {question.why}", indent="  ")
+        lines += [f'  {question.id}: ""', ""]
+    lines += _comment(f"How surprised would you be if this run failed? One of: {', '.join(SURPRISE)}.")
+    lines += _comment("If less than very: what might have gone wrong? Add it to causes, fix or accept it, repeat.")
+    lines += ['surprise: ""', "causes: []", "# causes:", '#   - cause: ""', "#     response: fixed  # or accepted"]
+    lines += ['#     reason: ""  # how it was fixed, or why it is accepted', ""]
+    lines += ["# How probable is it that this run fails, from 0 to 1?", "failure_probability:", ""]
+    lines += _comment("Failed automatic checks that the run may start with, and why: accept: {disk_space: reason}.")
+    lines += ["accept: {}"]
+    try:
+        with open(path, "x", encoding="utf-8") as file:
+            file.write("\n".join(lines) + "\n")
+    except FileExistsError:
+        raise UserError(f"{path}: exists already; give another name, or delete it first") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written: {error.strerror}") from None
+
+
+def nearest(name: object, known: Collection[str]) -> str:
+    """The end of an error line: what may have been meant."""
+    matches = difflib.get_close_matches(str(name), known, n=1)
+    return f"; did you mean {matches[0]!r}?" if matches else f"; known: {', '.join(known)}"
+
+
+def _question(entry: Any, where: str) -> Question:
+    _expect_keys(entry, ("id", "ask", "why"), where)
+    texts = _texts(entry, where)
+    for name, text in texts.items():
+        if not text:
+            raise UserError(f"{where}.{name}: is empty; write it")
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", texts["id"]):
+        raise UserError(f"{where}.id: {texts['id']!r} will not do; use lower-case letters, digits and _")
+    return Question(**texts)
+
+
+def _rule(name: Any, entry: Any, where: str) -> CheckRule:
+    if name not in CHECKS:
+        raise UserError(f"{where}: no such check{nearest(name, CHECKS)}")
+    _expect_keys(entry, ("runs", "failure"), where)
+    _expect_choice(entry["runs"], ("all", "learned"), f"{where}.runs")
+    _expect_choice(entry["failure"], ("blocks", "warns"), f"{where}.failure")
+    return CheckRule(**entry)
+
+
+def _read(path: Path, if_missing: str) -> Any:
+    if not path.exists():
+        raise UserError(if_missing)
+    return read_yaml(path)
+
+
+def _expect_keys(value: Any, keys: Collection[str], where: str) -> None:
+    if not isinstance(value, dict):
+        raise UserError(f"{where}: expected the entries {', '.join(keys)}")
+    for name in value:
+        if name not in keys:
+            raise UserError(f"{where}: unknown entry {name!r}{nearest(name, keys)}")
+    missing = [name for name in keys if name not in value]
+    if missing:
+        raise UserError(f"{where}: missing: {', '.join(missing)}; add it")
+
+
+def _expect_choice(value: Any, options: Collection[str], where: str) -> None:
+    if value not in options:
+        raise UserError(f"{where}: {value!r} will not do; write one of: {', '.join(options)}")
+
+
+def _texts(value: Any, where: str) -> dict[str, str]:
+    """A mapping of texts, stripped; nothing at all counts as an empty text."""
+    if not isinstance(value, dict):
+        raise UserError(f"{where}: expected entries of the form name: text")
+    for name, text in value.items():
+        if not isinstance(text, str | None):
+            raise UserError(f"{where}.{name}: {text!r} is not a text; put it in quotes")
+    return {str(name): (text or "").strip() for name, text in value.items()}
+
+
+def _comment(text: str, indent: str = "") -> list[str]:
+    return textwrap.wrap(text, 110, initial_indent=f"{indent}# ", subsequent_indent=f"{indent}# ")

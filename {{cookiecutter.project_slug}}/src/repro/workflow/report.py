@@ -1,0 +1,139 @@
+"""`repro report`: tables, plots and one page from `results/`, and the results table of the README.
+
+Nothing but `results/cells/` and `results/curves/` is read, so the report comes out the same in another
+clone. The same results give the same bytes: no file holds the time it was written.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from repro.config import UserError
+from repro.results.records import Cell, Rows, read_cells, read_curve
+from repro.workflow.report_content import Section, make_section, make_summary
+from repro.workflow.report_pages import html_page, markdown_page, markdown_summary
+from repro.workflow.report_plots import PLOT_NAMES
+
+START, END = b"<!-- results:start -->", b"<!-- results:end -->"
+
+
+@dataclass(frozen=True)
+class ReportResult:
+    """What `write_report` did: the files, and what a reader should be told."""
+
+    written: list[Path]
+    warnings: list[str]
+    not_made: list[str]  # plots for which the metrics are missing
+
+
+def write_report(root: Path) -> ReportResult:
+    """Write `reports/` and the README's results table of the project at `root`.
+
+    Everything is read and drawn before the first file is written, and each file is replaced whole. Plots
+    of an earlier report that this one lacks are removed. Raises UserError if there are no results, a file
+    is damaged, or the README lacks the markers of its table.
+    """
+    readme = root / "README.md"
+    before, after = _around_results(readme)
+    experiments = read_cells(root)
+    sections = [_section(root, name, cells) for name, cells in experiments.items()]
+    summary = make_summary(sections)
+
+    reports = root / "reports"
+    files = {
+        reports / "results.csv": _csv(experiments).encode(),
+        reports / "results.md": markdown_page(summary, sections).encode(),
+        reports / "report.html": html_page(summary, sections).encode(),
+    }
+    for section in sections:
+        for plot in section.plots:
+            files[reports / section.experiment / f"{plot.name}.png"] = plot.png
+            files[reports / section.experiment / f"{plot.name}.svg"] = plot.svg
+    newline = b"\r\n" if b"\r\n" in before else b"\n"
+    table = markdown_summary(summary, sections).encode().replace(b"\n", newline)
+    files[readme] = before + 2 * newline + table + 2 * newline + after
+
+    for name in PLOT_NAMES:
+        for stale in (*reports.rglob(f"{name}.png"), *reports.rglob(f"{name}.svg")):
+            if stale not in files:
+                stale.unlink()
+    for path, content in files.items():
+        _replace(path, content)
+    return ReportResult(
+        written=list(files),
+        warnings=[f"{section.experiment}: {text}" for section in sections for text in section.warnings],
+        not_made=[f"{section.experiment}: {text}" for section in sections for text in section.not_made],
+    )
+
+
+def _section(root: Path, experiment: str, cells: list[Cell]) -> Section:
+    judged = {cell.judged: cell.path for cell in cells}
+    if len(judged) > 1:
+        raise UserError(
+            f"judged: {judged['sampled']} is judged on sampled actions, {judged['greedy']} on greedy ones; "
+            "their scores have no common mean; run `dvc repro` so that all seeds follow the same parameters"
+        )
+    curves: dict[int, Rows] = {}
+    for cell in cells:
+        rows = read_curve(root, cell)
+        if rows is not None:
+            curves[cell.seed] = rows
+    return make_section(experiment, cells, curves)
+
+
+def _csv(experiments: dict[str, list[Cell]]) -> str:
+    """All numbers of all cells, a row each, unrounded."""
+    rows = []
+    for cell in (cell for cells in experiments.values() for cell in cells):
+        values = cell.model_dump(exclude={"evaluation", "wall_seconds"})
+        evaluation = cell.evaluation.model_dump()
+        values |= {"minutes": cell.wall_seconds / 60, "episodes": evaluation.pop("episodes")}
+        values["evaluation_seed"] = evaluation.pop("seed")
+        for policy, scores in evaluation.items():
+            values |= {f"{policy}_{name}": number for name, number in scores.items()}
+        rows.append(values | {"file": cell.path})
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def _around_results(readme: Path) -> tuple[bytes, bytes]:
+    """The README up to and with the start marker, and from the end marker on."""
+    try:
+        content = readme.read_bytes()
+    except OSError as error:
+        raise UserError(f"README.md: cannot be read ({error.strerror}); its results table goes there") from None
+    for marker in (START, END):
+        if content.count(marker) != 1:
+            raise UserError(
+                f"README.md: the marker {marker.decode()} is there {content.count(marker)} times, not once; "
+                f"put {START.decode()} and {END.decode()}, each on its own line, where the results table belongs"
+            )
+    start, end = content.index(START) + len(START), content.index(END)
+    if start > end:
+        raise UserError(f"README.md: the marker {END.decode()} comes before {START.decode()}; swap them")
+    return content[:start], content[end:]
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Write a whole file or nothing, keeping the mode of the one it replaces; leave an equal file alone."""
+    path = path.resolve()  # a link stays a link
+    temporary = path.with_name(f".{path.name}.part")
+    try:
+        if path.is_file() and path.read_bytes() == content:
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_bytes(content)
+        if path.exists():
+            shutil.copymode(path, temporary)
+        os.replace(temporary, path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise UserError(f"{path}: cannot be written ({error.strerror}); it is left as it was") from None

@@ -1,0 +1,226 @@
+"""What a report says about each experiment: facts, warnings, tables and plots, before any markup."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from repro.results.records import Cell, Rows
+from repro.results.statistics import t_interval, wilson_interval
+from repro.workflow.report_plots import Plot, make_plots, seed_list
+
+NOTHING = "–"
+
+
+@dataclass(frozen=True)
+class Table:
+    """Cells are plain text; `code` names the columns that hold identifiers and paths."""
+
+    header: list[str]
+    rows: list[list[str]]
+    code: frozenset[str] = frozenset()
+    emphasis: frozenset[int] = frozenset()  # rows that sum up the others
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One number that sums up the experiment, and how sure it is."""
+
+    label: str
+    value: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class Section:
+    """All about one experiment."""
+
+    experiment: str
+    cells: list[Cell]
+    facts: list[Fact]
+    explanation: str
+    results: Table
+    sources: Table
+    warnings: list[str]
+    plots: list[Plot]
+    not_made: list[str]  # plots for which the metrics are missing
+
+
+def make_section(experiment: str, cells: list[Cell], curves: dict[int, Rows]) -> Section:
+    """Everything the report says about one experiment, from its cells and the curves that exist."""
+    plots, not_made = make_plots(cells, curves)
+    return Section(
+        experiment=experiment,
+        cells=cells,
+        facts=_facts(cells),
+        explanation=(
+            f"The score is the sum of true returns over {cells[0].evaluation.episodes} full episodes from fixed "
+            f"starts, divided by the sum that is optimal from the same starts. Judged are {cells[0].judged} actions: a "
+            f"seed succeeds if that score reaches {cells[0].success_score:g}. Intervals are 95% Student t-intervals "
+            "over seeds, for success rates 95% Wilson score intervals."
+        ),
+        results=_results_table(cells),
+        sources=_sources_table(cells, curves),
+        warnings=_warnings(cells, curves),
+        plots=plots,
+        not_made=not_made,
+    )
+
+
+def make_summary(sections: Sequence[Section]) -> Table:
+    """One row per experiment, with the random policy and the optimal one below it."""
+    header = ["experiment", "seeds", "judged", "sampled score", "greedy score", "success rate"]
+    header += ["env steps", "labels", "minutes, median"]
+    table = Table(header, [])
+    for section in sections:
+        cells = section.cells
+        evaluations = [cell.evaluation for cell in cells]
+        table.rows.append(
+            [
+                section.experiment,
+                str(len(cells)),
+                cells[0].judged,
+                mean_text([evaluation.sampled.score for evaluation in evaluations]),
+                mean_text([evaluation.greedy.score for evaluation in evaluations]),
+                _success_text(cells),
+                _common([_count(cell.env_steps) for cell in cells]),
+                _common([_count(cell.labels) for cell in cells]),
+                f"{statistics.median(cell.wall_seconds / 60 for cell in cells):.1f}",
+            ]
+        )
+        random = _baseline_text([evaluation.random.score for evaluation in evaluations])
+        table.rows.append(["random policy", *[NOTHING] * 2, random, *[NOTHING] * 5])
+        table.rows.append(["optimal", *[NOTHING] * 2, "1.000", "1.000", *[NOTHING] * 4])
+    return table
+
+
+def mean_text(values: Sequence[float], digits: int = 3) -> str:
+    """`mean [low, high]` with the 95% t-interval; with one value, that there is none."""
+    mean, low, high = t_interval(values)
+    if len(values) == 1:
+        return f"{mean:,.{digits}f} (n=1, no interval)"
+    return f"{mean:,.{digits}f} [{low:,.{digits}f}, {high:,.{digits}f}]"
+
+
+def _baseline_text(values: Sequence[float], digits: int = 3) -> str:
+    """A baseline that came out the same beside every seed is one number, not a mean of several."""
+    return f"{values[0]:,.{digits}f}" if len(set(values)) == 1 else mean_text(values, digits)
+
+
+def _success_text(cells: list[Cell]) -> str:
+    successes = sum(cell.success for cell in cells)
+    low, high = wilson_interval(successes, len(cells))
+    return f"{successes}/{len(cells)} [{low:.2f}, {high:.2f}]"
+
+
+def _count(number: int | None) -> str:
+    return NOTHING if number is None else f"{number:,}"
+
+
+def _common(texts: list[str]) -> str:
+    return texts[0] if len(set(texts)) == 1 else "differ"
+
+
+def _facts(cells: list[Cell]) -> list[Fact]:
+    n = len(cells)
+    successes = sum(cell.success for cell in cells)
+    low, high = wilson_interval(successes, n)
+    minutes = [cell.wall_seconds / 60 for cell in cells]
+    other = "greedy" if cells[0].judged == "sampled" else "sampled"
+
+    def score(name: str, values: list[float]) -> Fact:
+        mean, lower, upper = t_interval(values)
+        detail = f"mean of {n} seeds, 95% t {lower:.3f} to {upper:.3f}" if n > 1 else "one seed (n=1), no interval"
+        return Fact(name, f"{mean:.3f}", detail)
+
+    return [
+        Fact(
+            "seeds that succeed", f"{successes} of {n}", f"rate {successes / n:.0%}, 95% Wilson {low:.0%} to {high:.0%}"
+        ),
+        score(f"score, {cells[0].judged} actions (judged)", [cell.judged_score.score for cell in cells]),
+        score(f"score, {other} actions", [cell.other_score.score for cell in cells]),
+        Fact("random policy", _baseline_text([cell.evaluation.random.score for cell in cells]), "score; optimal is 1"),
+        Fact(
+            "minutes of training a seed",
+            f"{statistics.median(minutes):.1f}",
+            f"median, {min(minutes):.1f} to {max(minutes):.1f}" if n > 1 else "one seed",
+        ),
+    ]
+
+
+def _warnings(cells: list[Cell], curves: dict[int, Rows]) -> list[str]:
+    warnings = []
+    dirty = [cell.seed for cell in cells if cell.dirty]
+    if dirty:
+        warnings.append(
+            f"dirty: {seed_list(dirty)} ran on uncommitted changes, so no commit holds the code behind them"
+        )
+    settings: dict[str, Callable[[Cell], object]] = {
+        "code_hash": lambda cell: cell.code_hash,
+        "params_hash": lambda cell: cell.params_hash,
+        "success_score": lambda cell: cell.success_score,
+        "env_steps": lambda cell: cell.env_steps,
+        "labels": lambda cell: cell.labels,
+        "evaluation.episodes": lambda cell: cell.evaluation.episodes,
+        "evaluation.seed": lambda cell: cell.evaluation.seed,
+    }
+    for name, setting in settings.items():
+        seeds: dict[object, list[int]] = {}
+        for cell in cells:
+            seeds.setdefault(setting(cell), []).append(cell.seed)
+        if len(seeds) > 1:
+            found = "; ".join(f"{value} ({seed_list(members)})" for value, members in seeds.items())
+            warnings.append(f"{name} differs among seeds, so their mean mixes different experiments: {found}")
+    missing = [cell.seed for cell in cells if cell.seed not in curves]
+    if missing:
+        warnings.append(f"no learning curve of {seed_list(missing)} in results/curves; the curve plots leave them out")
+    return warnings
+
+
+def _results_table(cells: list[Cell]) -> Table:
+    judged = cells[0].judged
+    names = {name: f"{name} score (judged)" if name == judged else f"{name} score" for name in ("sampled", "greedy")}
+    header = ["", *names.values(), "success", "return", "env steps", "labels", "minutes", "run", "dirty"]
+    rows = [
+        [
+            f"seed {cell.seed}",
+            f"{cell.evaluation.sampled.score:.3f}",
+            f"{cell.evaluation.greedy.score:.3f}",
+            "yes" if cell.success else "no",
+            f"{cell.judged_score.return_mean:,.1f}",
+            _count(cell.env_steps),
+            _count(cell.labels),
+            f"{cell.wall_seconds / 60:.1f}",
+            cell.run,
+            "yes" if cell.dirty else "no",
+        ]
+        for cell in cells
+    ]
+    evaluations = [cell.evaluation for cell in cells]
+    mean = [
+        "mean [95% interval]",
+        mean_text([evaluation.sampled.score for evaluation in evaluations]),
+        mean_text([evaluation.greedy.score for evaluation in evaluations]),
+        _success_text(cells),
+        mean_text([cell.judged_score.return_mean for cell in cells], 1),
+        *[NOTHING] * 2,
+        mean_text([cell.wall_seconds / 60 for cell in cells], 1),
+        *[NOTHING] * 2,
+    ]
+    random_score = _baseline_text([evaluation.random.score for evaluation in evaluations])
+    random_return = _baseline_text([evaluation.random.return_mean for evaluation in evaluations], 1)
+    optimal_return = _baseline_text([evaluation.optimal.return_mean for evaluation in evaluations], 1)
+    random = ["random policy", random_score, *[NOTHING] * 2, random_return, *[NOTHING] * 5]
+    optimal = ["optimal", "1.000", "1.000", NOTHING, optimal_return, *[NOTHING] * 5]
+    return Table(header, [*rows, mean, random, optimal], code=frozenset({"run"}), emphasis=frozenset({len(rows)}))
+
+
+def _sources_table(cells: list[Cell], curves: dict[int, Rows]) -> Table:
+    """Which file each number came from."""
+    rows = [
+        [str(cell.seed), cell.path, cell.curve_path if cell.seed in curves else NOTHING, cell.run, cell.code_hash]
+        for cell in cells
+    ]
+    header = ["seed", "scores", "curves", "run", "code hash"]
+    return Table(header, rows, code=frozenset(header[1:]))

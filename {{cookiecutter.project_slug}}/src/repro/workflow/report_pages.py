@@ -1,0 +1,187 @@
+"""The markup of a report: Markdown for the repository, one self-contained HTML page for everyone else.
+
+All text that comes from files is escaped.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import re
+from collections.abc import Sequence
+from urllib.parse import quote
+
+from repro.workflow.report_content import NOTHING, Section, Table
+from repro.workflow.report_plots import Plot
+
+LEGEND = (
+    "Scores are true returns as a share of the optimal ones. In brackets: 95% intervals over seeds (t; rate: Wilson)."
+)
+
+
+def markdown_summary(summary: Table, sections: Sequence[Section]) -> str:
+    """The README's table, with the warnings under it."""
+    parts = [_markdown_table(summary), f"{LEGEND} Every seed: `reports/results.md`, written by `repro report`."]
+    warnings = [f"{section.experiment}: {text}" for section in sections for text in section.warnings]
+    parts += [f"> **Warning.** {_markdown(text)}" for text in warnings]
+    return "\n\n".join(parts)
+
+
+def markdown_page(summary: Table, sections: Sequence[Section]) -> str:
+    """`reports/results.md`."""
+    parts = ["# Results", _markdown_table(summary), LEGEND]
+    for section in sections:
+        parts += [f"## {_markdown(section.experiment)}"]
+        parts += [f"> **Warning.** {_markdown(text)}" for text in section.warnings]
+        parts += [_markdown(section.explanation), _markdown_table(section.results)]
+        for plot in section.plots:
+            target = quote(f"{section.experiment}/{plot.name}.svg")
+            parts += [f"### {_markdown(plot.title)}", f"![{_markdown(plot.title)}]({target})", _markdown(plot.caption)]
+        if section.not_made:
+            parts.append("\n".join(f"- {_markdown(text)}" for text in section.not_made))
+        parts += ["### Where the numbers come from", _markdown_table(section.sources)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _markdown_table(table: Table) -> str:
+    lines = [[_markdown(name) for name in table.header], ["---"] * len(table.header)]
+    for number, row in enumerate(table.rows):
+        cells = [
+            _markdown_code(text) if name in table.code and text != NOTHING else _markdown(text)
+            for name, text in zip(table.header, row, strict=True)
+        ]
+        if number in table.emphasis:
+            cells = [cell if cell == NOTHING else f"**{cell}**" for cell in cells]
+        lines.append(cells)
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def _markdown(text: str) -> str:
+    return re.sub(r"([\\`*_\[\]|~])", r"\\\1", html.escape(" ".join(text.split()), quote=False))
+
+
+def _markdown_code(text: str) -> str:
+    return "`" + " ".join(text.split()).replace("`", "'").replace("|", r"\|") + "`"
+
+
+def html_page(summary: Table, sections: Sequence[Section]) -> str:
+    """`reports/report.html`: no script, nothing loaded from elsewhere, light and dark as the reader's system."""
+    names = ", ".join(section.experiment for section in sections)
+    body = ["<h1>Results</h1>"]
+    if len(sections) > 1:
+        body += [_html_table(summary), f"<p class=legend>{LEGEND}</p>"]
+    body += [_html_section(section) for section in sections]
+    return PAGE_START + f"<title>Results: {html.escape(names)}</title>\n</head>\n<body>\n" + "\n".join(body) + PAGE_END
+
+
+def _html_section(section: Section) -> str:
+    parts = [f"<section>\n<h2>{html.escape(section.experiment)}</h2>"]
+    parts += [f"<p class=warning><strong>Warning.</strong> {html.escape(text)}</p>" for text in section.warnings]
+    facts = [
+        f"<div><dt>{html.escape(fact.label)}</dt><dd>{html.escape(fact.value)}"
+        f"<small>{html.escape(fact.detail)}</small></dd></div>"
+        for fact in section.facts
+    ]
+    parts.append(f"<dl>{''.join(facts)}</dl>")
+    parts.append(f"<p>{html.escape(section.explanation)}</p>")
+    parts.append(_html_table(section.results))
+    parts.append(f"<div class=plots>{''.join(_html_plot(plot) for plot in section.plots)}</div>")
+    if section.not_made:
+        parts.append(f"<ul>{''.join(f'<li>{html.escape(text)}</li>' for text in section.not_made)}</ul>")
+    parts.append(f"<h3>Where the numbers come from</h3>{_html_table(section.sources)}</section>")
+    return "\n".join(parts)
+
+
+def _html_plot(plot: Plot) -> str:
+    light, dark = (f"data:image/svg+xml;base64,{base64.b64encode(image).decode()}" for image in (plot.svg, plot.dark))
+    title, caption = html.escape(plot.title), html.escape(plot.caption)
+    return (
+        f"\n<figure><h3>{title}</h3><picture>"
+        f'<source media="(prefers-color-scheme: dark)" srcset="{dark}"><img alt="{title}" src="{light}"></picture>'
+        f"<figcaption>{caption}</figcaption></figure>"
+    )
+
+
+def _html_table(table: Table) -> str:
+    head = "".join(f"<th scope=col>{html.escape(name)}</th>" for name in table.header)
+    lines = []
+    for number, row in enumerate(table.rows):
+        cells: list[str] = []
+        for name, text in zip(table.header, row, strict=True):
+            shown = (
+                f"<code>{html.escape(text)}</code>"
+                if name in table.code
+                else html.escape(text).replace(", ", ",&nbsp;")
+            )
+            cells.append(f"<td>{shown}</td>" if cells else f"<th scope=row>{shown}</th>")
+        lines.append(f"<tr{' class=sum' if number in table.emphasis else ''}>{''.join(cells)}</tr>")
+    body = "\n".join(lines)
+    table_html = f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>"
+    return f'<div class=scroll tabindex=0 role=region aria-label="table">{table_html}</div>'
+
+
+PAGE_START = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
+<style>
+:root {
+  --page: #f6f7f9; --card: #ffffff; --text: #24292f; --faint: #59636e; --line: #dfe3e8; --accent: #0072b2;
+  --warning: #fff3d6; --warning-line: #d58a00;
+}
+@media (prefers-color-scheme: dark) {
+  :root {
+    --page: #0d1117; --card: #161b22; --text: #e6edf3; --faint: #9aa4b0; --line: #30363d; --accent: #56b4e9;
+    --warning: #33270d; --warning-line: #e69f00;
+  }
+}
+* { box-sizing: border-box; }
+body {
+  margin: 0 auto; max-width: 74rem; padding: 1.5rem clamp(0.8rem, 3vw, 2rem) 3rem;
+  background: var(--page); color: var(--text);
+  font: 1rem/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", sans-serif;
+}
+h1 { margin: 0; font-size: 1.9rem; }
+h2 { margin: 1.8rem 0 0.8rem; padding-bottom: 0.3rem; border-bottom: 2px solid var(--accent); font-size: 1.4rem; }
+h2, li { overflow-wrap: anywhere; }
+h3 { margin: 0 0 0.5rem; font-size: 1.02rem; }
+p { max-width: 46rem; }
+.legend, figcaption, footer, small { color: var(--faint); }
+.warning {
+  max-width: none; margin: 0.6rem 0; padding: 0.6rem 0.9rem; border-left: 4px solid var(--warning-line);
+  border-radius: 4px; background: var(--warning); overflow-wrap: anywhere;
+}
+dl { display: grid; grid-template-columns: repeat(auto-fit, minmax(10.5rem, 1fr)); gap: 0.8rem; margin: 1rem 0; }
+dl > div, figure, .scroll { border: 1px solid var(--line); border-radius: 8px; background: var(--card); }
+dl > div { padding: 0.7rem 0.9rem; }
+dt { color: var(--faint); font-size: 0.85rem; }
+dd { margin: 0; font-size: 1.55rem; font-variant-numeric: tabular-nums; }
+dd small { display: block; font-size: 0.8rem; line-height: 1.35; }
+.scroll { margin: 1rem 0; overflow-x: auto; }
+table { width: 100%; border-collapse: collapse; font-size: 0.88rem; font-variant-numeric: tabular-nums; }
+th, td { padding: 0.4rem 0.6rem; border-bottom: 1px solid var(--line); text-align: left; white-space: nowrap; }
+thead th { color: var(--faint); font-weight: 600; vertical-align: bottom; }
+thead th, .sum > * { white-space: normal; }
+tbody th { position: sticky; left: 0; background: var(--card); font-weight: 500; }
+tbody tr:last-child > * { border-bottom: 0; }
+.sum > * { border-top: 2px solid var(--line); font-weight: 600; }
+code { font: 0.85em ui-monospace, "SF Mono", Menlo, Consolas, monospace; }
+.plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 30rem), 1fr)); gap: 1rem; }
+.plots { margin: 1rem 0; }
+figure { margin: 0; padding: 0.9rem 1rem; }
+picture, img { display: block; }
+img { width: 100%; max-width: 40rem; height: auto; margin: 0 auto; }
+figcaption { margin-top: 0.5rem; font-size: 0.85rem; }
+footer { margin-top: 2rem; font-size: 0.85rem; }
+@media print { figure, tr, dl > div { break-inside: avoid; } }
+</style>
+"""
+
+PAGE_END = """
+<footer>Written by <code>repro report</code> from <code>results/cells</code> and <code>results/curves</code>.</footer>
+</body>
+</html>
+"""

@@ -1,0 +1,143 @@
+"""Which plots an experiment gets, from the metrics its curves hold, and their captions."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from repro.results import plots
+from repro.results.records import Cell, Columns, Rows, columns
+
+PLOT_NAMES = ("curves", "seeds", "reward_model", "predicted_return")
+BAND = " Thin: each seed. Thick: their mean, over the steps that all of them cover. Band: its pointwise 95% t-interval."
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A plot for the reports folder (`png`, `svg`) and for a dark page (`dark`, an SVG)."""
+
+    name: str
+    title: str
+    caption: str
+    png: bytes
+    svg: bytes
+    dark: bytes
+
+
+class MissingMetricError(Exception):
+    """No curve of the experiment holds what a plot would show."""
+
+
+def make_plots(cells: list[Cell], curves: dict[int, Rows]) -> tuple[list[Plot], list[str]]:
+    """The plots of one experiment, and for each that its metrics do not allow, a line that says so.
+
+    `curves`: seed -> rows of metrics.jsonl, for the seeds that have them.
+    """
+    made, not_made = [], []
+    for make in (_learning_curves, _seed_scores, _reward_model, _predicted_return):
+        try:
+            made.append(make(cells, curves))
+        except MissingMetricError as error:
+            not_made.append(str(error))
+    return made, not_made
+
+
+def seed_list(seeds: Sequence[int]) -> str:
+    return f"seed {seeds[0]}" if len(seeds) == 1 else f"seeds {', '.join(map(str, seeds))}"
+
+
+def _learning_curves(cells: list[Cell], curves: dict[int, Rows]) -> Plot:
+    title = "Learning curves"
+    shares = _metrics(title, curves, "return/fraction_of_optimal")
+    draw = partial(
+        plots.draw_learning_curves, curves=shares, random=_random_score(cells), success=cells[0].success_score
+    )
+    caption = "True return of the episodes that end in a rollout, as a share of the optimal one; not smoothed."
+    return _plot("curves", title, caption + _seeds_shown(cells, shares), draw)
+
+
+def _seed_scores(cells: list[Cell], curves: dict[int, Rows]) -> Plot:
+    del curves  # the scores lie in the cells
+    judged = cells[0].judged
+    draw = partial(
+        plots.draw_seed_scores,
+        seeds=[cell.seed for cell in cells],
+        scores=(
+            np.array([cell.judged_score.score for cell in cells]),
+            np.array([cell.other_score.score for cell in cells]),
+        ),
+        names=(f"{judged} (judged)", "greedy" if judged == "sampled" else "sampled"),
+        random=_random_score(cells),
+        success=cells[0].success_score,
+    )
+    caption = (
+        f"Final score of each seed over {cells[0].evaluation.episodes} full episodes, by {judged} actions, which are "
+        "judged, with the others beside."
+    )
+    caption += " Bars: 95% t-interval of the mean." if len(cells) > 1 else " One seed (n=1): no interval."
+    return _plot("seeds", "Score of each seed", caption, draw, plots.seed_scores_height(len(cells)))
+
+
+def _reward_model(cells: list[Cell], curves: dict[int, Rows]) -> Plot:
+    title = "Accuracy of the reward model"
+    names = ("reward_model/accuracy_train", "reward_model/accuracy_val")
+    both = _metrics(title, curves, *names)
+    draw = partial(
+        plots.draw_reward_model,
+        training={seed: (steps, accuracy) for seed, (steps, accuracy, _) in both.items()},
+        validation={seed: (steps, accuracy) for seed, (steps, _, accuracy) in both.items()},
+    )
+    caption = (
+        "Share of comparisons that the reward model orders as the annotator did, of those it learns from and of those "
+        "held out."
+    )
+    return _plot("reward_model", title, caption + _seeds_shown(cells, both), draw)
+
+
+def _predicted_return(cells: list[Cell], curves: dict[int, Rows]) -> Plot:
+    title = "Predicted against true return"
+    points = _metrics(title, curves, "return/mean", "predicted_return/mean")
+    caption = (
+        "Each point is a rollout of one seed: the means over the episodes that end in it. Predicted returns have no "
+        "unit of their own; what counts is that they rise with the true ones. Correlation: Pearson's r."
+    )
+    draw = partial(plots.draw_predicted_return, points=points)
+    return _plot("predicted_return", title, caption + _left_out(cells, points), draw)
+
+
+def _plot(name: str, title: str, caption: str, draw: plots.Draw, height: float = plots.HEIGHT) -> Plot:
+    return Plot(
+        name=name,
+        title=title,
+        caption=caption,
+        png=plots.render(draw, plots.LIGHT, "png", height),
+        svg=plots.render(draw, plots.LIGHT, "svg", height),
+        dark=plots.render(draw, plots.DARK, "svg", height),
+    )
+
+
+def _metrics(title: str, curves: dict[int, Rows], *names: str) -> dict[int, Columns]:
+    """For each seed that has them: its env steps and the metrics `names`, where all are present."""
+    found = {seed: columns(rows, "env_step", *names) for seed, rows in curves.items()}
+    found = {seed: values for seed, values in found.items() if len(values[0])}
+    if not found:
+        raise MissingMetricError(f"{title}: not drawn, since no curve holds {' and '.join(names)}")
+    return found
+
+
+def _seeds_shown(cells: list[Cell], drawn: dict[int, Columns]) -> str:
+    """What the lines of a curve plot are, and which seeds it lacks."""
+    return (BAND if len(drawn) > 1 else " One seed (n=1): no interval.") + _left_out(cells, drawn)
+
+
+def _left_out(cells: list[Cell], drawn: dict[int, Columns]) -> str:
+    missing = [cell.seed for cell in cells if cell.seed not in drawn]
+    return f" Left out, for want of the metric: {seed_list(missing)}." if missing else ""
+
+
+def _random_score(cells: list[Cell]) -> float:
+    return statistics.fmean(cell.evaluation.random.score for cell in cells)

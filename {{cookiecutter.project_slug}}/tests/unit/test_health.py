@@ -1,0 +1,76 @@
+"""Each live health check names the illness it is made for, and is silent on a healthy run."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from repro.health import checks
+
+
+def healthy_run(rows: int = 30) -> list[dict[str, float]]:
+    """What a run that learns looks like: entropy and KL fall slowly, as with an annealed learning rate."""
+    return [
+        {
+            "env_step": 1024 * (i + 1),
+            "policy/loss": -0.01,
+            "policy/entropy": 1.6 * (1 - 0.8 * i / rows),
+            "policy/approx_kl": 0.008 * (1 - i / rows) + 0.001 * (i % 3),
+            "value/loss": 0.5,
+            "value/explained_variance": math.nan,  # where the returns do not vary; no illness
+            "gradient/norm": 0.4,
+            "reward_model/raw_std": 0.3,
+        }
+        for i in range(rows)
+    ]
+
+
+def found(rows) -> list[str]:
+    return [finding.check for finding in checks.find_problems(rows, max_entropy=math.log(5))]
+
+
+def test_a_healthy_run_is_silent_all_along():
+    rows = healthy_run()
+    assert all(found(rows[:length]) == [] for length in range(len(rows) + 1))
+
+
+@pytest.mark.parametrize(
+    "name, value, check",
+    [
+        ("policy/loss", math.nan, "non_finite"),
+        ("gradient/norm", math.inf, "non_finite"),
+        ("reward_model/loss_train", -math.inf, "non_finite"),
+        ("policy/entropy", 0.01, "entropy_collapse"),
+        ("policy/entropy", 0.0, "entropy_collapse"),
+        ("policy/approx_kl", 0.06, "kl_spike"),
+        ("policy/approx_kl", 0.045, "kl_spike"),  # 5 x the median
+        ("reward_model/raw_std", 0.0005, "flat_reward"),
+        ("reward_model/raw_std", 0.0, "flat_reward"),
+    ],
+)
+def test_an_illness_is_named(name, value, check):
+    rows = healthy_run()
+    rows[-1][name] = value
+    assert found(rows) == [check]
+    line = str(checks.find_problems(rows, math.log(5))[0])
+    assert name in line and "30,720" in line and "Try:" in line
+
+
+def test_a_small_update_after_tiny_ones_is_no_spike():
+    rows = healthy_run()
+    for row in rows[:-1]:
+        row["policy/approx_kl"] = 1e-5
+    rows[-1]["policy/approx_kl"] = 0.009
+    assert found(rows) == []
+
+
+def test_few_rows_give_no_median_and_an_unbounded_entropy_no_collapse():
+    rows = healthy_run()[:5]
+    rows[-1]["policy/approx_kl"] = 0.045
+    rows[-1]["policy/entropy"] = -3.0  # of a Gaussian
+    assert checks.find_problems(rows, max_entropy=None) == []
+
+
+def test_rows_without_the_metric_are_silent():
+    assert found([{"env_step": 1}, {"env_step": 2}]) == []

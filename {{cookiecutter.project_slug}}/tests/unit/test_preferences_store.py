@@ -1,0 +1,273 @@
+"""The preference store in one process: what is kept, what is refused, which answer stands."""
+
+import sqlite3
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+
+import numpy as np
+import pytest
+
+from repro.config import UserError
+from repro.preferences.segments import Segment
+from repro.preferences.store import PreferenceStore
+
+
+def make_segments(count, seed=0):
+    generator = np.random.default_rng(seed)
+    return [
+        Segment(
+            generator.integers(0, 256, (8, 6, 6), np.uint8),
+            generator.integers(0, 5, 5),
+            generator.normal(size=5).astype(np.float32),
+        )
+        for _ in range(count)
+    ]
+
+
+@pytest.fixture
+def segments():
+    return make_segments(6)
+
+
+@pytest.fixture
+def store(tmp_path, segments):
+    """Three queries of run `r`, no labels."""
+    with PreferenceStore(tmp_path / "preferences.db", environment="moving-dot") as store:
+        for number in range(3):
+            store.add_query("r", number, segments[2 * number], segments[2 * number + 1], 100 * number, "uniform")
+        yield store
+
+
+def rows(store, table):
+    with closing(sqlite3.connect(store.path)) as connection, connection:
+        return connection.execute(f"SELECT * FROM {table}").fetchall()
+
+
+def test_segments_come_back_exactly_and_are_stored_once(store, segments):
+    store.add_query("r", 3, segments[0], segments[5], 0, "uniform")
+    assert len(rows(store, "segments")) == 6
+    for segment in segments:
+        stored = store.segment(segment.hash)
+        for name in ("observations", "actions", "true_rewards"):
+            np.testing.assert_array_equal(getattr(stored, name), getattr(segment, name), strict=True)
+    with pytest.raises(UserError, match=r"preferences\.db: no segment 00"):
+        store.segment("00")
+
+
+def test_labels_are_those_that_stand_in_order_of_number(store, segments):
+    for number, answer in ((2, "tie"), (0, "left"), (1, "right")):
+        store.add_label("r", number, answer, "anna", 3.5, 500)
+    found = store.labelled()
+    assert [(c.run, c.number, c.answer, c.preference, c.env_step) for c in found] == [
+        ("r", 0, "left", 1.0, 0),
+        ("r", 1, "right", 0.0, 100),
+        ("r", 2, "tie", 0.5, 200),
+    ]
+    assert [(c.left, c.right) for c in found] == [(segments[2 * n].hash, segments[2 * n + 1].hash) for n in range(3)]
+    assert store.labelled("r") == found and store.labelled("other") == []
+
+
+def test_incomparable_is_an_answer_but_not_a_label_to_learn_from(store):
+    store.add_label("r", 0, "incomparable", "anna", 2.0, 0)
+    store.add_label("r", 1, "tie", "anna", 2.0, 0)
+    assert [c.number for c in store.labelled()] == [1]
+    assert store.waiting() == 1
+    assert store.counts() == {"labels": 1, "ties": 1, "left": 0, "right": 0, "incomparable": 1}
+
+
+def test_the_last_answer_of_a_person_stands_and_undo_withdraws_it(store):
+    def standing():
+        return [(c.number, c.answer) for c in store.labelled()]
+
+    store.add_label("r", 0, "left", "anna", 1.0, 0)
+    store.add_label("r", 0, "right", "anna", 1.0, 0)
+    assert standing() == [(0, "right")]
+    store.add_label("r", 0, "undo", "anna", 1.0, 0)
+    assert standing() == [] and store.waiting() == 3
+    assert store.counts()["labels"] == 0
+    store.add_label("r", 0, "tie", "anna", 1.0, 0)
+    assert standing() == [(0, "tie")]
+    assert [row[3] for row in rows(store, "labels")] == ["left", "right", "undo", "tie"]
+
+
+def test_an_undo_concerns_only_its_annotator(store):
+    store.add_label("r", 0, "left", "anna", 1.0, 0)
+    store.add_label("r", 0, "right", "bert", 1.0, 0)
+    assert store.labelled()[0].answer == "right"
+    store.add_label("r", 0, "undo", "bert", 1.0, 0)
+    assert store.labelled()[0].answer == "left"
+    for annotator, number in (("bert", 0), ("carl", 0), ("anna", 1)):
+        with pytest.raises(UserError, match=f"{annotator} has no answer to query {number} of run r to undo"):
+            store.add_label("r", number, "undo", annotator, 1.0, 0)
+
+
+def test_a_replay_after_a_resume_enters_nothing_twice(store, segments):
+    store.add_label("r", 0, "left", "oracle", None, 7)
+    before = rows(store, "queries"), rows(store, "labels"), rows(store, "segments")
+    for _ in range(2):
+        store.add_query("r", 0, segments[0], segments[1], 0, "uniform")
+        store.add_label("r", 0, "left", "oracle", None, 7)
+    assert (rows(store, "queries"), rows(store, "labels"), rows(store, "segments")) == before
+
+
+def test_a_replay_that_differs_is_refused(store, segments):
+    with pytest.raises(UserError, match="query 0 of run r was entered with other segments"):
+        store.add_query("r", 0, segments[1], segments[0], 0, "uniform")
+    new = make_segments(1, seed=9)[0]
+    with pytest.raises(UserError, match="other segments"):
+        store.add_query("r", 0, segments[0], new, 0, "uniform")
+    assert len(rows(store, "segments")) == 6  # the refused one left nothing behind
+    store.add_label("r", 0, "left", "oracle", None, 0)
+    with pytest.raises(UserError, match="the oracle answered left to query 0 of run r, and now tie"):
+        store.add_label("r", 0, "tie", "oracle", None, 0)
+    store.add_query("other-run", 0, segments[1], segments[0], 0, "uniform")  # the key is (run, number)
+
+
+def test_labels_without_a_query_or_with_another_answer_are_refused(store):
+    with pytest.raises(UserError, match="run r has no query 9 to label"):
+        store.add_label("r", 9, "left", "anna", 1.0, 0)
+    with pytest.raises(UserError, match="answer 'Left' will not do: use one of left, right, tie, incomparable, undo"):
+        store.add_label("r", 0, "Left", "anna", 1.0, 0)
+    assert rows(store, "labels") == []
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["DELETE FROM labels", "UPDATE labels SET answer = 'right'", "UPDATE labels SET created = '' WHERE id = 1"],
+)
+def test_the_database_itself_refuses_to_change_labels(store, statement):
+    store.add_label("r", 0, "left", "anna", 1.0, 0)
+    before = rows(store, "labels")
+    with (
+        closing(sqlite3.connect(store.path)) as connection,
+        connection,
+        pytest.raises(sqlite3.IntegrityError, match="append-only"),
+    ):
+        connection.execute(statement)
+    assert rows(store, "labels") == before
+
+
+def test_a_transaction_is_all_or_nothing(store, segments):
+    with pytest.raises(ZeroDivisionError), store.transaction():
+        store.add_query("r", 3, segments[0], segments[3], 0, "uniform")
+        store.add_label("r", 3, "left", "anna", 1.0, 0)
+        _ = 1 / 0
+    assert store.waiting() == 3 and len(rows(store, "queries")) == 3
+    with store.transaction():
+        store.add_label("r", 0, "left", "anna", 1.0, 0)
+    assert len(rows(store, "labels")) == 1
+
+
+def test_readers_see_what_writers_commit_and_cannot_write(store, segments):
+    with PreferenceStore(store.path, read_only=True) as reader:
+        assert reader.waiting() == 3
+        store.add_label("r", 0, "left", "anna", 1.0, 0)
+        assert reader.waiting() == 2
+        with pytest.raises(UserError, match="readonly"):
+            reader.add_label("r", 1, "left", "anna", 1.0, 0)
+    store.add_label("r", 1, "left", "anna", 1.0, 0)
+
+
+def test_a_reader_alone_sees_all_after_the_writer_has_closed(store):
+    store.add_label("r", 0, "left", "anna", 1.0, 0)
+    store.close()
+    with PreferenceStore(store.path, "moving-dot", read_only=True) as reader:
+        assert len(reader.labelled()) == 1
+
+
+def test_the_environment_is_that_of_the_first_who_said_it(tmp_path):
+    path = tmp_path / "preferences.db"
+    PreferenceStore(path).close()
+    with PreferenceStore(path, read_only=True) as store:
+        assert store.environment is None
+    PreferenceStore(path, "pong").close()
+    with PreferenceStore(path) as store:
+        assert store.environment == "pong"
+    for read_only in (False, True):
+        with pytest.raises(UserError, match="holds preferences for pong, not for moving-dot"):
+            PreferenceStore(path, "moving-dot", read_only=read_only)
+
+
+def test_odd_paths_open_the_file_they_name(tmp_path):
+    path = tmp_path / "50% ?mode=memory #1 ü" / "a.db"
+    path.parent.mkdir()
+    PreferenceStore(path).close()
+    assert path.stat().st_size > 0
+
+
+def test_files_that_are_no_usable_store_are_refused_untouched(tmp_path, store, segments):
+    store.close()
+    good = store.path.read_bytes()
+    (tmp_path / "text.db").write_text("not a database, " * 100)
+    with closing(sqlite3.connect(tmp_path / "foreign.db")) as connection, connection:
+        connection.execute("CREATE TABLE labels (id)")
+    (tmp_path / "short.db").write_bytes(good[: len(good) // 2])
+    (tmp_path / "holes.db").write_bytes(good[:4096] + bytes(len(good) - 4096))
+    (tmp_path / "newer.db").write_bytes(good)
+    with closing(sqlite3.connect(tmp_path / "newer.db")) as connection, connection:
+        connection.execute("PRAGMA user_version = 2")
+    for name, reason in {
+        "text.db": "not a database",
+        "foreign.db": "not a preference database",
+        "newer.db": "has format version 2; this code reads version 1 only",
+        "short.db": "malformed|damaged",
+        "holes.db": "malformed|damaged",
+    }.items():
+        before = (tmp_path / name).read_bytes()
+        for read_only in (True, False):
+            with pytest.raises(UserError, match=rf"{name}: .*({reason})") as caught:
+                PreferenceStore(tmp_path / name, "moving-dot", read_only=read_only)
+            assert "\n" not in str(caught.value)
+        assert (tmp_path / name).read_bytes() == before
+    with pytest.raises(UserError, match="no such preference database"):
+        PreferenceStore(tmp_path / "missing.db", read_only=True)
+    assert not (tmp_path / "missing.db").exists()
+    with pytest.raises(UserError, match=r"no-folder/a\.db: unable to open"):
+        PreferenceStore(tmp_path / "no-folder" / "a.db")
+
+
+def test_a_page_lost_anywhere_is_noticed_on_opening(tmp_path, store):
+    store.close()
+    good = store.path.read_bytes()
+    page = 4096
+    assert len(good) > 10 * page
+    for start in range(page, len(good), page):
+        (tmp_path / "holed.db").write_bytes(good[:start] + bytes(page) + good[start + page :])
+        with pytest.raises(UserError, match=r"holed\.db: .*(damaged|malformed)"):
+            PreferenceStore(tmp_path / "holed.db", read_only=True)
+
+
+@pytest.mark.parametrize("column", ["observations", "actions"])
+@pytest.mark.parametrize("damage", ["truncated", "foreign"])
+def test_a_damaged_segment_is_refused(store, segments, column, damage):
+    expression = f"substr({column}, 1, 20)" if damage == "truncated" else "true_rewards"
+    with closing(sqlite3.connect(store.path)) as connection, connection:
+        connection.execute(f"UPDATE segments SET {column} = {expression}")
+    with pytest.raises(UserError, match=f"segment {segments[0].hash} is damaged"):
+        store.segment(segments[0].hash)
+
+
+def test_several_may_create_the_same_store_at_once(tmp_path):
+    def open_and_write(path, number, pair):
+        with PreferenceStore(path, "moving-dot") as store:
+            store.add_query("r", number, *pair, 0, "uniform")
+
+    pair = make_segments(2)
+    with ThreadPoolExecutor(4) as pool:
+        for attempt in range(10):
+            path = tmp_path / f"{attempt}.db"
+            list(pool.map(open_and_write, [path] * 4, range(4), [pair] * 4))
+            with PreferenceStore(path) as store:
+                assert store.waiting() == 4
+
+
+def test_creation_waits_for_another_process_that_writes(tmp_path):
+    """SQLite by itself fails at once where the journal is changed while another connection writes."""
+    path = tmp_path / "a.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as other, ThreadPoolExecutor(1) as pool:
+        other.execute("BEGIN IMMEDIATE")
+        opening = pool.submit(lambda: PreferenceStore(path, "moving-dot").close())
+        with pytest.raises(TimeoutError):
+            opening.result(timeout=0.3)
+        other.execute("ROLLBACK")
+        opening.result(timeout=30)
