@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -16,16 +15,17 @@ from repro.config import Config, UserError, load_config
 
 app = typer.Typer(
     help="Reproduce a paper: train, launch, log, evaluate, report. Every command has --help with an example.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-prefs = typer.Typer(help="Preferences: comparisons of segments and their labels.", no_args_is_help=True)
+prefs = typer.Typer(help="Preferences: comparisons of segments and their labels.")
 log = typer.Typer(help="The work log: a page a day with four logs.", invoke_without_command=True)
 app.add_typer(prefs, name="prefs")
 app.add_typer(log, name="log")
 
-Params = Annotated[Path, typer.Option(help="Parameter file.", show_default=True)]
+USAGE_ERROR: Any = typer.BadParameter.__mro__[1]  # of Typer's own click: unknown options and the like
+
+Params = Annotated[Path | None, typer.Option(help="Parameter file.", show_default="the project's params.yaml")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="Override, e.g. agent.learning_rate=3e-4. Repeatable.")]
 Seed = Annotated[int, typer.Option(min=0, help="All randomness follows from it.")]
 Question = Annotated[str | None, typer.Option(help="What this run is to answer; stands in the work log.")]
@@ -34,13 +34,11 @@ Answers = Annotated[Path | None, typer.Option(help="Answers to the pre-launch qu
 Skip = Annotated[str | None, typer.Option(help="Start without the pre-launch questions, for this reason (recorded).")]
 Run = Annotated[str, typer.Argument(help="A run's id, the start of one, or `latest`.")]
 
-INTERRUPTED = 130  # exit code after Ctrl-C
-
 
 @app.command()
 def train(
     seed: Seed,
-    params: Params = Path("params.yaml"),
+    params: Params = None,
     set_: Set = None,
     question: Question = None,
     preferences: Preferences = None,
@@ -52,18 +50,18 @@ def train(
 
     Example: repro train --seed 100 --set agent.entropy_coefficient=0.05 --question "does more entropy help?"
     """
+    from repro.workflow import runs
+
     root, config = _open_project(params, set_)
-    run = _prepare_run(root, config, seed, set_, question, preferences, cell, answers, skip)
+    run = runs.prepare_run(root, config, runs.Wish(seed, set_ or (), question, preferences, cell, answers, skip))
     print(f"run {run.id}", flush=True)
-    environment = _snapshot_environment(root, run)
-    os.chdir(root)
-    os.execve(sys.executable, _run_command(run), environment)
+    runs.become_run(root, run)
 
 
 @app.command()
 def launch(
     seed: Seed,
-    params: Params = Path("params.yaml"),
+    params: Params = None,
     set_: Set = None,
     question: Question = None,
     preferences: Preferences = None,
@@ -75,21 +73,19 @@ def launch(
 
     Example: repro launch --seed 100 --question "does it learn at 84x84?"
     """
+    from repro.workflow import runs
+
     root, config = _open_project(params, set_)
-    run = _prepare_run(root, config, seed, set_, question, preferences, False, answers, skip)
-    run.update(status="queued")  # until the process below takes it over
-    process = subprocess.Popen(
-        _run_command(run),
-        cwd=root,
-        env=_snapshot_environment(root, run),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    print(f"run {run.id} started; follow it with: tail -f {_relative(run.path / 'output.log')}")
+    wish = runs.Wish(seed, set_ or (), question, preferences, answers=answers, skip=skip)
+    run = runs.prepare_run(root, config, wish)
+    process = runs.start_run(root, run)
+    print(f"run {run.id} started; follow it with: tail -f {_relative(run.path / 'output.log')}", flush=True)
     if wait:
-        raise typer.Exit(process.wait())
+        try:
+            raise typer.Exit(process.wait())
+        except KeyboardInterrupt:
+            print(f"\nthe run goes on; stop it with: kill {process.pid}", file=sys.stderr)
+            raise typer.Exit(runs.INTERRUPTED) from None
 
 
 @app.command()
@@ -98,62 +94,21 @@ def resume(run: Run) -> None:
 
     Example: repro resume 7f3a
     """
+    from repro.workflow.runs import become_run, find_run
+
     root = _project_root()
-    folder = _find_run(root, run)
+    folder = find_run(root, run)
     if folder.record["status"] == "finished":
         raise UserError(f"{folder.id}: is finished; look at it with: repro show {folder.id}")
-    os.chdir(root)
-    os.execve(sys.executable, _run_command(folder), _snapshot_environment(root, folder))
+    become_run(root, folder)
 
 
 @app.command("_run", hidden=True)
 def run_in_snapshot(path: Path) -> None:
     """Do what a run folder describes; the code that runs is its snapshot."""
-    from repro.config import parse_config
-    from repro.results.cells import publish_training
-    from repro.tracking.archive import claim_run, load_run
-    from repro.tracking.output import tee_output
-    from repro.tracking.snapshot import snapshot_path
-    from repro.tracking.wandb import read_wandb_settings
-    from repro.workflow import worklog
+    from repro.workflow.runs import do_run
 
-    root = path.resolve().parent.parent
-    run = load_run(root, path.name)
-    claim_run(run)
-    import repro
-
-    if not Path(repro.__file__).is_relative_to(snapshot_path(root, run.record["code_hash"])):
-        raise UserError(f"{run.id}: {repro.__file__} is not the code this run was launched with")
-    _log_run(worklog.enter_run, root, run.record)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    status, exit_code, result, row = "failed", 1, None, None
-    try:
-        with tee_output(run.path / "output.log"):
-            from repro.training.session import train_run
-
-            config = parse_config(run.record["params"])
-            preferences = run.record.get("preferences")
-            row = train_run(
-                run, config, read_wandb_settings(root / "pyproject.toml"), preferences and Path(preferences)
-            )
-            if run.record["cell"]:
-                publish_training(root, run, run.record["cell"])
-            status, exit_code, result = "finished", 0, _describe(row)
-            print(f"{run.id}: {result}")
-    except KeyboardInterrupt:
-        status, exit_code = "interrupted", INTERRUPTED
-        print(f"\ninterrupted; go on with: repro resume {run.id}", file=sys.stderr)
-    except SystemExit as stop:
-        status, exit_code = "interrupted", int(stop.code or 0)
-    except UserError as error:
-        result = str(error)
-        print(f"error: {error}", file=sys.stderr)
-    except Exception as error:
-        result = f"{type(error).__name__}: {error}"
-        raise
-    finally:
-        _end_run(root, run, status, exit_code, result, row)
-    raise typer.Exit(exit_code)
+    raise typer.Exit(do_run(path))
 
 
 @app.command()
@@ -177,8 +132,9 @@ def show(run: Run) -> None:
     """
     from repro.tracking.listing import format_run
     from repro.tracking.metrics import read_last_row
+    from repro.workflow.runs import find_run
 
-    folder = _find_run(_project_root(), run)
+    folder = find_run(_project_root(), run)
     metrics = folder.path / "metrics.jsonl"
     print(format_run(folder.record, read_last_row(metrics) if metrics.exists() else None))
 
@@ -188,7 +144,7 @@ def evaluate(
     run: Annotated[str | None, typer.Argument(help="A run's id, the start of one, or `latest`.")] = None,
     cell: Annotated[bool, typer.Option(help="Evaluate models/ of the pipeline instead (used by dvc.yaml).")] = False,
     seed: Annotated[int | None, typer.Option(min=0, help="Which cell, with --cell.")] = None,
-    params: Params = Path("params.yaml"),
+    params: Params = None,
 ) -> None:
     """Play full episodes from fixed starts and score them by true return.
 
@@ -198,6 +154,7 @@ def evaluate(
     from repro.results import cells
     from repro.results.evaluate import evaluate as evaluate_agent
     from repro.results.evaluate import format_evaluation
+    from repro.workflow.runs import find_run
 
     if cell and seed is not None and run is None:
         root, config = _open_project(params, None)
@@ -209,7 +166,7 @@ def evaluate(
         return
     if cell or seed is not None or run is None:
         raise UserError("name a run (repro evaluate latest), or a cell (repro evaluate --cell --seed 100)")
-    folder = _find_run(_project_root(), run)
+    folder = find_run(_project_root(), run)
     config = parse_config(folder.record["params"])
     evaluation = evaluate_agent(config, folder.path / "checkpoints/agent.pt")
     folder.update(evaluation=evaluation)
@@ -220,7 +177,7 @@ def evaluate(
 def collect(
     seed: Seed,
     out: Annotated[Path | None, typer.Option(help="Folder to write; default: data/<name>/seed-<seed>.")] = None,
-    params: Params = Path("params.yaml"),
+    params: Params = None,
     set_: Set = None,
 ) -> None:
     """Collect the initial comparisons: segments of the untrained policy, labelled by the oracle.
@@ -228,12 +185,9 @@ def collect(
     Example: repro prefs collect --seed 100
     """
     root, config = _open_project(params, set_)
-    if config.preferences is None:
-        raise UserError(f"{params}: has no section preferences, which says what to collect")
     from repro.preferences.store import PreferenceStore
     from repro.results.cells import cell_name
-    from repro.training.preferences import collect_initial_labels
-    from repro.training.session import describe_environment
+    from repro.training.preferences import collect_initial_labels, describe_environment
 
     out = out or root / "data" / cell_name(config, seed)
     with (
@@ -277,7 +231,7 @@ def log_add(text: Annotated[str, typer.Argument(help="What you are thinking.")])
 
 @app.command()
 def prelaunch(
-    params: Params = Path("params.yaml"),
+    params: Params = None,
     set_: Set = None,
     answers: Answers = None,
     skip: Skip = None,
@@ -287,6 +241,7 @@ def prelaunch(
 
     Example: repro prelaunch --set training.total_steps=1000000
     """
+    from repro.preflight.estimate import estimate_minutes
     from repro.tracking.snapshot import code_hash
     from repro.workflow.checklist import read_checklist, write_answers_template
     from repro.workflow.prelaunch import gate_key, run_gate
@@ -301,7 +256,7 @@ def prelaunch(
         root,
         config,
         code_hash=code,
-        estimate_minutes=_estimate_minutes(config),
+        estimate_minutes=estimate_minutes(config, config.seeds.tuning[0]),
         answers_file=answers,
         skip_reason=skip,
         interactive=sys.stdin.isatty(),
@@ -329,13 +284,19 @@ def report() -> None:
 def main() -> None:
     """Entry point: what a user can put right is one line on stderr and exit code 2."""
     try:
-        app()
+        sys.exit(app(sys.argv[1:] or ["--help"], prog_name="repro", standalone_mode=False))
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        print("\ninterrupted; nothing was started", file=sys.stderr)
-        sys.exit(INTERRUPTED)
+        _exit_with(str(error))
+    except USAGE_ERROR as error:
+        command = error.ctx.command_path if error.ctx else "repro"
+        _exit_with(f"{error.format_message().rstrip('.')}; see {command} --help")
+
+
+def _exit_with(message: str) -> NoReturn:
+    """One line, with paths as short as they can be written from here."""
+    line = " ".join(message.split()).replace(f"{Path.cwd()}{os.sep}", "")
+    print(f"error: {line}", file=sys.stderr)
+    sys.exit(2)
 
 
 def _project_root() -> Path:
@@ -344,128 +305,10 @@ def _project_root() -> Path:
     return project_root()
 
 
-def _open_project(params: Path, overrides: list[str] | None) -> tuple[Path, Config]:
+def _open_project(params: Path | None, overrides: list[str] | None) -> tuple[Path, Config]:
     """The project's folder and its parameters, with overrides."""
-    return _project_root(), load_config(params, overrides or ())
-
-
-def _find_run(root: Path, name: str) -> Any:
-    """The run folder that a user named."""
-    from repro.tracking.archive import list_runs, load_run
-
-    if name == "latest":
-        records = list_runs(root)
-        if not records:
-            raise UserError("there is no run yet; start one with: repro train --seed 100")
-        name = max(records, key=lambda record: record.get("started") or "")["id"]
-    return load_run(root, name)
-
-
-def _prepare_run(
-    root: Path,
-    config: Config,
-    seed: int,
-    overrides: list[str] | None,
-    question: str | None,
-    preferences: Path | None,
-    cell: bool,
-    answers: Path | None,
-    skip: str | None,
-) -> Any:
-    """Check what can be checked at once, pass the gate, and create the run folder."""
-    from repro.results.cells import cell_name
-    from repro.tracking.archive import create_run
-    from repro.tracking.snapshot import code_hash
-    from repro.tracking.wandb import read_wandb_settings
-    from repro.training.device import choose_device
-    from repro.workflow.prelaunch import run_gate
-
-    read_wandb_settings(root / "pyproject.toml")
-    choose_device(config.training.device)
-    name = cell_name(config, seed)
-    if cell and config.reward.source == "learned":
-        preferences = preferences or root / "data" / name
-    if preferences and not (preferences / "meta.json").exists():
-        raise UserError(f"--preferences {preferences}: holds no exported preferences (meta.json is missing)")
-    gate = run_gate(
-        root,
-        config,
-        code_hash=code_hash(root),
-        estimate_minutes=_estimate_minutes(config),
-        answers_file=answers,
-        skip_reason=skip,
-        interactive=sys.stdin.isatty(),
-    )
-    run = create_run(
-        root,
-        kind="train",
-        config=config.model_dump(mode="json"),
-        name=config.name,
-        seed=seed,
-        command=sys.argv,
-        cell=name if cell else None,
-        question=question or gate.get("question"),
-        prediction=gate.get("prediction"),
-        gate=gate,
-        skip_reason=gate.get("skip_reason"),
-        overrides=overrides or (),
-    )
-    if preferences:
-        run.update(preferences=str(preferences.resolve()))
-    return run
-
-
-def _estimate_minutes(config: Config) -> float:
-    from repro.preflight.estimate import estimate_minutes
-
-    return estimate_minutes(config, config.seeds.tuning[0])
-
-
-def _run_command(run: Any) -> list[str]:
-    return [sys.executable, "-m", "repro.cli", "_run", str(run.path)]
-
-
-def _snapshot_environment(root: Path, run: Any) -> dict[str, str]:
-    """The environment in which `import repro` finds the code the run was launched with."""
-    from repro.tracking.snapshot import snapshot_path
-
-    return os.environ | {
-        "PYTHONPATH": str(snapshot_path(root, run.record["code_hash"]) / "src"),
-        "PYTHONUNBUFFERED": "1",
-    }
-
-
-def _end_run(root: Path, run: Any, status: str, exit_code: int, result: str | None, row: dict[str, Any] | None) -> None:
-    """Record the end of a run in its folder and in the work log."""
-    from repro.tracking.archive import finish_run
-    from repro.workflow import worklog
-
-    try:
-        finish_run(run, status, exit_code, result, row)
-    except UserError as error:
-        print(f"warning: the end of the run is not recorded: {error}", file=sys.stderr)
-        return
-    _log_run(worklog.finish_run, root, run.record)
-
-
-def _log_run(write: Any, root: Path, record: dict[str, Any]) -> None:
-    """Write a run's row in the work log; a damaged page is reported, and does not stop the run."""
-    try:
-        write(root, record)
-    except UserError as error:
-        print(f"warning: not entered in the work log: {error}", file=sys.stderr)
-
-
-def _describe(row: dict[str, Any]) -> str:
-    """The result of a run in one line."""
-    parts = [f"{row['env_step']:,} steps"]
-    if "return/mean" in row:
-        parts.insert(0, f"return {row['return/mean']:.1f}")
-    if "return/fraction_of_optimal" in row:
-        parts.insert(1, f"{row['return/fraction_of_optimal']:.0%} of optimal")
-    if "preferences/labels" in row:
-        parts.append(f"{row['preferences/labels']:,} labels")
-    return ", ".join(parts)
+    root = _project_root()
+    return root, load_config(params or root / "params.yaml", overrides or ())
 
 
 def _relative(path: Path) -> str:

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 import pydantic
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 PositiveInt = Annotated[int, Field(gt=0)]
 NonNegativeInt = Annotated[int, Field(ge=0)]
@@ -27,6 +27,9 @@ OpenFraction = Annotated[float, Field(gt=0, lt=1)]
 
 class UserError(ValueError):
     """Something the user can put right; the message is one line that names it and the fix."""
+
+    def __init__(self, message: str):
+        super().__init__(" ".join(message.splitlines()))  # the names and values in it may hold line breaks
 
 
 class ConfigError(UserError):
@@ -228,6 +231,8 @@ def _parse_yaml(text: str, source: str) -> Any:
     except MarkedYAMLError as error:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise ConfigError(f"{source}{line}: not valid YAML: {error.problem}") from None
+    except (YAMLError, ValueError, RecursionError) as error:  # control characters, the date 2024-99-99, [[[[...
+        raise ConfigError(f"{source}: not valid YAML: {error}") from None
 
 
 def _apply_override(values: dict[str, Any], override: str) -> None:
@@ -249,7 +254,9 @@ def _apply_override(values: dict[str, Any], override: str) -> None:
 
 def _explain(error: pydantic.ValidationError) -> str:
     """The first problem in one line: the field, the value, the fix."""
-    problem = error.errors(include_url=False)[0]
+    problems = error.errors(include_url=False)
+    # A misspelled parameter is an unknown one and a missing one; the unknown one says what to do.
+    problem = next((one for one in problems if one["type"] == "extra_forbidden"), problems[0])
     field = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
         return f"{field}: unknown parameter{_nearest(str(problem['loc'][-1]), _known_fields(problem['loc'][:-1]))}"
@@ -262,7 +269,8 @@ def _explain(error: pydantic.ValidationError) -> str:
 
 
 def _shown(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False, default=str)
+    plain = value is None or isinstance(value, (str, int, float))  # bool is an int
+    text = json.dumps(value, ensure_ascii=False) if plain else str(value)
     return text if len(text) <= 60 else text[:57] + "..."
 
 
@@ -278,7 +286,9 @@ def _known_fields(location: tuple[int | str, ...]) -> list[str]:
 
 def _nearest(name: str, known: list[str]) -> str:
     matches = difflib.get_close_matches(name, known, n=1)
-    return f"; did you mean {matches[0]!r}?" if matches else f"; known: {', '.join(known)}"
+    if matches:
+        return f"; did you mean {matches[0]!r}?"
+    return f"; known: {', '.join(known)}" if known else ""
 
 
 def count_rollouts(config: Config, steps: int) -> int:

@@ -107,7 +107,7 @@ def patch_rewards(monkeypatch, change):
 
 
 def test_a_model_that_starts_with_preferences(root, monkeypatch):
-    patch_rewards(monkeypatch, lambda network, seen, rewards: 30 * rewards)
+    patch_rewards(monkeypatch, lambda network, seen, rewards: 300 * rewards)
     assert not check("reward_model_start", root).passed
 
 

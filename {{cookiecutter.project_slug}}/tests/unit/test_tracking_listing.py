@@ -36,6 +36,7 @@ def record(code="7f3a", minutes=75, **fields):
         "question": "Does a smaller ensemble learn the dot as fast?",
         "prediction": None,
         "skip_reason": None,
+        "overrides": [],
         "resumed": [],
         "result": "score 0.91 of optimal on 100 episodes",
         "result_metrics": None,
@@ -107,6 +108,13 @@ def test_no_runs_and_an_unreadable_one():
 def test_one_run():
     fields = {
         "skip_reason": "a quick look",
+        "overrides": ["agent.learning_rate=3e-4"],
+        "evaluation": {
+            "episodes": 100,
+            "sampled": {"score": 0.931},
+            "greedy": {"score": 0.95},
+            "random": {"score": -0.2},
+        },
         "prediction": {"success": 0.8},
         "wandb": {"mode": "online", "id": "x", "url": "https://wandb.ai/me/p/runs/x"},
         "notes": ["untracked big.npz left out"],
@@ -114,7 +122,7 @@ def test_one_run():
         "status": "failed",
         "exit_code": 1,
     }
-    text = format_run(record(**fields), {"env_step": 512, "return/mean": 1.23456})
+    text = format_run(record(**fields), {"env_step": 512, "return/mean": 1.23456, "policy/entropy": 1.5, "return/std": 2})
     for part in (
         "failed (exit code 1)",
         "skipped: a quick look",
@@ -123,12 +131,15 @@ def test_one_run():
         "repro train --seed 100",
         "948ab30feb101334, commit 0123456789 with changes",
         "untracked big.npz left out",
-        "score 0.9123, loss NaN",
-        "env_step 512, return/mean 1.235",
+        "set        agent.learning_rate=3e-4\n",
+        "files      runs/2026-11-21_moving-dot_7f3a",
+        "sampled 0.931, greedy 0.950, random -0.200 of the optimal return over 100 episodes",
+        "last row of metrics:\n          env_step 512\n  return  mean 1.235, std 2\n  policy  entropy 1.5",
         "python 3.11.7",
     ):
         assert part in text
-    assert "data" not in {line.split()[0] for line in text.split("\n")}  # what is empty is left out
+    assert "data" not in {line.partition(" ")[0] for line in text.split("\n")}  # what is empty is left out
+    assert "score 0.9123, loss NaN" in format_run(record(**fields))  # where metrics.jsonl is gone
 
 
 def test_thousands_of_runs_take_less_than_a_second():

@@ -73,6 +73,7 @@ class MovingDotVectorEnv(ResumableVectorEnv):
             streams = np.random.SeedSequence(seed).spawn(self.num_envs)
             self._generators = [np.random.default_rng(stream) for stream in streams]
         self._start(np.ones(self.num_envs, bool))
+        self._done = np.zeros(self.num_envs, bool)
         return self._stack.copy(), {}
 
     def step(self, actions: NDArray) -> tuple[NDArray, NDArray, NDArray, NDArray, dict]:
@@ -131,9 +132,9 @@ class MovingDotVectorEnv(ResumableVectorEnv):
             generator.bit_generator.state = generator_state
         self._positions = np.array(state["positions"], self._positions.dtype)
         self._starts = np.array(state["starts"], self._starts.dtype)
-        self._steps = np.array(state["steps"])
-        self._done = np.array(state["done"])
-        self._stack = np.array(state["stack"])
+        self._steps = np.asarray(state["steps"]).copy()
+        self._done = np.asarray(state["done"]).copy()
+        self._stack = np.asarray(state["stack"]).copy()  # may be a tensor
 
     def _start(self, which: NDArray[np.bool_]) -> None:
         """Begin new episodes in the environments of the mask `which`."""
@@ -175,7 +176,6 @@ class MovingDotEnv(gymnasium.Env):
         """Start an episode."""
         super().reset(seed=seed)
         observations, info = self._envs.reset(seed=seed)
-        self._envs._done[:] = False
         return observations[0], info
 
     def step(self, action: Any) -> tuple[NDArray, float, bool, bool, dict]:

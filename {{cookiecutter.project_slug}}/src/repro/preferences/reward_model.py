@@ -15,6 +15,7 @@ from repro.preferences.reward_networks import RewardEnsemble
 from repro.preferences.segments import Segment
 
 PREDICTION_BATCH = 256  # observations, or the steps of segments, in one forward pass without gradients
+VALIDATION_COMPARISONS = 100  # at most so many are looked at for the validation metrics
 STATISTICS_MEMORY = 0.98  # of the running mean and variance of predictions, a gradient step
 
 
@@ -80,14 +81,13 @@ class RewardModel:
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
-        """Loss and accuracy on the comparisons that each member holds out, averaged over them."""
+        """Loss and accuracy on comparisons that members hold out; on a random sample where there are many."""
         losses, correct, count = 0.0, 0.0, 0
-        for indices in torch.arange(len(self.comparisons)).split(16):
+        _, held_out = self.comparisons.labels(torch.arange(len(self.comparisons)))
+        candidates = held_out.any(0).nonzero().squeeze(1)
+        order = torch.randperm(len(candidates), generator=self.generator)
+        for indices in candidates[order[:VALIDATION_COMPARISONS]].split(self.config.batch_size):
             preferences, held_out = self.comparisons.labels(indices)
-            some = held_out.any(0)
-            indices, preferences, held_out = indices[some], preferences[some], held_out[:, some]
-            if not len(indices):
-                continue
             with self._precision():
                 logits = _logits(self.network(self.comparisons.segments(indices).to(self.device))).cpu()
             losses += float(self._cross_entropy(logits, preferences)[held_out].sum())

@@ -34,9 +34,10 @@ class RewardEnsemble(nn.Module):
         self.register_buffer("input_mean", torch.zeros(members, 1, inputs))
         self.register_buffer("input_std", torch.ones(members, 1, inputs))
         sizes = [inputs, hidden, hidden, 1]
+        gains = [math.sqrt(2), math.sqrt(2), 0.01]  # an untrained member has next to no preferences
         self.weights = nn.ParameterList(
-            torch.stack([nn.init.orthogonal_(torch.empty(columns, rows), math.sqrt(2)).T for _ in range(members)])
-            for rows, columns in pairwise(sizes)
+            torch.stack([nn.init.orthogonal_(torch.empty(columns, rows), gain).T for _ in range(members)])
+            for (rows, columns), gain in zip(pairwise(sizes), gains, strict=True)
         )
         self.biases = nn.ParameterList(torch.zeros(members, 1, size) for size in sizes[1:])
 

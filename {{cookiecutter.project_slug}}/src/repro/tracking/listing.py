@@ -54,6 +54,7 @@ def format_run(record: Record, last_row: Mapping[str, Any] | None = None) -> str
         "status": status,
         "question": record["question"],
         "result": record["result"],
+        "evaluation": _scores(record.get("evaluation")),
         "gate": f"skipped: {record['skip_reason']}" if record["skip_reason"] else None,
         "prediction": _pairs(record["prediction"]),
         "started": record["started"],
@@ -61,18 +62,38 @@ def format_run(record: Record, last_row: Mapping[str, Any] | None = None) -> str
         "ended": record["ended"],
         "took": _duration(record),
         "command": " ".join(record["command"]),
+        "set": ", ".join(record["overrides"]),
         "cell": record["cell"],
         "seed": record["seed"],
+        "files": f"runs/{record['id']}",
         "code": f"{record['code_hash']}, commit {_commit(record)}",
         "notes": "; ".join(record["notes"]),
         "host": f"{record['host']}, {devices['cores']} cores, {', '.join([devices['cpu'], *devices.get('gpus', [])])}",
         "versions": _pairs(record["versions"]),
         "data": _pairs(record["data_hashes"]),
         "wandb": mirror.get("url") or mirror.get("mode"),
-        "metrics": _pairs(record["result_metrics"]),
-        "last row": _pairs(last_row),
     }
-    return "\n".join(f"{name:<11}{_plain(value)}" for name, value in entries.items() if value not in (None, ""))
+    lines = [f"{name:<11}{_plain(value)}" for name, value in entries.items() if value not in (None, "")]
+    metrics = last_row or record["result_metrics"]
+    return "\n".join(lines + (["", "last row of metrics:", *_groups(metrics)] if metrics else []))
+
+
+def _scores(evaluation: Mapping[str, Any] | None) -> str:
+    """Shares of the optimal return, of an evaluation by `repro evaluate`."""
+    if not evaluation:
+        return ""
+    shares = ", ".join(f"{name} {evaluation[name]['score']:.3f}" for name in ("sampled", "greedy", "random"))
+    return f"{shares} of the optimal return over {evaluation['episodes']} episodes"
+
+
+def _groups(metrics: Mapping[str, Any]) -> list[str]:
+    """A line for the metrics of each group: `policy/loss` and `policy/entropy` are of one."""
+    groups: dict[str, dict[str, Any]] = {}
+    for name, value in metrics.items():
+        group, slash, rest = name.partition("/")
+        groups.setdefault(group if slash else "", {})[rest if slash else name] = value
+    width = max(map(len, groups))
+    return [f"  {group:<{width}}  {_plain(_pairs(values))}" for group, values in groups.items()]
 
 
 def _row(record: Record) -> tuple[str, ...]:

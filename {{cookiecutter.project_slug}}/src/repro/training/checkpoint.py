@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import pickle
+import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,10 @@ import torch
 
 from repro.config import UserError
 from repro.tracking.files import write_atomic
+
+# What damaged files, or files of other contents, may raise on the way to a state.
+_UNREADABLE = (OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error, pickle.UnpicklingError)
+_UNUSABLE = (ValueError, LookupError, TypeError, AttributeError)
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
@@ -27,10 +33,13 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
 def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
     """What `save_checkpoint` wrote, arrays as tensors. Raises UserError if it is missing or damaged."""
     try:
+        with zipfile.ZipFile(path) as file:
+            if file.testzip():  # torch itself reads on where a checksum is wrong
+                raise zipfile.BadZipFile
         state = torch.load(path, map_location=device, weights_only=True)
     except FileNotFoundError:
         raise UserError(f"{path}: no such checkpoint") from None
-    except (OSError, RuntimeError, EOFError, KeyError, ValueError, pickle.UnpicklingError) as error:
+    except (*_UNREADABLE, *_UNUSABLE) as error:
         raise UserError(f"{path}: not a readable checkpoint ({type(error).__name__}); start the run again") from None
     if not isinstance(state, dict):
         raise UserError(f"{path}: not a checkpoint; start the run again")

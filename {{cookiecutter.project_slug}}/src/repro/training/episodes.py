@@ -55,7 +55,7 @@ class EpisodeStatistics:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from what `state_dict` returned."""
-        self.totals = np.array(state["totals"])
+        self.totals = np.asarray(state["totals"]).copy()  # may be a tensor
 
 
 def correlation(first: NDArray, second: NDArray) -> float:

@@ -26,8 +26,8 @@ from repro.training.storage import Storage
 class OnPolicyTrainer:
     """One training run: everything it depends on, and the loop.
 
-    Comparisons are in `store`, under the name of the `run`, if rewards are learned from them. The initial ones are collected
-    first, unless `initial_steps` says that they are there already and how many agent steps they cost.
+    Comparisons are in `store`, under the name of the `run`, if rewards are learned from them. The initial ones are
+    collected first, unless `initial_steps` says that they are there already and how many agent steps they cost.
     """
 
     def __init__(
@@ -103,6 +103,7 @@ class OnPolicyTrainer:
             if self.learning:
                 metrics |= self.learning.learn(self.storage, self.env_step)
             rewards, terminated = self.source.relabel(self.storage)
+            metrics |= self.source.metrics
         metrics |= self.episodes.update(self.storage, rewards, optimal)
         with self._timed("update"):
             metrics |= self.agent.update(self.storage.rollout(rewards, terminated), progress)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from gymnasium.spaces import Discrete
 
-from repro.config import Config
+from repro.config import Config, UserError
 from repro.envs import make_envs
 from repro.envs.base import ResumableVectorEnv
+from repro.preferences.export import read_export
 from repro.preferences.oracle import Oracle
 from repro.preferences.queries import uniform_pairs
 from repro.preferences.reward_model import RewardModel
@@ -18,6 +20,33 @@ from repro.preferences.segments import Segment, cut_segments
 from repro.preferences.store import PREFERENCES, PreferenceStore
 from repro.training.seeding import derive_seed, numpy_generator
 from repro.training.storage import Storage
+
+
+def describe_environment(config: Config) -> str:
+    """What segments must have in common to be compared: the environment and its observations."""
+    env = config.env
+    size = f"{env.image_size}x{env.image_size}x{env.frame_stack}"
+    return f"{env.id}, {env.actions} actions, images {size}, frame skip {env.frame_skip}"
+
+
+def check_export(config: Config, folder: Path, seed: int) -> None:
+    """Raise UserError unless `folder` holds exported comparisons that a run with `config` can start from."""
+    if config.reward.source != "learned":
+        raise UserError("--preferences: reward.source is environment, which needs none; leave the option out")
+    collect = f"repro prefs collect --seed {seed} --out {folder}"
+    if not (folder / "meta.json").exists():
+        raise UserError(f"{folder}: holds no exported preferences (no meta.json); make them with: {collect}")
+    meta, _, _ = read_export(folder)
+    if meta["environment"] != describe_environment(config):
+        raise UserError(
+            f"{folder}: holds preferences for {meta['environment']}, not for {describe_environment(config)}; "
+            f"collect them again: {collect}"
+        )
+    if meta["labels"] != config.preferences.initial_labels:
+        raise UserError(
+            f"{folder}: holds {meta['labels']} labels, but preferences.initial_labels is "
+            f"{config.preferences.initial_labels}; collect them again: {collect}"
+        )
 
 
 def collect_initial_labels(config: Config, seed: int, store: PreferenceStore, run: str) -> int:
@@ -54,6 +83,7 @@ class PreferenceLearning:
         self.config, self.store, self.run, self.model = config, store, run, model
         self.generator = numpy_generator(seed, "queries")
         self.queries = 0  # asked so far; the number of the next one
+        self.ties = 0
 
     def start(self) -> dict[str, float]:
         """Learn from the initial labels, before the policy is trained."""
@@ -66,8 +96,12 @@ class PreferenceLearning:
         for comparison in self.store.labelled(self.run):
             if self.queries <= comparison.number < queries:
                 left, right = self.store.segment(comparison.left), self.store.segment(comparison.right)
-                self.model.comparisons.add(comparison.number, left, right, comparison.preference)
+                self._add(comparison.number, left, right, comparison.preference)
         self.queries = queries
+
+    def _add(self, number: int, left: Segment, right: Segment, preference: float) -> None:
+        self.model.comparisons.add(number, left, right, preference)
+        self.ties += preference == PREFERENCES["tie"]
 
     def learn(self, storage: Storage, env_step: int) -> dict[str, float]:
         """Ask for the labels that are due after this rollout, then train the reward model."""
@@ -76,14 +110,14 @@ class PreferenceLearning:
         if due:
             segments = segments_of(storage, preferences.segment_steps)
             asked = ask(self.store, self.run, self.queries, segments, due, self.generator, env_step)
-            for number, left, right, preference in asked:
-                self.model.comparisons.add(number, left, right, preference)
+            for comparison in asked:
+                self._add(*comparison)
             self.queries += due
         metrics = self.model.train(self.config.reward_model.steps_per_rollout) | self.model.validate()
-        counts = self.store.counts()
+        # Not counted in the store: after a resume it holds labels that are yet to be asked for again.
         return metrics | {
-            "preferences/labels": counts["labels"],
-            "preferences/ties": counts["ties"],
+            "preferences/labels": len(self.model.comparisons),
+            "preferences/ties": self.ties,
             "preferences/queries_waiting": self.store.waiting(),
         }
 
@@ -98,6 +132,11 @@ class PreferenceLearning:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from what `state_dict` returned; labels asked for later are asked for again, and stay one."""
         self.load_labels(state["queries"])
+        if len(self.model.comparisons) != state["queries"]:
+            raise UserError(
+                f"{self.store.path}: holds {len(self.model.comparisons)} of the {state['queries']} labels that the "
+                "checkpoint has learned from; restore it from a copy, or start the run again"
+            )
         self.generator.bit_generator.state = state["generator"]
         self.model.load_state_dict(state["model"])
 

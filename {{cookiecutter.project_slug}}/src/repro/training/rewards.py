@@ -14,12 +14,17 @@ from repro.training.storage import Storage
 class RewardSource(Protocol):
     """Decides what the agent may know of a rollout."""
 
+    metrics: dict[str, float]  # of the last relabelling
+
     def relabel(self, storage: Storage) -> tuple[NDArray, NDArray]:
         """Rewards float32 (T, N) and terminations bool (T, N) for the agent."""
 
 
 class TrueReward:
     """The environment's own rewards and terminations."""
+
+    def __init__(self) -> None:
+        self.metrics: dict[str, float] = {}
 
     def relabel(self, storage: Storage) -> tuple[NDArray, NDArray]:
         """What the environment said."""
@@ -31,9 +36,17 @@ class LearnedReward:
 
     def __init__(self, model: RewardModel):
         self.model = model
+        self.metrics: dict[str, float] = {}
 
     def relabel(self, storage: Storage) -> tuple[NDArray, NDArray]:
         """One batched forward pass over the observations that the actions led to."""
         following = storage.observations[1:]
-        rewards = self.model.predict(following.reshape(-1, *following.shape[2:])).reshape(following.shape[:2])
+        raw = self.model.raw(following.reshape(-1, *following.shape[2:]))  # (M, T * N)
+        normalised = self.model.normalise(raw)
+        self.metrics = {
+            "reward_model/raw_mean": float(raw.mean()),
+            "reward_model/raw_std": float(raw.std(1).mean()),
+            "reward_model/disagreement": float(normalised.std(0, correction=0).mean()),
+        }
+        rewards = normalised.mean(0).numpy().reshape(following.shape[:2])
         return rewards, np.zeros_like(storage.terminated)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from pathlib import Path
@@ -18,6 +19,7 @@ from repro.tracking.provenance import devices
 from repro.tracking.wandb import WandbMirror, WandbSettings
 from repro.training.checkpoint import load_checkpoint, save_checkpoint
 from repro.training.on_policy import OnPolicyTrainer
+from repro.training.preferences import check_export, describe_environment
 from repro.training.progress import Progress
 
 CHECKPOINT = Path("checkpoints/last.pt")  # the whole state, to resume from
@@ -30,21 +32,29 @@ def train_run(run: RunFolder, config: Config, settings: WandbSettings, preferenc
     Args:
         preferences: a folder of exported comparisons that the run starts from, instead of collecting its own.
     """
+    seed = run.record["seed"]
     (run.path / CHECKPOINT).parent.mkdir(exist_ok=True)
+    checkpoint = _read_checkpoint(run.path / CHECKPOINT)
     with open_store(run, config) as store:
-        initial_steps = _import_preferences(store, run, config, preferences) if preferences else None
-        trainer = OnPolicyTrainer(config, run.record["seed"], run.id, store, initial_steps)
+        initial_steps = None
+        if preferences and not checkpoint:
+            check_export(config, preferences, seed)
+            initial_steps = store.import_from(preferences, run.id)["env_steps"]
+        trainer = OnPolicyTrainer(config, seed, run.id, store, initial_steps)
         run.update(devices=devices())
         mirror = WandbMirror.start(run.path, run.record, settings)
         exit_code = 1
         try:
             with MetricsWriter(run.path / "metrics.jsonl", mirror.log) as metrics:
-                _restore(trainer, run, metrics)
+                if checkpoint:
+                    trainer.load_state_dict(checkpoint["trainer"])
+                metrics.truncate(checkpoint["metrics_position"] if checkpoint else 0)
                 row = _train(trainer, run, metrics)
             exit_code = 0
-            run.update(wandb=mirror.record())
         finally:
             mirror.finish(exit_code)
+            with contextlib.suppress(UserError):  # whatever is wrong with the folder is reported by others
+                run.update(wandb=mirror.record())
     save_checkpoint(run.path / AGENT, trainer.agent.state_dict()["network"])
     if trainer.learning:
         save_checkpoint(run.path / REWARD_MODEL, trainer.learning.model.inference_state())
@@ -56,36 +66,14 @@ def open_store(run: RunFolder, config: Config) -> PreferenceStore:
     return PreferenceStore(run.path / "preferences.db", describe_environment(config))
 
 
-def describe_environment(config: Config) -> str:
-    """What segments must have in common to be compared: the environment and its observations."""
-    env = config.env
-    size = f"{env.image_size}x{env.image_size}x{env.frame_stack}"
-    return f"{env.id}, {env.actions} actions, images {size}, frame skip {env.frame_skip}"
-
-
-def _import_preferences(store: PreferenceStore, run: RunFolder, config: Config, folder: Path) -> int:
-    """Enter the initial comparisons; returns the agent steps they cost. Raises UserError if they do not fit."""
-    if config.reward.source != "learned":
-        raise UserError("--preferences: reward.source is environment, which needs none; leave the option out")
-    meta = store.import_from(folder, run.id)
-    wanted = config.preferences.initial_labels
-    if meta["labels"] != wanted:
-        raise UserError(
-            f"{folder}: holds {meta['labels']} labels, but preferences.initial_labels is {wanted}; "
-            f"collect them again: repro prefs collect --seed {run.record['seed']} --out {folder}"
-        )
-    return meta["env_steps"]
-
-
-def _restore(trainer: OnPolicyTrainer, run: RunFolder, metrics: MetricsWriter) -> None:
-    """Back to the last checkpoint, or to the start where there is none; later rows are taken back."""
-    path = run.path / CHECKPOINT
-    if path.exists():
-        state = load_checkpoint(path, trainer.device)
-        trainer.load_state_dict(state["trainer"])
-        metrics.truncate(state["metrics_position"])
-    else:
-        metrics.truncate(0)
+def _read_checkpoint(path: Path) -> dict[str, Any] | None:
+    """The last checkpoint, None if there is none yet. Raises UserError if it is damaged."""
+    if not path.exists():
+        return None
+    checkpoint = load_checkpoint(path)
+    if checkpoint.keys() != {"trainer", "metrics_position"}:
+        raise UserError(f"{path}: not a checkpoint of a run; start the run again")
+    return checkpoint
 
 
 def _train(trainer: OnPolicyTrainer, run: RunFolder, metrics: MetricsWriter) -> dict[str, Any]:
@@ -109,4 +97,9 @@ def _train(trainer: OnPolicyTrainer, run: RunFolder, metrics: MetricsWriter) -> 
                 state = {"trainer": trainer.state_dict(), "metrics_position": metrics.position()}
                 save_checkpoint(run.path / CHECKPOINT, state)
             trainer.timings["logging"] = time.perf_counter() - start  # enters the next row
+    if not rows:
+        raise UserError(
+            f"training.total_steps ({config.training.total_steps}) leaves nothing to train with: "
+            f"the initial labels alone took {trainer.env_step} steps; raise it"
+        )
     return rows[-1]

@@ -1,0 +1,210 @@
+"""What happens to a run around its training: prepared and archived, done from its snapshot, ended and written down.
+
+`repro train` and `repro launch` prepare a run; then a new process, which finds `repro` in the run's snapshot of the
+code, does it (`do_run`), again after it was killed. torch is imported only where something is computed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import repro
+from repro.config import Config, UserError, parse_config
+from repro.results.cells import cell_name, publish_training
+from repro.tracking.archive import RunFolder, claim_run, create_run, finish_run, list_runs, load_run
+from repro.tracking.output import tee_output
+from repro.tracking.snapshot import code_hash, snapshot_path
+from repro.tracking.wandb import read_wandb_settings
+from repro.workflow import worklog
+
+FAILED, REFUSED, INTERRUPTED, TERMINATED = 1, 2, 128 + signal.SIGINT, 128 + signal.SIGTERM  # exit codes
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a user asked for on the command line, beside the parameters."""
+
+    seed: int
+    overrides: Sequence[str] = ()
+    question: str | None = None
+    preferences: Path | None = None  # start from the comparisons exported to this folder
+    cell: bool = False  # publish the models and the curve for the pipeline
+    answers: Path | None = None
+    skip: str | None = None
+
+
+def prepare_run(root: Path, config: Config, wish: Wish) -> RunFolder:
+    """Check what can be checked at once, pass the gate, and create the run folder. Raises UserError."""
+    from repro.preflight.estimate import estimate_minutes
+    from repro.training.device import choose_device
+    from repro.training.preferences import check_export
+    from repro.workflow.prelaunch import run_gate
+
+    read_wandb_settings(root / "pyproject.toml")
+    choose_device(config.training.device)
+    name = cell_name(config, wish.seed)
+    preferences = wish.preferences
+    if wish.cell and config.reward.source == "learned":
+        preferences = preferences or root / "data" / name
+    if preferences:
+        check_export(config, preferences, wish.seed)
+    gate = run_gate(
+        root,
+        config,
+        code_hash=code_hash(root),
+        estimate_minutes=estimate_minutes(config, wish.seed),
+        answers_file=wish.answers,
+        skip_reason=wish.skip,
+        interactive=sys.stdin.isatty(),
+    )
+    run = create_run(
+        root,
+        kind="train",
+        config=config.model_dump(mode="json"),
+        name=config.name,
+        seed=wish.seed,
+        command=["repro", *sys.argv[1:]],
+        cell=name if wish.cell else None,
+        question=wish.question or gate.get("question"),
+        prediction=gate.get("prediction"),
+        gate=gate,
+        skip_reason=gate.get("skip_reason"),
+        overrides=wish.overrides,
+    )
+    if preferences:
+        run.update(preferences=str(preferences.resolve()))
+    return run
+
+
+def find_run(root: Path, name: str) -> RunFolder:
+    """The run that a user named: an id, the start of one, or `latest`. Raises UserError."""
+    if name == "latest":
+        records = list_runs(root)
+        if not records:
+            raise UserError("there is no run yet; start one with: repro train --seed 100")
+        name = records[-1]["id"]
+    return load_run(root, name)
+
+
+def become_run(root: Path, run: RunFolder) -> NoReturn:
+    """Replace this process by one that does the run."""
+    command, environment = _process(root, run)
+    os.chdir(root)
+    os.execve(sys.executable, command, environment)
+
+
+def start_run(root: Path, run: RunFolder) -> subprocess.Popen[bytes]:
+    """Start a process that does the run, apart from this terminal. Raises UserError if it does not get under way."""
+    command, environment = _process(root, run)
+    run.update(status="queued")  # until the process takes it over
+    null = subprocess.DEVNULL  # the run keeps its own output.log
+    process = subprocess.Popen(
+        command, cwd=root, env=environment, stdin=null, stdout=null, stderr=null, start_new_session=True
+    )
+    while load_run(root, run.id).record["status"] == "queued":
+        if process.poll() is not None:
+            raise UserError(f"{run.id}: did not get under way; see why with: repro resume {run.id}")
+        time.sleep(0.05)
+    return process
+
+
+def _process(root: Path, run: RunFolder) -> tuple[list[str], dict[str, str]]:
+    """Command and environment, in which `import repro` finds the code that the run was launched with."""
+    source = str(snapshot_path(root, run.record["code_hash"]) / "src")
+    # -P: the folder that it is started in is no place to import from.
+    command = [sys.executable, "-P", "-m", "repro.cli", "_run", str(run.path)]
+    return command, os.environ | {"PYTHONPATH": source, "PYTHONUNBUFFERED": "1"}
+
+
+def do_run(path: Path) -> int:
+    """Do what the run folder at `path` describes, in this process. Returns the exit code. Raises UserError."""
+    root = path.resolve().parent.parent
+    _hold(path)
+    run = load_run(root, path.name)
+    if not Path(repro.__file__).is_relative_to(snapshot_path(root, run.record["code_hash"])):
+        raise UserError(f"{run.id}: {repro.__file__} is not the code this run was launched with")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
+    claim_run(run)
+    status, exit_code, result, row = "failed", FAILED, None, None
+    try:
+        _log(worklog.enter_run, root, run.record)
+        with tee_output(run.path / "output.log"):
+            row = _train(root, run)
+            status, exit_code, result = "finished", 0, _describe(row)
+            print(f"{run.id}: {result}")
+    except (KeyboardInterrupt, SystemExit) as stop:
+        status, exit_code = "interrupted", TERMINATED if isinstance(stop, SystemExit) else INTERRUPTED
+        print(f"\ninterrupted; go on with: repro resume {run.id}", file=sys.stderr)
+    except UserError as error:
+        exit_code, result = REFUSED, str(error)
+        raise
+    except Exception as error:
+        result = f"{type(error).__name__}: {error}"
+        raise
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):  # an impatient second Ctrl-C must not spoil the record
+            signal.signal(number, signal.SIG_IGN)
+        _end(root, run, status, exit_code, result, row)
+    return exit_code
+
+
+def _hold(path: Path) -> None:
+    """Be the only process that does the run, until it ends, however it ends. Raises UserError."""
+    with contextlib.suppress(FileNotFoundError):  # that there is no such run is said later
+        folder = os.open(path, os.O_RDONLY)  # stays open
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"{path.name}: is being done by another process; stop that one first") from None
+
+
+def _train(root: Path, run: RunFolder) -> dict[str, Any]:
+    """Train, and publish the outcome where it is a cell's. Returns the last row of metrics."""
+    from repro.training.session import train_run
+
+    config = parse_config(run.record["params"], source=f"{run.id}/params.yaml")
+    preferences = run.record.get("preferences")
+    settings = read_wandb_settings(root / "pyproject.toml")
+    row = train_run(run, config, settings, Path(preferences) if preferences else None)
+    if run.record["cell"]:
+        publish_training(root, run, run.record["cell"])
+    return row
+
+
+def _end(
+    root: Path, run: RunFolder, status: str, exit_code: int, result: str | None, row: dict[str, Any] | None
+) -> None:
+    """Record the end of a run in its folder and in the work log, as far as the disk lets us."""
+    try:
+        finish_run(run, status, exit_code, result, row)
+    except UserError as error:
+        print(f"warning: the end of the run is not recorded: {error}", file=sys.stderr)
+    _log(worklog.finish_run, root, run.record)
+
+
+def _log(write: Any, root: Path, record: dict[str, Any]) -> None:
+    """Write a run's row in the work log; a damaged page is reported, and does not stop the run."""
+    try:
+        write(root, record)
+    except UserError as error:
+        print(f"warning: not entered in the work log: {error}", file=sys.stderr)
+
+
+def _describe(row: dict[str, Any]) -> str:
+    """The result of a run in one line."""
+    parts = [f"{row['env_step']:,} steps"]
+    if "return/mean" in row:
+        parts.insert(0, f"return {row['return/mean']:.1f}, {row['return/fraction_of_optimal']:.0%} of optimal")
+    if "preferences/labels" in row:
+        parts.append(f"{row['preferences/labels']:,} labels")
+    return ", ".join(parts)
