@@ -7,7 +7,7 @@ DEMO := build/moving-dot-from-preferences
 CHECK := build/check/awkward-answers
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-template test-project lint clean
+.PHONY: help demo test test-template test-project lint final-results clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ test-project: .venv/stamp-cookiecutter  ## lint, tests and smoke run of a freshl
 	$(MAKE) -C $(CHECK) lint
 	$(MAKE) -C $(CHECK) test
 	$(MAKE) -C $(CHECK) smoke
+
+final-results: .venv/stamp-cookiecutter  ## the published result: ten final seeds, from a clean commit (half an hour)
+	$(BIN)/python tests/benchmarks/final_seeds.py
 
 clean:  ## remove build/ and the virtual environment
 	rm -rf build .venv

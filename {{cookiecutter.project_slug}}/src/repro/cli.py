@@ -19,7 +19,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 prefs = typer.Typer(help="Preferences: comparisons of segments and their labels.")
-log = typer.Typer(help="The work log: a page a day with four logs.", invoke_without_command=True)
+log = typer.Typer(invoke_without_command=True)
 app.add_typer(prefs, name="prefs")
 app.add_typer(log, name="log")
 
@@ -202,7 +202,7 @@ def collect(
 
 @log.callback()
 def log_page(context: typer.Context) -> None:
-    """Open today's page in $EDITOR, or print it without a terminal.
+    """The work log: open the page of today in $EDITOR, or print it without a terminal.
 
     Example: repro log; repro log add "the entropy falls too fast"
     """

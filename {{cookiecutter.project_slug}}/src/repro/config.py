@@ -110,6 +110,7 @@ class RewardModelConfig(Section):
     keypoints: PositiveInt  # a member's image features, each a point on the screen
     hidden: PositiveInt  # units in each of the two hidden layers
     learning_rate: PositiveFloat
+    anneal_learning_rate: bool  # linearly to 0 at training.total_steps
     weight_decay: NonNegativeFloat
     batch_size: PositiveInt  # comparisons
     pretraining_steps: NonNegativeInt  # gradient steps on the initial labels

@@ -34,6 +34,7 @@ def here(
     monkeypatch.setattr(sys, "argv", ["repro", *arguments])
     monkeypatch.setattr(sys, "stdin", open(os.devnull))  # noqa: SIM115
     monkeypatch.setenv("WANDB_MODE", "disabled")
+    monkeypatch.setenv("COLUMNS", "200")
     with pytest.raises(SystemExit) as stop:
         main()
     return (stop.value.code or 0, *capsys.readouterr())
@@ -82,7 +83,7 @@ class TestCommands:
             ("train --seed -1", "Invalid value for '--seed'"),
             ("train --seed 1 --sett a=b", "No such option: --sett"),
             ("prefs", "Missing command; see repro prefs --help"),
-            ("show", "Missing argument 'RUN'"),
+            ("show", "Missing argument 'run'"),
             ("train --seed 1 --set agent.learning_rat=1", "did you mean 'learning_rate'?"),
             ("train --seed 1 --set agent.epochs=many", "agent.epochs: \"many\" will not do"),
             ("train --seed 1 --params presets/pong.yaml", "presets/pong.yaml: no such file"),
@@ -109,7 +110,7 @@ class TestCommands:
             ("a: [", "params.yaml, line 1: not valid YAML"),
             ("", "params.yaml: expected sections"),
             ("\0", "params.yaml: not valid YAML"),
-            (project.params.read_text().replace("epochs: 2\n", "epochs: 2\n  epoch: 2\n"), "did you mean 'epochs'"),
+            (project.params.read_text().replace('"epochs": 2', '"epochs": 2, "epoch": 2'), "did you mean 'epochs'"),
         ):
             project.params.write_text(content)
             code, _, error = here(project, monkeypatch, capsys, "train", "--seed", "1")
@@ -206,6 +207,8 @@ class TestTraining:
         project.ok("resume", undisturbed.id)
 
         def rows_are(count: int) -> None:
+            """Wait until the new process has taken the run over, and there are so many rows."""
+            wait_until(lambda: load_run(project.root, run.id).record["pid"] == process.pid, process)
             wait_until(lambda: line_count(run.path / "metrics.jsonl") >= count, process)
 
         process = project.start("resume", run.id)
@@ -299,6 +302,7 @@ def shared_run(shared_project, tmp_path_factory):
     process = shared_project.start("resume", run.id)
     wait_until(lambda: line_count(run.path / "metrics.jsonl") >= 4, process)
     kill(process)
+    sqlite3.connect(run.path / "preferences.db").execute("PRAGMA wal_checkpoint(TRUNCATE)").close()
     return shared_project, run, shutil.copytree(run.path, tmp_path_factory.mktemp("copies") / "run")
 
 
@@ -359,7 +363,7 @@ class TestLaunch:
 def test_a_cell_is_published_and_evaluated(project, monkeypatch, capsys):
     """As the pipeline does it; the metrics are those of a run that collects its own labels."""
     options = ["--set", "training.total_steps=1536"]
-    project.params.write_text(project.params.read_text().replace("total_steps: 3072", "total_steps: 1536"))
+    project.params.write_text(project.params.read_text().replace('"total_steps": 3072', '"total_steps": 1536'))
     project.ok("prefs", "collect", "--seed", "100")
     project.ok("train", "--cell", "--seed", "100")
     cell = project.only_run()

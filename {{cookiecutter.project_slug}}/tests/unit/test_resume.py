@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from project import TINY, Project, assert_equal_runs, labels, line_count, rows, wait_until
+from project import Project, assert_equal_runs, labels, line_count, rows, wait_until, write_tiny_params
 
 from repro.config import UserError, load_config
 from repro.tracking.archive import RunFolder
@@ -43,7 +43,7 @@ class Runs:
     def __init__(self, folder: Path, overrides: tuple[str, ...]) -> None:
         self.folder, self.overrides = folder, overrides
         folder.mkdir(exist_ok=True)
-        (folder / "params.yaml").write_text(TINY)
+        write_tiny_params(folder / "params.yaml")
 
     def start(self, name: str, preferences: Path | None = None, seed: int = 7) -> multiprocessing.process.BaseProcess:
         (self.folder / name).mkdir(exist_ok=True)

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -141,6 +142,15 @@ def test_damaged_checkpoints_are_refused_wherever_the_damage_is(tmp_path):
 def test_files_of_other_kinds_are_refused(content, tmp_path):
     (tmp_path / "c.pt").write_bytes(content)
     assert "not a readable checkpoint" in refusal(tmp_path / "c.pt")
+
+
+@pytest.mark.parametrize("content", [b"", b"0.", b"(0.", b"text", b"\x80\x02N}\x93.", b"\x80\x02}}s.", b"\x80\x02N."])
+def test_whole_archives_of_other_contents_are_refused(content, tmp_path):
+    save_checkpoint(tmp_path / "whole.pt", {"step": 1})
+    with zipfile.ZipFile(tmp_path / "whole.pt") as whole, zipfile.ZipFile(tmp_path / "c.pt", "w") as other:
+        for name in whole.namelist():
+            other.writestr(name, content if name.endswith("data.pkl") else whole.read(name))
+    refusal(tmp_path / "c.pt")
 
 
 def test_random_files_are_refused(tmp_path):

@@ -52,8 +52,13 @@ class RewardModel:
             some = torch.arange(min(len(self.comparisons), PREDICTION_BATCH))
             self.network.standardise(self.comparisons.segments(some).to(self.device))
 
-    def train(self, steps: int) -> dict[str, float]:
-        """Take `steps` gradient steps on the comparisons; returns metrics averaged over them."""
+    def train(self, steps: int, progress: float = 0.0) -> dict[str, float]:
+        """Take `steps` gradient steps on the comparisons; returns metrics averaged over them.
+
+        `progress` in [0, 1] is the share of the agent's training that is behind.
+        """
+        if self.config.anneal_learning_rate:
+            self.optimizer.param_groups[0]["lr"] = self.config.learning_rate * (1 - progress)
         losses, correct, counts = [], [], []
         for _ in range(steps):
             indices = torch.randint(len(self.comparisons), (self.config.batch_size,), generator=self.generator)
@@ -85,6 +90,8 @@ class RewardModel:
         losses, correct, count = 0.0, 0.0, 0
         _, held_out = self.comparisons.labels(torch.arange(len(self.comparisons)))
         candidates = held_out.any(0).nonzero().squeeze(1)
+        if not len(candidates):
+            return {}
         order = torch.randperm(len(candidates), generator=self.generator)
         for indices in candidates[order[:VALIDATION_COMPARISONS]].split(self.config.batch_size):
             preferences, held_out = self.comparisons.labels(indices)
@@ -93,7 +100,7 @@ class RewardModel:
             losses += float(self._cross_entropy(logits, preferences)[held_out].sum())
             correct += float(_agree(logits, preferences)[held_out].sum())
             count += int(held_out.sum())
-        return {"reward_model/loss_val": losses / count, "reward_model/accuracy_val": correct / count} if count else {}
+        return {"reward_model/loss_val": losses / count, "reward_model/accuracy_val": correct / count}
 
     @torch.no_grad()
     def predict(self, observations: NDArray) -> NDArray[np.float32]:

@@ -45,10 +45,11 @@ class RewardEnsemble(nn.Module):
         """Rewards float32 (M, B, T) for segments: frames uint8 (B, T + S - 1, H, W) or vectors (B, T, D)."""
         batch = len(observations)
         inputs = (self._inputs(observations) - self.input_mean) / self.input_std
-        for layer, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
-            if layer:
-                inputs = functional.leaky_relu(inputs, 0.01)  # Christiano et al. 2017, appendix A.1
-            inputs = torch.baddbmm(bias, inputs, weight)
+        with torch.autocast(inputs.device.type, enabled=False):  # these layers are small, their outputs are summed
+            for layer, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
+                if layer:
+                    inputs = functional.leaky_relu(inputs, 0.01)  # Christiano et al. 2017, appendix A.1
+                inputs = torch.baddbmm(bias, inputs, weight)
         return inputs.view(len(inputs), batch, -1)
 
     @torch.no_grad()
@@ -94,7 +95,8 @@ class KeypointEncoder(nn.Module):
         activations = functional.relu(self.convolution(images))
         rows, columns = activations.sum(3, dtype=torch.float32), activations.sum(2, dtype=torch.float32)
         mass = rows.sum(2) + 1e-4
-        points = [
-            along @ torch.linspace(-1, 1, along.shape[2], device=frames.device) / mass for along in (rows, columns)
-        ]
+        points = []
+        for along in (rows, columns):
+            positions = torch.linspace(-1, 1, along.shape[2], device=frames.device)
+            points.append((along * positions).sum(2) / mass)
         return torch.stack(points, dim=-1).flatten(1)

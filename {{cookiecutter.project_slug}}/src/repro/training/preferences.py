@@ -106,14 +106,16 @@ class PreferenceLearning:
     def learn(self, storage: Storage, env_step: int) -> dict[str, float]:
         """Ask for the labels that are due after this rollout, then train the reward model."""
         preferences = self.config.preferences
-        due = labels_due(preferences, env_step, self.config.training.total_steps) - self.queries
+        total_steps = self.config.training.total_steps
+        due = labels_due(preferences, env_step, total_steps) - self.queries
         if due:
             segments = segments_of(storage, preferences.segment_steps)
             asked = ask(self.store, self.run, self.queries, segments, due, self.generator, env_step)
             for comparison in asked:
                 self._add(*comparison)
             self.queries += due
-        metrics = self.model.train(self.config.reward_model.steps_per_rollout) | self.model.validate()
+        progress = min(env_step / total_steps, 1.0)
+        metrics = self.model.train(self.config.reward_model.steps_per_rollout, progress) | self.model.validate()
         # Not counted in the store: after a resume it holds labels that are yet to be asked for again.
         return metrics | {
             "preferences/labels": len(self.model.comparisons),

@@ -58,15 +58,20 @@ def prepare_run(root: Path, config: Config, wish: Wish) -> RunFolder:
         preferences = preferences or root / "data" / name
     if preferences:
         check_export(config, preferences, wish.seed)
+    code = code_hash(root)
     gate = run_gate(
         root,
         config,
-        code_hash=code_hash(root),
+        code_hash=code,
         estimate_minutes=estimate_minutes(config, wish.seed),
         answers_file=wish.answers,
         skip_reason=wish.skip,
         interactive=sys.stdin.isatty(),
     )
+    if code_hash(root) != code:
+        raise UserError(
+            "src/ changed while the pre-launch checks were made and answered; start again, with the new code"
+        )
     run = create_run(
         root,
         kind="train",
@@ -134,9 +139,9 @@ def do_run(path: Path) -> int:
     if not Path(repro.__file__).is_relative_to(snapshot_path(root, run.record["code_hash"])):
         raise UserError(f"{run.id}: {repro.__file__} is not the code this run was launched with")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
-    claim_run(run)
     status, exit_code, result, row = "failed", FAILED, None, None
     try:
+        claim_run(run)
         _log(worklog.enter_run, root, run.record)
         with tee_output(run.path / "output.log"):
             row = _train(root, run)
@@ -154,7 +159,8 @@ def do_run(path: Path) -> int:
     finally:
         for number in (signal.SIGINT, signal.SIGTERM):  # an impatient second Ctrl-C must not spoil the record
             signal.signal(number, signal.SIG_IGN)
-        _end(root, run, status, exit_code, result, row)
+        if run.record["pid"] == os.getpid():  # it is ours
+            _end(root, run, status, exit_code, result, row)
     return exit_code
 
 

@@ -1,0 +1,193 @@
+"""The pipeline of dvc.yaml, by the real DVC: what runs again after which change, and what a colleague gets.
+
+It lies with the project's tests, because a researcher who changes dvc.yaml has to know the same.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from project import SOURCE, Project, assert_equal_runs, load_run
+
+STAGE = re.compile(r"^Running stage '(\S+)':", re.MULTILINE)
+# What the pipeline lives in, beside the code.
+FILES = """dvc.yaml .dvc/config .dvc/.gitignore .dvcignore .gitignore README.md data/.gitignore models/.gitignore
+    results/curves/.gitignore results/cells/.gitkeep reports/.gitkeep paper checklists""".split()
+AFTER_A_SEED = ["collect@{}", "train@{}", "evaluate@{}"]
+
+
+class Pipeline(Project):
+    """The project with git and DVC, and a remote beside it."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        for name in FILES:
+            source, target = SOURCE / name, root / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if source.is_dir():
+                shutil.copytree(source, target, dirs_exist_ok=True)
+            else:
+                shutil.copy(source, target)
+        self.change("training", "total_steps", 1536)
+        self.env |= {"DVC_NO_ANALYTICS": "1", "DVC_SITE_CACHE_DIR": str(root.parent / "site"), "HOME": str(root.parent)}
+        for role in ("AUTHOR", "COMMITTER"):
+            self.env |= {f"GIT_{role}_NAME": "A Tester", f"GIT_{role}_EMAIL": "tester@example.com"}
+        self.use_this_python(root.parent / "bin")
+        self.git("init", "-q", "-b", "main")
+        self.dvc("remote", "add", "--force", "--default", "storage", "../remote")
+        self.commit("start")
+
+    def use_this_python(self, folder: Path) -> None:
+        """Have dvc.yaml's `repro` be this Python's."""
+        folder.mkdir()
+        command = folder / "repro"
+        command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -P -m repro.cli "$@"\n')
+        command.chmod(0o755)
+        self.env["PATH"] = f"{folder}{os.pathsep}{self.env['PATH']}"
+
+    def run(self, *command: str, cwd: Path | None = None) -> str:
+        done = subprocess.run(command, cwd=cwd or self.root, env=self.env, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def git(self, *arguments: str) -> str:
+        return self.run("git", *arguments)
+
+    def dvc(self, *arguments: str, cwd: Path | None = None) -> str:
+        return self.run(sys.executable, "-m", "dvc", *arguments, cwd=cwd)
+
+    def commit(self, message: str) -> None:
+        self.git("add", "-A")
+        self.git("commit", "-q", "-m", message)
+
+    def reproduce(self) -> list[str]:
+        """`dvc repro`; returns the names of the stages that ran."""
+        return STAGE.findall(self.dvc("repro"))
+
+    def change(self, section: str, parameter: str, value: object) -> None:
+        params = json.loads(self.params.read_text())
+        params[section][parameter] = value
+        self.params.write_text(json.dumps(params, indent=1))
+
+    def cell(self, seed: int) -> dict:
+        return json.loads((self.root / f"results/cells/tiny/seed-{seed}.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
+    """After the first `dvc repro`. The tests below follow on each other."""
+    pipeline = Pipeline(tmp_path_factory.mktemp("pipeline") / "project")
+    stages = pipeline.reproduce()
+    assert sorted(stages) == sorted([stage.format(seed) for seed in (100, 101) for stage in AFTER_A_SEED] + ["report"])
+    assert stages[-1] == "report"
+    yield pipeline
+
+
+def test_everything_is_there_and_the_seeds_share_nothing(pipeline: Pipeline) -> None:
+    table = (pipeline.root / "reports/results.md").read_text()
+    assert "100" in table and "101" in table
+    assert "<!-- results:start -->\n<!-- results:end -->" not in (pipeline.root / "README.md").read_text()
+    for one, other in (
+        ("data/tiny/seed-100/labels.jsonl", "data/tiny/seed-101/labels.jsonl"),
+        ("models/tiny/seed-100/agent.pt", "models/tiny/seed-101/agent.pt"),
+    ):
+        assert (pipeline.root / one).read_bytes() != (pipeline.root / other).read_bytes()
+    for seed in (100, 101):
+        record = load_run(pipeline.root, pipeline.cell(seed)["run"]).record
+        assert (record["seed"], record["cell"], record["dirty"]) == (seed, f"tiny/seed-{seed}", False)
+        assert record["commit"] == pipeline.git("rev-parse", "HEAD").strip()
+        assert record["status"] == "finished" and record["question"] == f"final experiment, seed {seed}"
+
+
+def test_a_cell_equals_a_plain_run(pipeline: Pipeline) -> None:
+    """That starts from exported labels instead of collecting its own; the model and the curve are copies."""
+    cell, plain = load_run(pipeline.root, pipeline.cell(100)["run"]), pipeline.queue(100)
+    pipeline.ok("resume", plain.id)
+    assert_equal_runs(cell, plain)
+    models = pipeline.root / "models/tiny/seed-100"
+    assert {file.name for file in models.iterdir()} == {"agent.pt", "reward_model.pt", "run.json"}
+    assert (models / "agent.pt").read_bytes() == (cell.path / "checkpoints/agent.pt").read_bytes()
+    curve = pipeline.root / "results/curves/tiny/seed-100.jsonl"
+    assert curve.read_bytes() == (cell.path / "metrics.jsonl").read_bytes()
+
+
+def test_git_sees_results_and_hashes_only(pipeline: Pipeline) -> None:
+    changed = pipeline.git("status", "--porcelain", "-uall").splitlines()
+    names = {line[3:] for line in changed}
+    assert {"README.md", "dvc.lock", "results/cells/tiny/seed-100.json", "reports/results.md"} <= names
+    for name in names:
+        assert re.match(r"README\.md|dvc\.lock|results/cells/|reports/|worklog/\d{4}-\d\d-\d\d\.md", name), name
+    pipeline.commit("first results")
+    assert pipeline.git("status", "--porcelain") == ""
+
+
+def test_nothing_runs_a_second_time(pipeline: Pipeline) -> None:
+    """Not even after commands that write bytecode, pages and reports."""
+    pipeline.ok("log", "add", "all is well")
+    pipeline.ok("report")
+    assert list((pipeline.root / "src").rglob("*.pyc"))
+    assert "up to date" in pipeline.dvc("status")
+    assert pipeline.reproduce() == []
+    assert pipeline.git("status", "--porcelain").split() == ["M", "worklog/" + next(iter(pages(pipeline)))]
+
+
+def pages(pipeline: Pipeline) -> list[str]:
+    return [path.name for path in (pipeline.root / "worklog").glob("*.md")]
+
+
+def test_a_colleague_pulls_it_all_and_has_nothing_to_run(pipeline: Pipeline) -> None:
+    pipeline.dvc("push")
+    clone = pipeline.root.parent / "clone"
+    pipeline.git("clone", "-q", str(pipeline.root), str(clone))
+    pipeline.dvc("pull", cwd=clone)
+    assert "up to date" in pipeline.dvc("status", cwd=clone)
+    assert STAGE.findall(pipeline.dvc("repro", cwd=clone)) == []
+    assert (clone / "models/tiny/seed-101/agent.pt").exists() and not (clone / "runs").exists()
+    pipeline.ok("report", cwd=clone, env=pipeline.env | {"PYTHONPATH": str(clone / "src")})
+    assert pipeline.run("git", "status", "--porcelain", cwd=clone) == ""
+
+
+def test_another_seed_runs_alone(pipeline: Pipeline) -> None:
+    before = [pipeline.cell(seed) for seed in (100, 101)]
+    pipeline.change("seeds", "pipeline", [100, 101, 102])
+    assert pipeline.reproduce() == [stage.format(102) for stage in AFTER_A_SEED] + ["report"]
+    assert [pipeline.cell(seed) for seed in (100, 101)] == before
+    assert "102" in (pipeline.root / "reports/results.md").read_text()
+
+
+def test_other_episodes_are_evaluated_without_training(pipeline: Pipeline) -> None:
+    pipeline.change("evaluation", "episodes", 5)
+    stages = pipeline.reproduce()
+    assert sorted(stages[:-1]) == [f"evaluate@{seed}" for seed in (100, 101, 102)] and stages[-1] == "report"
+    assert pipeline.cell(101)["evaluation"]["episodes"] == 5
+
+
+def test_other_code_runs_all_again_and_an_interrupted_pipeline_goes_on(pipeline: Pipeline) -> None:
+    """Killed in the second training, it keeps the first."""
+    pipeline.change("seeds", "pipeline", [100, 101])
+    code = pipeline.root / "src/repro/__init__.py"
+    code.write_text(code.read_text() + "\n# changed\n")
+    command = [sys.executable, "-m", "dvc", "repro"]
+    with subprocess.Popen(
+        command, cwd=pipeline.root, env=pipeline.env, stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        seen = []
+        for line in process.stdout:
+            seen += STAGE.findall(line)
+            if len([stage for stage in seen if stage.startswith("train@")]) == 2:
+                os.killpg(process.pid, 9)
+                break
+    done = [stage for stage in seen[:-1]]
+    stages = pipeline.reproduce()
+    assert sorted(done + stages) == sorted(
+        [stage.format(seed) for seed in (100, 101) for stage in AFTER_A_SEED] + ["report"]
+    )
+    assert seen[-1] in stages and not pipeline.reproduce()

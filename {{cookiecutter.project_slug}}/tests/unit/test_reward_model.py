@@ -1,0 +1,492 @@
+"""The reward model: Bradley-Terry identities, held-out comparisons, normalisation, and what its networks see."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from gymnasium.spaces import Box
+
+from repro.config import load_config
+from repro.preferences.reward_model import PREDICTION_BATCH, RewardModel
+from repro.preferences.reward_networks import KeypointEncoder, RewardEnsemble
+from repro.preferences.segments import Segment, stack_frames
+from repro.training.checkpoint import load_checkpoint, save_checkpoint
+
+torch.set_num_threads(1)
+PRESET = Path(__file__).parents[2] / "presets" / "moving-dot.yaml"
+IMAGES, VECTORS = Box(0, 255, (3, 36, 36), np.uint8), Box(-np.inf, np.inf, (4,), np.float32)
+SPACES = pytest.mark.parametrize("space", [IMAGES, VECTORS], ids=["images", "vectors"])
+STEPS = 5
+
+
+def make_model(space, *, seed=0, weights=0, precision="float32", **settings):
+    settings = {"members": 3, "keypoints": 2, "hidden": 16, "batch_size": 8, "validation_fraction": 0.2} | settings
+    config = load_config(PRESET, [f"reward_model.{name}={value}" for name, value in settings.items()]).reward_model
+    torch.manual_seed(weights)
+    return RewardModel(space, config, torch.device("cpu"), seed, precision)
+
+
+def dot_frames(positions, size=36, half=2):
+    """Frames with a dot at each (x, y)."""
+    frames = np.zeros((len(positions), size, size), np.uint8)
+    for frame, (x, y) in zip(frames, positions, strict=True):
+        frame[y - half : y + half, x - half : x + half] = 255
+    return frames
+
+
+def make_segment(space, seed, velocity=None):
+    generator = np.random.default_rng(seed)
+    if space is VECTORS:
+        observations = generator.normal(size=(STEPS, 4)).astype(np.float32)
+    else:
+        frames = STEPS + space.shape[0] - 1
+        start = generator.integers(12, 24, 2)
+        velocity = generator.integers(-1, 2, 2) if velocity is None else np.array(velocity)
+        observations = dot_frames(start + velocity * np.arange(frames)[:, None])
+    return Segment(observations, np.zeros(STEPS, int), np.zeros(STEPS, np.float32))
+
+
+def stacks(space, segment):
+    """The observations of the agent, one a step."""
+    return segment.observations if space is VECTORS else stack_frames(segment.observations, space.shape[0])
+
+
+def add_comparisons(model, space, count, preference=lambda number: float(number % 2)):
+    for number in range(count):
+        left, right = make_segment(space, 2 * number), make_segment(space, 2 * number + 1)
+        model.comparisons.add(number, left, right, preference(number))
+
+
+def amplify(model):
+    """Untrained members hardly prefer anything; make them."""
+    with torch.no_grad():
+        model.network.weights[-1] *= 300
+
+
+def logit(model, space, left, right, member=0):
+    """The difference of two segments' summed rewards, step by step as the agent would be paid."""
+    left_sum, right_sum = (model.raw(stacks(space, segment))[member].sum() for segment in (left, right))
+    return float(left_sum - right_sum)
+
+
+def validated_loss(space, left, right, preference, **settings):
+    """The loss of one comparison that the only member holds out."""
+    model = make_model(space, members=1, validation_fraction=0.999, **settings)
+    amplify(model)
+    model.comparisons.add(0, left, right, preference)
+    return model.validate()["reward_model/loss_val"], logit(model, space, left, right)
+
+
+# Preferences ------------------------------------------------------------------------------------------------
+
+
+@SPACES
+@pytest.mark.parametrize("noise", [0.0, 0.1, 0.5])
+@pytest.mark.parametrize("preference", [1.0, 0.0, 0.5])
+def test_the_loss_is_the_cross_entropy_of_the_paper(space, noise, preference):
+    """P' = (1 - noise) sigmoid(difference of summed rewards) + noise / 2."""
+    left, right = make_segment(space, 0), make_segment(space, 1)
+    loss, difference = validated_loss(space, left, right, preference, answer_noise=noise)
+    assert 0.1 < abs(difference) < 20
+    probability = (1 - noise) / (1 + math.exp(-difference)) + noise / 2
+    expected = -preference * math.log(probability) - (1 - preference) * math.log(1 - probability)
+    assert loss == pytest.approx(expected, rel=1e-3)
+
+
+@SPACES
+def test_swapping_the_segments_swaps_the_preference(space):
+    left, right = make_segment(space, 0), make_segment(space, 1)
+    first, _ = validated_loss(space, left, right, 1.0)
+    swapped, _ = validated_loss(space, right, left, 1.0)
+    other, _ = validated_loss(space, left, right, 0.0)
+    assert math.exp(-first) + math.exp(-swapped) == pytest.approx(1, abs=1e-5)
+    assert swapped == pytest.approx(other, rel=1e-5) and abs(first - swapped) > 0.05
+
+
+@SPACES
+def test_an_untrained_model_is_undecided(space):
+    model = make_model(space, validation_fraction=0.5)
+    add_comparisons(model, space, 20)
+    model.standardise()
+    assert model.validate()["reward_model/loss_val"] == pytest.approx(math.log(2), abs=0.03)
+    assert model.train(1)["reward_model/loss_train"] == pytest.approx(math.log(2), abs=0.03)
+
+
+@SPACES
+def test_a_few_comparisons_can_be_learned_by_heart(space):
+    model = make_model(space, members=2, answer_noise=0, weight_decay=0, validation_fraction=0.001)
+    add_comparisons(model, space, 6)
+    model.standardise()
+    model.train(150)
+    metrics = model.train(10)
+    assert metrics["reward_model/accuracy_train"] == 1 and metrics["reward_model/loss_train"] < 0.1
+    for number in range(6):
+        difference = logit(model, space, make_segment(space, 2 * number), make_segment(space, 2 * number + 1))
+        assert (difference > 1) if number % 2 else (difference < -1)
+
+
+@SPACES
+@pytest.mark.parametrize(("preference", "moves"), [(0.5, False), (1.0, True), (0.0, True)])
+def test_a_tie_pulls_nowhere_where_the_model_is_undecided(space, preference, moves):
+    model = make_model(space, weight_decay=0, validation_fraction=0.001)
+    with torch.no_grad():
+        model.network.weights[-1].zero_()
+    model.comparisons.add(0, make_segment(space, 0), make_segment(space, 1), preference)
+    before = [parameter.clone() for parameter in model.network.parameters()]
+    model.train(1)
+    unmoved = [torch.equal(one, other) for one, other in zip(before, model.network.parameters(), strict=True)]
+    assert all(unmoved) != moves
+
+
+def test_a_tie_pulls_the_two_together():
+    model = make_model(VECTORS, members=1, weight_decay=0, validation_fraction=0.001)
+    amplify(model)
+    left, right = make_segment(VECTORS, 0), make_segment(VECTORS, 1)
+    before = logit(model, VECTORS, left, right)
+    model.comparisons.add(0, left, right, 0.5)
+    model.train(100)
+    assert abs(before) > 0.3 and abs(logit(model, VECTORS, left, right)) < 0.2 * abs(before)
+    assert model.train(1)["reward_model/accuracy_train"] == 0.5
+
+
+# Networks ---------------------------------------------------------------------------------------------------
+
+
+@SPACES
+def test_segments_are_scored_as_the_agent_is_paid_and_each_for_itself(space):
+    """Frames that stacks share are encoded once; that, and the other segments of a batch, change nothing."""
+    model = make_model(space)
+    add_comparisons(model, space, 4)
+    model.standardise()
+    amplify(model)
+    segments = [make_segment(space, seed) for seed in range(6)]
+    with torch.no_grad():
+        rewards = model.network(torch.from_numpy(np.stack([segment.observations for segment in segments])))
+    assert rewards.shape == (3, 6, STEPS) and rewards.dtype == torch.float32
+    for index, segment in enumerate(segments):
+        torch.testing.assert_close(rewards[:, index], model.raw(stacks(space, segment)), atol=1e-4, rtol=1e-4)
+        for step, observation in enumerate(stacks(space, segment)):
+            torch.testing.assert_close(
+                rewards[:, index, step], model.raw(observation[None])[:, 0], atol=1e-4, rtol=1e-4
+            )
+    assert rewards.std(dim=(1, 2)).min() > 1e-2
+
+
+@SPACES
+def test_batches_of_any_size_are_predicted_alike(space):
+    model = make_model(space)
+    amplify(model)
+    space.seed(0)
+    observations = np.stack([space.sample() for _ in range(PREDICTION_BATCH + 3)])
+    whole = model.predict(observations)
+    assert whole.shape == (PREDICTION_BATCH + 3,) and whole.dtype == np.float32
+    parts = [model.predict(part) for part in np.split(observations, [1, 100, PREDICTION_BATCH])]
+    np.testing.assert_allclose(np.concatenate(parts), whole, atol=1e-4, rtol=1e-4)
+
+
+def single_member(ensemble, member):
+    """A model of one, with the weights of `member`."""
+    space = IMAGES if ensemble.network.images else VECTORS
+    single = make_model(space, members=1)
+    share = {
+        name: values.tensor_split(ensemble.config.members)[member]
+        for name, values in ensemble.network.state_dict().items()
+    }
+    single.network.load_state_dict(share)
+    return single
+
+
+@SPACES
+def test_a_batched_ensemble_equals_its_members_one_by_one(space):
+    model = make_model(space)
+    add_comparisons(model, space, 8)
+    model.standardise()
+    amplify(model)
+    observations = np.concatenate([stacks(space, make_segment(space, seed)) for seed in range(6)])
+    together = model.raw(observations)
+    for member in range(3):
+        alone = single_member(model, member).raw(observations)
+        torch.testing.assert_close(together[member], alone[0], atol=1e-4, rtol=1e-4)
+    assert all((together[i] - together[j]).abs().max() > 0.1 for i, j in ((0, 1), (0, 2), (1, 2)))
+
+
+def test_a_batched_ensemble_learns_as_its_members_do_one_by_one():
+    """The first member: it holds out the same comparisons in either."""
+    model = make_model(VECTORS, validation_fraction=0.4)
+    single = single_member(model, 0)
+    single.comparisons.validation_fraction = 0.4
+    for one in (model, single):
+        add_comparisons(one, VECTORS, 12)
+        one.train(20)
+    observations = np.concatenate([make_segment(VECTORS, seed).observations for seed in range(6)])
+    # Preferences do not determine an offset, so that it follows the last bits of the gradients.
+    rewards = [one.raw(observations)[0] for one in (model, single)]
+    torch.testing.assert_close(*(one - one.mean() for one in rewards), atol=1e-5, rtol=1e-3)
+    torch.testing.assert_close(model.raw_variance[0], single.raw_variance[0], atol=1e-6, rtol=1e-3)
+
+
+def test_keypoints_follow_a_dot():
+    torch.manual_seed(0)
+    encoder = KeypointEncoder(members=2, keypoints=3)
+    with torch.no_grad():
+        left, middle, right, down = encoder(torch.from_numpy(dot_frames([(12, 16), (16, 16), (20, 16), (16, 20)])))
+        size = encoder(torch.from_numpy(dot_frames([(8, 8), (28, 8)])))
+    rows, columns = (torch.arange(12) % 2 == axis for axis in (0, 1))
+    seen = (right - left)[columns].abs() > 0.1  # a filter may be blind to a bright dot
+    assert seen.sum() >= 4
+    step = 2 * 4 / 35  # of four pixels, on the scale from -1 to 1
+    torch.testing.assert_close((right - middle)[columns][seen], torch.full((int(seen.sum()),), step), atol=0.02, rtol=0)
+    torch.testing.assert_close((middle - left)[columns][seen], torch.full((int(seen.sum()),), step), atol=0.02, rtol=0)
+    torch.testing.assert_close((down - middle)[rows][seen], torch.full((int(seen.sum()),), step), atol=0.02, rtol=0)
+    torch.testing.assert_close((right - left)[rows], torch.zeros(6), atol=1e-3, rtol=0)
+    assert size.abs().max() <= 1
+
+
+def test_motion_is_told_apart_wherever_it_happens():
+    """Right against left, up and down: learned from a few clips, held for others at other places."""
+    model = make_model(IMAGES, members=1, keypoints=4, validation_fraction=0.001, answer_noise=0)
+    chance = np.random.default_rng(0)
+    for number in range(30):
+        right = make_segment(IMAGES, int(chance.integers(10**6)), (1, 0))
+        other = make_segment(IMAGES, int(chance.integers(10**6)), [(-1, 0), (0, 1), (0, -1)][number % 3])
+        model.comparisons.add(number, *((right, other) if number % 2 else (other, right)), float(number % 2))
+    model.standardise()
+    model.train(100)
+    means = [
+        np.mean([model.raw(stacks(IMAGES, make_segment(IMAGES, seed, move))).mean() for seed in range(100, 110)])
+        for move in ((1, 0), (-1, 0))
+    ]
+    spread = np.std([model.raw(stacks(IMAGES, make_segment(IMAGES, seed, (1, 0)))).mean() for seed in range(100, 110)])
+    assert means[0] - means[1] > 4 * spread
+
+
+def test_inputs_are_standardised_from_the_comparisons():
+    model = make_model(VECTORS)
+    generator = np.random.default_rng(0)
+    scales = np.array([1.0, 100.0, 0.01, 0.0], np.float32)
+    for number in range(20):
+        pair = [generator.normal(5, 1, (STEPS, 4)).astype(np.float32) * scales for _ in range(2)]
+        segments = [Segment(one, np.zeros(STEPS, int), np.zeros(STEPS, np.float32)) for one in pair]
+        model.comparisons.add(number, *segments, 1.0)
+    model.standardise()
+    mean, std = model.network.input_mean[0, 0], model.network.input_std[0, 0]
+    torch.testing.assert_close(mean, torch.from_numpy(5 * scales), atol=0.1, rtol=0.1)
+    torch.testing.assert_close(std[:2], torch.from_numpy(scales[:2]), rtol=0.2, atol=0)
+    assert std.min() > 0 and np.isfinite(model.predict(np.ones((3, 4), np.float32))).all()
+
+
+def test_the_units_of_the_inputs_do_not_matter():
+    scale, shift = np.array([1.0, 100.0, 0.5, 10.0], np.float32), np.array([0.0, 500.0, 3.0, -20.0], np.float32)
+    models = [make_model(VECTORS) for _ in range(2)]
+    for number in range(20):
+        pair = [make_segment(VECTORS, 2 * number), make_segment(VECTORS, 2 * number + 1)]
+        other = [Segment(one.observations * scale + shift, one.actions, one.true_rewards) for one in pair]
+        models[0].comparisons.add(number, *pair, 1.0)
+        models[1].comparisons.add(number, *other, 1.0)
+    for model in models:
+        model.standardise()
+        amplify(model)
+    observations = make_segment(VECTORS, 99).observations
+    torch.testing.assert_close(
+        models[0].raw(observations), models[1].raw(observations * scale + shift), atol=1e-3, rtol=1e-3
+    )
+
+
+def test_inputs_that_never_change_are_no_accident():
+    model = make_model(VECTORS)
+    same = Segment(np.ones((STEPS, 4), np.float32), np.zeros(STEPS, int), np.zeros(STEPS, np.float32))
+    model.comparisons.add(0, same, same, 0.5)
+    model.standardise()
+    assert np.isfinite(model.predict(same.observations)).all()
+
+
+# Held-out comparisons ---------------------------------------------------------------------------------------
+
+
+def held_out(model, count):
+    return model.comparisons.labels(torch.arange(count))[1]
+
+
+def test_members_hold_out_their_own_share_drawn_from_the_number_alone():
+    model = make_model(VECTORS, validation_fraction=0.3)
+    add_comparisons(model, VECTORS, 300)
+    masks = held_out(model, 300)
+    assert masks.shape == (3, 300) and masks.dtype == torch.bool
+    assert (masks.float().mean(1) - 0.3).abs().max() < 0.1
+    for one, other in ((0, 1), (0, 2), (1, 2)):
+        assert abs(float((masks[one] & masks[other]).float().mean()) - 0.09) < 0.06
+    late = make_model(VECTORS, validation_fraction=0.3, weights=1)
+    for number in (17, 3, 299):
+        late.comparisons.add(number, make_segment(VECTORS, 0), make_segment(VECTORS, 1), 1.0)
+    assert torch.equal(held_out(late, 3), masks[:, [17, 3, 299]])
+    other = make_model(VECTORS, validation_fraction=0.3, seed=1)
+    add_comparisons(other, VECTORS, 300)
+    assert not torch.equal(held_out(other, 300), masks)
+
+
+@SPACES
+def test_a_member_learns_nothing_from_what_it_holds_out(space):
+    """The label of one comparison is turned round: members that hold it out stay the same, bit for bit."""
+    reference = make_model(space, validation_fraction=0.4)
+    add_comparisons(reference, space, 12)
+    masks = held_out(reference, 12)
+    number = next(n for n in range(12) if masks[:, n].sum() in (1, 2))
+    turned = make_model(space, validation_fraction=0.4)
+    add_comparisons(turned, space, 12, lambda n: float(n % 2) if n != number else 1.0 - n % 2)
+    metrics = [model.train(12) for model in (reference, turned)]
+    assert metrics[0] != metrics[1]
+    observations = stacks(space, make_segment(space, 99))
+    for member in range(3):
+        same = torch.equal(reference.raw(observations)[member], turned.raw(observations)[member])
+        assert same == bool(masks[member, number])
+
+
+def test_held_out_segments_do_not_reach_the_weights_either():
+    model, other = (make_model(VECTORS, members=1, validation_fraction=0.4) for _ in range(2))
+    add_comparisons(model, VECTORS, 12)
+    masks = held_out(model, 12)[0]
+    for number in range(12):
+        seed = 2 * number + (500 if masks[number] else 0)  # other segments where they are held out
+        left, right = make_segment(VECTORS, seed), make_segment(VECTORS, seed + 1)
+        other.comparisons.add(number, left, right, float(number % 2))
+    assert 2 <= masks.sum() <= 10
+    model.train(10), other.train(10)
+    observations = make_segment(VECTORS, 99).observations
+    assert torch.equal(model.raw(observations), other.raw(observations))
+
+
+def test_validation_looks_at_what_is_held_out_alone():
+    """Labels of comparisons that are trained on are turned round: the validation metrics stay."""
+    models = [make_model(VECTORS, validation_fraction=0.3) for _ in range(2)]
+    add_comparisons(models[0], VECTORS, 30)
+    anyone = held_out(models[0], 30).any(0)
+    add_comparisons(models[1], VECTORS, 30, lambda n: float(n % 2) if anyone[n] else 1.0 - n % 2)
+    for model in models:
+        amplify(model)
+    assert models[0].validate() == models[1].validate()
+    assert 0 <= models[0].validate()["reward_model/accuracy_val"] <= 1
+
+
+def test_validation_changes_no_weights_and_needs_something_held_out():
+    model = make_model(VECTORS, members=1, validation_fraction=0.001)
+    add_comparisons(model, VECTORS, 2)
+    assert model.validate() == {}
+    model = make_model(VECTORS)
+    add_comparisons(model, VECTORS, 30)
+    before = model.predict(np.ones((2, 4), np.float32))
+    assert set(model.validate()) == {"reward_model/loss_val", "reward_model/accuracy_val"}
+    np.testing.assert_array_equal(model.predict(np.ones((2, 4), np.float32)), before)
+
+
+# Normalisation ----------------------------------------------------------------------------------------------
+
+
+@SPACES
+@pytest.mark.parametrize("reward_std", [1.0, 0.05])
+def test_each_member_is_normalised_over_the_labelled_segments_then_averaged(space, reward_std):
+    model = make_model(space, reward_std=reward_std, learning_rate=1e-9, batch_size=32)
+    add_comparisons(model, space, 20)
+    model.standardise()
+    amplify(model)
+    with torch.no_grad():
+        model.network.biases[-1] += 7.0  # an offset that preferences do not determine
+    model.train(60)
+    observations = np.concatenate([stacks(space, make_segment(space, seed)) for seed in range(40)])
+    normalised = model.normalise(model.raw(observations))
+    torch.testing.assert_close(normalised.mean(1), torch.zeros(3), atol=0.1 * reward_std, rtol=0)
+    torch.testing.assert_close(normalised.std(1), torch.full((3,), reward_std), atol=0, rtol=0.1)
+    np.testing.assert_allclose(model.predict(observations), normalised.mean(0), atol=1e-6)
+
+
+def test_the_statistics_follow_a_model_that_changes():
+    model = make_model(VECTORS, learning_rate=1e-9)
+    add_comparisons(model, VECTORS, 20)
+    amplify(model)
+    model.train(100)
+    with torch.no_grad():
+        model.network.weights[-1] *= 10
+    model.train(250)
+    observations = np.concatenate([make_segment(VECTORS, seed).observations for seed in range(40)])
+    torch.testing.assert_close(model.normalise(model.raw(observations)).std(1), torch.ones(3), atol=0.15, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("anneal", "progress", "share"), [("true", 0.25, 0.75), ("true", 1.0, 0.0), ("false", 0.5, 1.0)]
+)
+def test_the_learning_rate_falls_linearly_if_asked_to(anneal, progress, share):
+    moved = []
+    for at in (0.0, progress):
+        model = make_model(VECTORS, anneal_learning_rate=anneal, weight_decay=0, learning_rate=1e-3)
+        add_comparisons(model, VECTORS, 6)
+        before = model.network.weights[0].detach().clone()
+        model.train(1, at)
+        moved.append(model.network.weights[0].detach() - before)
+    assert moved[0].abs().max() > 5e-4
+    torch.testing.assert_close(moved[1], share * moved[0], atol=2e-7, rtol=1e-3)
+
+
+# State ------------------------------------------------------------------------------------------------------
+
+
+@SPACES
+def test_it_continues_exactly_from_a_saved_state(space, tmp_path):
+    model = make_model(space)
+    add_comparisons(model, space, 12)
+    model.standardise()
+    model.train(5)
+    save_checkpoint(tmp_path / "model.pt", model.state_dict())
+    resumed = make_model(space, weights=1)
+    add_comparisons(resumed, space, 12)
+    resumed.load_state_dict(load_checkpoint(tmp_path / "model.pt"))
+    observations = stacks(space, make_segment(space, 99))
+    np.testing.assert_array_equal(model.predict(observations), resumed.predict(observations))
+    assert model.train(5) == resumed.train(5) and model.validate() == resumed.validate()
+    np.testing.assert_array_equal(model.predict(observations), resumed.predict(observations))
+    assert model.steps == resumed.steps == 10
+
+
+@SPACES
+def test_the_inference_state_is_all_that_predictions_depend_on(space, tmp_path):
+    model = make_model(space)
+    add_comparisons(model, space, 8)
+    model.standardise()
+    model.train(5)
+    save_checkpoint(tmp_path / "model.pt", model.inference_state())
+    state = load_checkpoint(tmp_path / "model.pt")
+    other = make_model(space, weights=1)
+    other.network.load_state_dict(state["network"])
+    other.raw_mean, other.raw_variance = state["raw_mean"], state["raw_variance"]
+    observations = stacks(space, make_segment(space, 99))
+    np.testing.assert_array_equal(model.predict(observations), other.predict(observations))
+
+
+def test_no_steps_change_nothing():
+    model = make_model(VECTORS)
+    add_comparisons(model, VECTORS, 4)
+    before = model.generator.get_state()
+    assert model.train(0) == {} and model.steps == 0 and torch.equal(model.generator.get_state(), before)
+
+
+@SPACES
+def test_half_precision_is_used_and_is_close(space):
+    full, half = (make_model(space, precision=precision, keypoints=4) for precision in ("float32", "bfloat16"))
+    for model in (full, half):
+        add_comparisons(model, space, 8)
+        model.standardise()
+        amplify(model)
+    half.network.load_state_dict(full.network.state_dict())
+    observations = np.concatenate([stacks(space, make_segment(space, seed)) for seed in range(10)])
+    one, other = full.raw(observations), half.raw(observations)
+    assert other.dtype == torch.float32 and (one - other).std() < 0.1 * one.std()
+    assert torch.equal(one, other) == (space is VECTORS)  # only the convolutions are worth it
+    assert half.predict(observations).dtype == np.float32
+    assert np.isfinite(half.train(5)["reward_model/loss_train"])
+    assert all(parameter.dtype == torch.float32 for parameter in half.network.parameters())
+
+
+def test_ensembles_of_any_size_are_built():
+    for members in (1, 4):
+        network = RewardEnsemble(IMAGES, members, keypoints=2, hidden=8)
+        assert network(torch.zeros(2, 7, 36, 36, dtype=torch.uint8)).shape == (members, 2, 5)
