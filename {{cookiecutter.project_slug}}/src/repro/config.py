@@ -24,6 +24,8 @@ NonNegativeFloat = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 OpenFraction = Annotated[float, Field(gt=0, lt=1)]
 
+MIN_MINIBATCH = 8  # steps
+
 
 class UserError(ValueError):
     """Something the user can put right; the message is one line that names it and the fix."""
@@ -192,6 +194,11 @@ class Config(Section):
             raise ValueError(
                 f"agent.minibatches ({self.agent.minibatches}) must divide the {rows} steps of a rollout "
                 "(env.num_envs x agent.rollout_steps)"
+            )
+        if rows < MIN_MINIBATCH * self.agent.minibatches:
+            raise ValueError(
+                f"agent.minibatches ({self.agent.minibatches}) leaves fewer than {MIN_MINIBATCH} steps of a rollout's "
+                f"{rows} in each, too few to normalise advantages; lower it"
             )
         return self
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import pty
 import re
@@ -13,7 +12,6 @@ import sqlite3
 import subprocess
 import sys
 from datetime import date
-from pathlib import Path
 
 import pytest
 from project import Project, assert_equal_runs, kill, line_count, rows, wait_until
@@ -85,14 +83,17 @@ class TestCommands:
             ("prefs", "Missing command; see repro prefs --help"),
             ("show", "Missing argument 'run'"),
             ("train --seed 1 --set agent.learning_rat=1", "did you mean 'learning_rate'?"),
-            ("train --seed 1 --set agent.epochs=many", "agent.epochs: \"many\" will not do"),
+            ("train --seed 1 --set agent.epochs=many", 'agent.epochs: "many" will not do'),
             ("train --seed 1 --params presets/pong.yaml", "presets/pong.yaml: no such file"),
             ("evaluate", "name a run (repro evaluate latest), or a cell"),
             ("evaluate --cell --seed 1", "models/tiny/seed-1/run.json: no such file; make the models with: dvc repro"),
             ("show latest", "there is no run yet; start one with: repro train --seed 100"),
             ("resume 7f3a", "no run '7f3a': there are no runs yet"),
             ("train --seed 1 --preferences data/x", "data/x: holds no exported preferences (no meta.json); make them"),
-            ("train --seed 1 --cell", "data/tiny/seed-1: holds no exported preferences (no meta.json); make them with:"),
+            (
+                "train --seed 1 --cell",
+                "data/tiny/seed-1: holds no exported preferences (no meta.json); make them with:",
+            ),
             ("train --seed 1 --preferences data/x --set reward.source=environment", "which needs none"),
             ("prelaunch --answers missing.yaml", "missing.yaml: no such file"),
             ("train --seed 1 --set gate.after_minutes=0", "no terminal to ask the pre-launch questions on"),
@@ -188,7 +189,9 @@ class TestTraining:
         assert record["command"][:4] == ["repro", "train", "--seed", "100"]
         assert record["overrides"] == ["training.total_steps=1024"]
         assert record["params"]["training"]["total_steps"] == 1024
-        assert record["commit"] is None and record["notes"] == ["git is not installed: the code is kept in the snapshot only"]
+        assert record["commit"] is None and record["notes"] == [
+            "git is not installed: the code is kept in the snapshot only"
+        ]
         assert record["gate"]["passed"] == "below threshold"
         assert record["devices"]["gpus"] == [] or record["devices"]["gpus"][0]
         assert record["result"] in out and "1,024 steps, " in record["result"]
@@ -333,7 +336,9 @@ class TestLaunch:
         assert code == 0
         answers = project.root / "answers.yaml"
         text = re.sub(r'(?m)^(  \w+): ""$', r'\1: "a test"', answers.read_text())
-        text = text.replace('surprise: ""', "surprise: very").replace("failure_probability:", "failure_probability: 0.1")
+        text = text.replace('surprise: ""', "surprise: very").replace(
+            "failure_probability:", "failure_probability: 0.1"
+        )
         names = ["overfits_batch", "clips_independent", "seeds", "reward_model_start", "reward_model_swap"]
         answers.write_text(text.replace("accept: {}", f"accept: {{{', '.join(f'{name}: tiny' for name in names)}}}"))
         full = {"preexec_fn": lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, resource.RLIM_INFINITY))}
@@ -358,24 +363,3 @@ class TestLaunch:
         shutil.rmtree(project.root / "runs/.snapshots" / run.record["code_hash"] / "src/repro/workflow")
         with pytest.raises(runs.UserError, match=f"did not get under way; see why with: repro resume {run.id}"):
             runs.start_run(project.root, run)
-
-
-def test_a_cell_is_published_and_evaluated(project, monkeypatch, capsys):
-    """As the pipeline does it; the metrics are those of a run that collects its own labels."""
-    options = ["--set", "training.total_steps=1536"]
-    project.params.write_text(project.params.read_text().replace('"total_steps": 3072', '"total_steps": 1536'))
-    project.ok("prefs", "collect", "--seed", "100")
-    project.ok("train", "--cell", "--seed", "100")
-    cell = project.only_run()
-    plain = project.queue(100, *options[1:])
-    project.ok("resume", plain.id)
-    assert_equal_runs(cell, plain)
-    models = project.root / "models/tiny/seed-100"
-    assert {file.name for file in models.iterdir()} == {"agent.pt", "reward_model.pt", "run.json"}
-    curve = project.root / "results/curves/tiny/seed-100.jsonl"
-    assert curve.read_bytes() == (cell.path / "metrics.jsonl").read_bytes()
-    code, out, _ = here(project, monkeypatch, capsys, "evaluate", "--cell", "--seed", "100")
-    assert code == 0 and "written: results/cells/tiny/seed-100.json" in out
-    result = json.loads((project.root / "results/cells/tiny/seed-100.json").read_text())
-    assert (result["run"], result["seed"], result["env_steps"]) == (cell.id, 100, 1536)
-    assert result["evaluation"]["optimal"]["score"] == 1 and result["judged"] == "sampled"

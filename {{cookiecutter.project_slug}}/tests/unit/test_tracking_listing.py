@@ -118,11 +118,12 @@ def test_one_run():
         "prediction": {"success": 0.8},
         "wandb": {"mode": "online", "id": "x", "url": "https://wandb.ai/me/p/runs/x"},
         "notes": ["untracked big.npz left out"],
-        "result_metrics": {"score": 0.912345, "loss": "NaN"},
         "status": "failed",
         "exit_code": 1,
     }
-    text = format_run(record(**fields), {"env_step": 512, "return/mean": 1.23456, "policy/entropy": 1.5, "return/std": 2})
+    text = format_run(
+        record(**fields), {"env_step": 512, "return/mean": 1.23456, "policy/entropy": 1.5, "return/std": 2}
+    )
     for part in (
         "failed (exit code 1)",
         "skipped: a quick look",
@@ -134,12 +135,12 @@ def test_one_run():
         "set        agent.learning_rate=3e-4\n",
         "files      runs/2026-11-21_moving-dot_7f3a",
         "sampled 0.931, greedy 0.950, random -0.200 of the optimal return over 100 episodes",
-        "last row of metrics:\n          env_step 512\n  return  mean 1.235, std 2\n  policy  entropy 1.5",
+        "latest metrics:\n          env_step 512\n  return  mean 1.235, std 2\n  policy  entropy 1.5",
         "python 3.11.7",
     ):
         assert part in text
     assert "data" not in {line.partition(" ")[0] for line in text.split("\n")}  # what is empty is left out
-    assert "score 0.9123, loss NaN" in format_run(record(**fields))  # where metrics.jsonl is gone
+    assert "score 0.9123, loss NaN" in format_run(record(**fields, result_metrics={"score": 0.912345, "loss": "NaN"}))
 
 
 def test_thousands_of_runs_take_less_than_a_second():

@@ -43,7 +43,7 @@ def format_runs(records: Iterable[Record], width: int | None = None) -> str:
 
 
 def format_run(record: Record, last_row: Mapping[str, Any] | None = None) -> str:
-    """Everything about one run that a person would ask for; `last_row` is its latest row of metrics."""
+    """Everything about one run that a person would ask for; `last_row` of its metrics is shown until it ends."""
     status = effective_status(record)
     if record.get("exit_code") is not None:
         status += f" (exit code {record['exit_code']})"
@@ -74,8 +74,8 @@ def format_run(record: Record, last_row: Mapping[str, Any] | None = None) -> str
         "wandb": mirror.get("url") or mirror.get("mode"),
     }
     lines = [f"{name:<11}{_plain(value)}" for name, value in entries.items() if value not in (None, "")]
-    metrics = last_row or record["result_metrics"]
-    return "\n".join(lines + (["", "last row of metrics:", *_groups(metrics)] if metrics else []))
+    metrics = record["result_metrics"] or last_row  # the former is of more than one row
+    return "\n".join(lines + (["", "latest metrics:", *_groups(metrics)] if metrics else []))
 
 
 def _scores(evaluation: Mapping[str, Any] | None) -> str:

@@ -27,7 +27,7 @@ AGENT, REWARD_MODEL = Path("checkpoints/agent.pt"), Path("checkpoints/reward_mod
 
 
 def train_run(run: RunFolder, config: Config, settings: WandbSettings, preferences: Path | None) -> dict[str, Any]:
-    """Train, or go on from the last checkpoint, until `training.total_steps`. Returns the last row of metrics.
+    """Train, or go on from the last checkpoint, until `training.total_steps`. Returns the latest value of each metric.
 
     Args:
         preferences: a folder of exported comparisons that the run starts from, instead of collecting its own.
@@ -77,7 +77,7 @@ def _read_checkpoint(path: Path) -> dict[str, Any] | None:
 
 
 def _train(trainer: OnPolicyTrainer, run: RunFolder, metrics: MetricsWriter) -> dict[str, Any]:
-    """All remaining rollouts: metrics, live health checks, progress, checkpoints. Returns the last row."""
+    """All remaining rollouts: metrics, live health checks, progress, checkpoints. Returns the latest value of each."""
     config = trainer.config
     rows = read_metrics(metrics.path)
     warned: set[str] = set()
@@ -102,4 +102,7 @@ def _train(trainer: OnPolicyTrainer, run: RunFolder, metrics: MetricsWriter) -> 
             f"training.total_steps ({config.training.total_steps}) leaves nothing to train with: "
             f"the initial labels alone took {trainer.env_step} steps; raise it"
         )
-    return rows[-1]
+    latest: dict[str, Any] = {}
+    for row in rows:  # not every rollout ends an episode
+        latest |= row
+    return latest

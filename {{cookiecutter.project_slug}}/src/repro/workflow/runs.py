@@ -139,13 +139,13 @@ def do_run(path: Path) -> int:
     if not Path(repro.__file__).is_relative_to(snapshot_path(root, run.record["code_hash"])):
         raise UserError(f"{run.id}: {repro.__file__} is not the code this run was launched with")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
-    status, exit_code, result, row = "failed", FAILED, None, None
+    status, exit_code, result, metrics = "failed", FAILED, None, None
     try:
         claim_run(run)
         _log(worklog.enter_run, root, run.record)
         with tee_output(run.path / "output.log"):
-            row = _train(root, run)
-            status, exit_code, result = "finished", 0, _describe(row)
+            metrics = _train(root, run)
+            status, exit_code, result = "finished", 0, _describe(metrics)
             print(f"{run.id}: {result}")
     except (KeyboardInterrupt, SystemExit) as stop:
         status, exit_code = "interrupted", TERMINATED if isinstance(stop, SystemExit) else INTERRUPTED
@@ -160,7 +160,7 @@ def do_run(path: Path) -> int:
         for number in (signal.SIGINT, signal.SIGTERM):  # an impatient second Ctrl-C must not spoil the record
             signal.signal(number, signal.SIG_IGN)
         if run.record["pid"] == os.getpid():  # it is ours
-            _end(root, run, status, exit_code, result, row)
+            _end(root, run, status, exit_code, result, metrics)
     return exit_code
 
 
@@ -175,24 +175,24 @@ def _hold(path: Path) -> None:
 
 
 def _train(root: Path, run: RunFolder) -> dict[str, Any]:
-    """Train, and publish the outcome where it is a cell's. Returns the last row of metrics."""
+    """Train, and publish the outcome where it is a cell's. Returns the latest value of each metric."""
     from repro.training.session import train_run
 
     config = parse_config(run.record["params"], source=f"{run.id}/params.yaml")
     preferences = run.record.get("preferences")
     settings = read_wandb_settings(root / "pyproject.toml")
-    row = train_run(run, config, settings, Path(preferences) if preferences else None)
+    metrics = train_run(run, config, settings, Path(preferences) if preferences else None)
     if run.record["cell"]:
         publish_training(root, run, run.record["cell"])
-    return row
+    return metrics
 
 
 def _end(
-    root: Path, run: RunFolder, status: str, exit_code: int, result: str | None, row: dict[str, Any] | None
+    root: Path, run: RunFolder, status: str, exit_code: int, result: str | None, metrics: dict[str, Any] | None
 ) -> None:
     """Record the end of a run in its folder and in the work log, as far as the disk lets us."""
     try:
-        finish_run(run, status, exit_code, result, row)
+        finish_run(run, status, exit_code, result, metrics)
     except UserError as error:
         print(f"warning: the end of the run is not recorded: {error}", file=sys.stderr)
     _log(worklog.finish_run, root, run.record)
@@ -206,11 +206,12 @@ def _log(write: Any, root: Path, record: dict[str, Any]) -> None:
         print(f"warning: not entered in the work log: {error}", file=sys.stderr)
 
 
-def _describe(row: dict[str, Any]) -> str:
+def _describe(metrics: dict[str, Any]) -> str:
     """The result of a run in one line."""
-    parts = [f"{row['env_step']:,} steps"]
-    if "return/mean" in row:
-        parts.insert(0, f"return {row['return/mean']:.1f}, {row['return/fraction_of_optimal']:.0%} of optimal")
-    if "preferences/labels" in row:
-        parts.append(f"{row['preferences/labels']:,} labels")
+    parts = [f"{metrics['env_step']:,} steps"]
+    if "return/mean" in metrics:
+        share = metrics["return/fraction_of_optimal"]
+        parts.insert(0, f"return {metrics['return/mean']:.1f}, {share:.0%} of optimal")
+    if "preferences/labels" in metrics:
+        parts.append(f"{metrics['preferences/labels']:,} labels")
     return ", ".join(parts)

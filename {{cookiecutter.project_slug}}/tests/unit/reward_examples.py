@@ -1,0 +1,62 @@
+"""Reward models, segments and comparisons that the tests of the reward model share."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from gymnasium.spaces import Box
+
+from repro.config import load_config
+from repro.preferences.reward_model import RewardModel
+from repro.preferences.segments import Segment, stack_frames
+
+torch.set_num_threads(1)
+PRESET = Path(__file__).parents[2] / "presets" / "moving-dot.yaml"
+IMAGES, VECTORS = Box(0, 255, (3, 36, 36), np.uint8), Box(-np.inf, np.inf, (4,), np.float32)
+SPACES = pytest.mark.parametrize("space", [IMAGES, VECTORS], ids=["images", "vectors"])
+STEPS = 5
+
+
+def make_model(space, *, seed=0, weights=0, precision="float32", **settings):
+    settings = {"members": 3, "keypoints": 2, "hidden": 16, "batch_size": 8, "validation_fraction": 0.2} | settings
+    config = load_config(PRESET, [f"reward_model.{name}={value}" for name, value in settings.items()]).reward_model
+    torch.manual_seed(weights)
+    return RewardModel(space, config, torch.device("cpu"), seed, precision)
+
+
+def dot_frames(positions, size=36, half=2):
+    """Frames with a dot at each (x, y)."""
+    frames = np.zeros((len(positions), size, size), np.uint8)
+    for frame, (x, y) in zip(frames, positions, strict=True):
+        frame[y - half : y + half, x - half : x + half] = 255
+    return frames
+
+
+def make_segment(space, seed, velocity=None):
+    generator = np.random.default_rng(seed)
+    if space is VECTORS:
+        observations = generator.normal(size=(STEPS, 4)).astype(np.float32)
+    else:
+        frames = STEPS + space.shape[0] - 1
+        start = generator.integers(12, 24, 2)
+        velocity = generator.integers(-1, 2, 2) if velocity is None else np.array(velocity)
+        observations = dot_frames(start + velocity * np.arange(frames)[:, None])
+    return Segment(observations, np.zeros(STEPS, int), np.zeros(STEPS, np.float32))
+
+
+def stacks(space, segment):
+    """The observations of the agent, one a step."""
+    return segment.observations if space is VECTORS else stack_frames(segment.observations, space.shape[0])
+
+
+def add_comparisons(model, space, count, preference=lambda number: float(number % 2)):
+    for number in range(count):
+        left, right = make_segment(space, 2 * number), make_segment(space, 2 * number + 1)
+        model.comparisons.add(number, left, right, preference(number))
+
+
+def amplify(model):
+    """Untrained members hardly prefer anything; make them."""
+    with torch.no_grad():
+        model.network.weights[-1] *= 300
