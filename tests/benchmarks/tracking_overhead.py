@@ -1,7 +1,8 @@
 """What tracking and archiving cost, as a share of a run's time: measured in one run of the default preset.
 
 Each function that tracks or archives is timed where the run calls it: run folder and snapshot, work log, output,
-metrics, health checks, checkpoints, W&B (offline). The mirror of W&B is a process of its own; its CPU time is given too.
+metrics, health checks, checkpoints, W&B (offline). The mirror of W&B is a process of its own, whose CPU time is
+given too.
 
     python tests/benchmarks/tracking_overhead.py [SECTION.KEY=VALUE ...]     (in an environment of a generated project)
 """
