@@ -40,13 +40,14 @@ test-template: .venv/stamp-dev  ## the prompts, the hooks, and what they make
 	$(BIN)/pytest -n 2
 
 # The project is made anew each time, with awkward answers; only its virtual environment is kept.
-test-project: .venv/stamp-cookiecutter  ## lint, tests and smoke run of a freshly generated project
+test-project: .venv/stamp-cookiecutter  ## lint, tests (end to end too) and smoke run of a freshly generated project
 	@mkdir -p $(CHECK)
 	find $(CHECK) -mindepth 1 -maxdepth 1 ! -name .venv -exec rm -rf {} +
 	$(BIN)/cookiecutter --no-input --overwrite-if-exists --config-file tests/awkward-answers.yaml -o build/check .
 	$(MAKE) -C $(CHECK) setup
 	$(MAKE) -C $(CHECK) lint
 	$(MAKE) -C $(CHECK) test
+	$(MAKE) -C $(CHECK) e2e
 	$(MAKE) -C $(CHECK) smoke
 
 final-results: .venv/stamp-cookiecutter  ## the published result: ten final seeds, from a clean commit (half an hour)

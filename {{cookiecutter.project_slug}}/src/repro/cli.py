@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -81,11 +81,7 @@ def launch(
     process = runs.start_run(root, run)
     print(f"run {run.id} started; follow it with: tail -f {_relative(run.path / 'output.log')}", flush=True)
     if wait:
-        try:
-            raise typer.Exit(process.wait())
-        except KeyboardInterrupt:
-            print(f"\nthe run goes on; stop it with: kill {process.pid}", file=sys.stderr)
-            raise typer.Exit(runs.INTERRUPTED) from None
+        raise typer.Exit(runs.wait_for(process))
 
 
 @app.command()
@@ -184,20 +180,12 @@ def collect(
 
     Example: repro prefs collect --seed 100
     """
-    root, config = _open_project(params, set_)
-    from repro.preferences.store import PreferenceStore
     from repro.results.cells import cell_name
-    from repro.training.preferences import collect_initial_labels, describe_environment
+    from repro.workflow.runs import collect_preferences
 
+    root, config = _open_project(params, set_)
     out = out or root / "data" / cell_name(config, seed)
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        PreferenceStore(Path(folder) / "preferences.db", describe_environment(config)) as store,
-    ):
-        steps = collect_initial_labels(config, seed, store, "initial")
-        store.export(out, name=config.name, seed=seed, env_steps=steps)
-        counts = store.counts()
-    print(f"{counts['labels']} labels ({counts['ties']} ties) from {steps:,} steps: {_relative(out)}")
+    print(f"{collect_preferences(config, seed, out)}: {_relative(out)}")
 
 
 @log.callback()
@@ -212,8 +200,6 @@ def log_page(context: typer.Context) -> None:
         page = open_page(_project_root())
         editor = os.environ.get("EDITOR")
         if editor and sys.stdin.isatty() and sys.stdout.isatty():
-            import shlex
-
             raise typer.Exit(subprocess.call([*shlex.split(editor), str(page)]))
         print(f"{_relative(page)}\n\n{read_page(page)}", end="")
 
@@ -241,27 +227,18 @@ def prelaunch(
 
     Example: repro prelaunch --set training.total_steps=1000000
     """
-    from repro.preflight.estimate import estimate_minutes
     from repro.tracking.snapshot import code_hash
     from repro.workflow.checklist import read_checklist, write_answers_template
-    from repro.workflow.prelaunch import gate_key, run_gate
+    from repro.workflow.prelaunch import gate_key
+    from repro.workflow.runs import pass_gate
 
     root, config = _open_project(params, set_)
-    code = code_hash(root)
     if write_answers:
+        code = code_hash(root)
         write_answers_template(write_answers, read_checklist(root), code, gate_key(code, config))
         print(f"written: {write_answers}; fill it in, then: repro prelaunch --answers {write_answers}")
         return
-    record = run_gate(
-        root,
-        config,
-        code_hash=code,
-        estimate_minutes=estimate_minutes(config, config.seeds.tuning[0]),
-        answers_file=answers,
-        skip_reason=skip,
-        interactive=sys.stdin.isatty(),
-        always=True,
-    )
+    record = pass_gate(root, config, config.seeds.tuning[0], answers, skip, always=True)
     print(f"passed ({record['passed']}): runs with this code and these parameters may start")
 
 

@@ -12,6 +12,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -45,10 +46,8 @@ class Wish:
 
 def prepare_run(root: Path, config: Config, wish: Wish) -> RunFolder:
     """Check what can be checked at once, pass the gate, and create the run folder. Raises UserError."""
-    from repro.preflight.estimate import estimate_minutes
     from repro.training.device import choose_device
     from repro.training.preferences import check_export
-    from repro.workflow.prelaunch import run_gate
 
     read_wandb_settings(root / "pyproject.toml")
     choose_device(config.training.device)
@@ -59,15 +58,7 @@ def prepare_run(root: Path, config: Config, wish: Wish) -> RunFolder:
     if preferences:
         check_export(config, preferences, wish.seed)
     code = code_hash(root)
-    gate = run_gate(
-        root,
-        config,
-        code_hash=code,
-        estimate_minutes=estimate_minutes(config, wish.seed),
-        answers_file=wish.answers,
-        skip_reason=wish.skip,
-        interactive=sys.stdin.isatty(),
-    )
+    gate = pass_gate(root, config, wish.seed, wish.answers, wish.skip)
     if code_hash(root) != code:
         raise UserError(
             "src/ changed while the pre-launch checks were made and answered; start again, with the new code"
@@ -89,6 +80,40 @@ def prepare_run(root: Path, config: Config, wish: Wish) -> RunFolder:
     if preferences:
         run.update(preferences=str(preferences.resolve()))
     return run
+
+
+def pass_gate(
+    root: Path, config: Config, seed: int, answers: Path | None, skip: str | None, always: bool = False
+) -> dict[str, Any]:
+    """Estimate how long the run takes and pass the pre-launch gate; returns its record. Raises UserError."""
+    from repro.preflight.estimate import estimate_minutes
+    from repro.workflow.prelaunch import run_gate
+
+    return run_gate(
+        root,
+        config,
+        code_hash=code_hash(root),
+        estimate_minutes=estimate_minutes(config, seed),
+        answers_file=answers,
+        skip_reason=skip,
+        interactive=sys.stdin.isatty(),
+        always=always,
+    )
+
+
+def collect_preferences(config: Config, seed: int, folder: Path) -> str:
+    """Collect and export the initial comparisons to `folder`; returns what they are in a line. Raises UserError."""
+    from repro.preferences.store import PreferenceStore
+    from repro.training.preferences import collect_initial_labels, describe_environment
+
+    with (
+        tempfile.TemporaryDirectory() as temporary,
+        PreferenceStore(Path(temporary) / "preferences.db", describe_environment(config)) as store,
+    ):
+        steps = collect_initial_labels(config, seed, store, "initial")
+        store.export(folder, name=config.name, seed=seed, env_steps=steps)
+        counts = store.counts()
+    return f"{counts['labels']} labels ({counts['ties']} ties) from {steps:,} steps"
 
 
 def find_run(root: Path, name: str) -> RunFolder:
@@ -121,6 +146,15 @@ def start_run(root: Path, run: RunFolder) -> subprocess.Popen[bytes]:
             raise UserError(f"{run.id}: did not get under way; see why with: repro resume {run.id}")
         time.sleep(0.05)
     return process
+
+
+def wait_for(process: subprocess.Popen[bytes]) -> int:
+    """Wait for the end of a run that was started; returns its exit code. Ctrl-C ends the waiting only."""
+    try:
+        return process.wait()
+    except KeyboardInterrupt:
+        print(f"\nthe run goes on; stop it with: kill {process.pid}", file=sys.stderr)
+        return INTERRUPTED
 
 
 def _process(root: Path, run: RunFolder) -> tuple[list[str], dict[str, str]]:
