@@ -7,8 +7,9 @@ import time
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
+from rich.table import Column
 
 SECONDS_BETWEEN_LINES = 15.0
 
@@ -32,10 +33,17 @@ class Progress:
         self.next_line = self.started + SECONDS_BETWEEN_LINES
         self.bar: Bar | None = None
         if sys.stdout.isatty():
-            columns = (MofNCompleteColumn(), BarColumn(), TextColumn("{task.fields[rate]}"), TimeRemainingColumn())
-            console = Console(file=sys.stdout)
-            self.bar = Bar(TextColumn("steps"), *columns, TextColumn("{task.fields[shown]}"), console=console)
-            self.task = self.bar.add_task("", total=total, completed=done, rate="", shown="collecting labels")
+            columns = (
+                TextColumn("{task.fields[done]}", table_column=Column(min_width=len(f"{total:,}/{total:,}"))),
+                BarColumn(bar_width=12),
+                TextColumn("{task.fields[rate]}", table_column=Column(min_width=7)),
+                TimeRemainingColumn(compact=True, table_column=Column(min_width=5)),
+                TextColumn("{task.fields[shown]}", table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis")),
+            )
+            self.bar = Bar(*columns, console=Console(file=sys.stdout), expand=True)
+            self.task = self.bar.add_task(
+                "", total=total, completed=done, done=self._steps(done), rate="", shown="starting"
+            )
 
     def __enter__(self) -> Progress:
         if self.bar:
@@ -55,13 +63,16 @@ class Progress:
                 self.shown[label] = f"{label} {row[name]:{form}}"
         done = min(row["env_step"], self.total)
         rate = (done - self.first) / max(time.monotonic() - self.started, 1e-9)
-        shown = " · ".join(self.shown.values())
+        shown = " · ".join(self.shown[label] for _, label, _ in SHOWN if label in self.shown)
         if self.bar:
-            self.bar.update(self.task, completed=done, rate=f"{rate:,.0f}/s", shown=shown)
+            self.bar.update(self.task, completed=done, done=self._steps(done), rate=f"{rate:,.0f}/s", shown=shown)
         elif time.monotonic() >= self.next_line or done == self.total:
             left = (self.total - done) / max(rate, 1e-9)
             print(f"{done:>9,} of {self.total:,} steps · {rate:,.0f}/s · {left:,.0f} s left · {shown}", flush=True)
             self.next_line = time.monotonic() + SECONDS_BETWEEN_LINES
+
+    def _steps(self, done: int) -> str:
+        return f"{done:,}/{self.total:,}"
 
     def note(self, text: str) -> None:
         """Print a line without disturbing the bar."""
