@@ -16,10 +16,11 @@ demo: .venv/stamp-cookiecutter  ## generate a project with the defaults in build
 	$(BIN)/cookiecutter --no-input --default-config --overwrite-if-exists --output-dir build .
 	$(MAKE) -C $(DEMO) setup
 	cd $(DEMO) && PATH="$$PWD/.venv/bin:$$PATH" DVC_NO_ANALYTICS=1 dvc repro
+	@printf '%s\n' '' 'Made: a dot trained to walk to the centre from comparisons of short clips, judged by its true return:' ''
+	@sed -n '/results:start/,/results:end/p' $(DEMO)/README.md | grep '|'
 	@printf '%s\n' '' \
-	  'Made: a dot learned to walk to the centre from comparisons of short clips; it never saw its true reward.' \
 	  '  the project     $(DEMO)/' \
-	  '  its results     $(DEMO)/reports/ (table, plots, report.html), also in its README.md' \
+	  '  its results     $(DEMO)/reports/ (report.html, tables, plots), also in its README.md' \
 	  '  its runs        $(DEMO)/runs/ (code, command, parameters, output and metrics of each)' \
 	  '' \
 	  'Next:' \

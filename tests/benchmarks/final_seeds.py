@@ -47,7 +47,6 @@ def generate() -> None:
 
 def publish(commit: str) -> None:
     """Copy table and plots, under a heading that says where they come from."""
-    shutil.rmtree(PUBLISHED, ignore_errors=True)
     shutil.copytree(PROJECT / "reports/moving-dot", PUBLISHED)
     shutil.copyfile(PROJECT / "reports/results.csv", PUBLISHED / "results.csv")
     table = (PROJECT / "reports/results.md").read_text()
@@ -55,7 +54,7 @@ def publish(commit: str) -> None:
     heading = f"""# Moving dot from synthetic preferences, ten final seeds
 
 Made by `make final-results` from template commit `{commit[:10]}`, in a generated project, on {os.cpu_count()} cores
-({platform.machine()}, no GPU), Python {platform.python_version()}. The preset was fixed before these seeds were run.
+({platform.machine()}), Python {platform.python_version()}. The preset was fixed before these seeds were run.
 """
     (PUBLISHED / "README.md").write_text(heading + table)
 
@@ -63,6 +62,10 @@ Made by `make final-results` from template commit `{commit[:10]}`, in a generate
 def main() -> None:
     if git("status", "--porcelain"):
         sys.exit("error: there are uncommitted changes; results come from a commit: git stash, or git commit")
+    if PUBLISHED.exists():
+        sys.exit(
+            f"error: {PUBLISHED} holds an earlier attempt, which stays published: rename it, list it, then try again"
+        )
     commit = git("rev-parse", "HEAD")
     stamp = FOLDER / "commit"
     if not (stamp.exists() and stamp.read_text() == commit):

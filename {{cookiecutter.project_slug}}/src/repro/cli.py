@@ -200,7 +200,10 @@ def log_page(context: typer.Context) -> None:
         page = open_page(_project_root())
         editor = os.environ.get("EDITOR")
         if editor and sys.stdin.isatty() and sys.stdout.isatty():
-            raise typer.Exit(subprocess.call([*shlex.split(editor), str(page)]))
+            try:
+                raise typer.Exit(subprocess.call([*shlex.split(editor), str(page)]))
+            except (OSError, ValueError) as error:
+                raise UserError(f"EDITOR={editor}: cannot be started ({error}); set it to your editor") from None
         print(f"{_relative(page)}\n\n{read_page(page)}", end="")
 
 
@@ -251,7 +254,8 @@ def report() -> None:
     from repro.workflow.report import write_report
 
     root = _project_root()
-    outcome = write_report(root)
+    config = load_config(root / "params.yaml")
+    outcome = write_report(root, {config.name: config.seeds.pipeline})
     for path in outcome.written:
         print(f"written: {_relative(path)}")
     for warning in [*outcome.warnings, *outcome.not_made]:

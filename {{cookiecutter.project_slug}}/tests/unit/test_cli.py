@@ -210,15 +210,17 @@ class TestTraining:
         project.ok("resume", undisturbed.id)
 
         def rows_are(count: int) -> None:
-            """Wait until the new process has taken the run over, and there are so many rows."""
+            """Wait until the new process has taken the run over, and there are so many rows; then halt it."""
             wait_until(lambda: load_run(project.root, run.id).record["pid"] == process.pid, process)
             wait_until(lambda: line_count(run.path / "metrics.jsonl") >= count, process)
+            process.send_signal(signal.SIGSTOP)
 
         process = project.start("resume", run.id)
         rows_are(1)
         assert log_of(project, run.id) == [3]
         assert re.fullmatch(rf"{run.id}: is being done by .* stop that one first", project.refused("resume", run.id))
         process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGCONT)
         out, error = process.communicate()
         assert process.returncode == 130 and "Traceback" not in out + error
         assert error == f"\ninterrupted; go on with: repro resume {run.id}\n"
@@ -232,6 +234,7 @@ class TestTraining:
         process = project.start("resume", run.id)
         rows_are(4)
         process.terminate()
+        process.send_signal(signal.SIGCONT)
         out, error = process.communicate()
         assert process.returncode == 143 and "Traceback" not in out + error
         assert load_run(project.root, run.id).record["status"] == "interrupted"
@@ -293,7 +296,7 @@ class TestTraining:
             except OSError:  # the other side is closed
                 pass
         assert process.returncode == 0
-        assert b"1536/1536" in shown and "━".encode() in shown and b"labels" in shown and b"Traceback" not in shown
+        assert b"1,536/1,536" in shown and "━".encode() in shown and b"labels" in shown and b"Traceback" not in shown
         log = (run.path / "output.log").read_text()
         assert "\x1b" not in log and "\r" not in log and load_run(project.root, run.id).record["result"] in log
 
@@ -318,10 +321,12 @@ class TestLaunch:
             *("--set", "training.total_steps=4096", "--question", "detached?"),
         )
         run = project.only_run()
+        os.kill(run.record["pid"], signal.SIGSTOP)  # until the code is edited
         assert out.startswith(f"run {run.id} started; follow it with: tail -f runs/{run.id}/output.log")
         for file in (project.root / "src/repro").rglob("*.py"):
             file.write_text("raise RuntimeError('edited')\n")
         assert effective_status(run.record) == "running" and log_of(project, run.id) in ([], [3])
+        os.kill(run.record["pid"], signal.SIGCONT)
         wait_until(lambda: load_run(project.root, run.id).record["status"] != "running")
         record = load_run(project.root, run.id).record
         assert (record["status"], record["exit_code"], record["code_hash"]) == ("finished", 0, code)

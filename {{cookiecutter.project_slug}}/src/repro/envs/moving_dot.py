@@ -104,7 +104,7 @@ class MovingDotVectorEnv(ResumableVectorEnv):
         return tuple(screens)
 
     def optimal_returns(self) -> NDArray[np.float64]:
-        """The best possible return of each current episode, float64 (num_envs,).
+        """The best possible return of each current episode, if it is long enough to get there, float64 (num_envs,).
 
         With discrete actions a step moves `frame_skip` pixels, so that the dot cannot always stop on the centre.
         """

@@ -9,6 +9,7 @@ import torch
 from gymnasium.spaces import Box
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
 from repro.config import RewardModelConfig
 from repro.preferences.reward_networks import RewardEnsemble
@@ -23,7 +24,9 @@ class RewardModel:
     """Predicts rewards from observations; learns from comparisons of pairs of segments.
 
     Each member of the ensemble holds out its own share of the comparisons for validation. Its predictions are
-    normalised to mean 0 and a chosen standard deviation over the labelled segments, then averaged.
+    normalised to mean 0 and a chosen standard deviation over the labelled segments (running statistics of the last
+    gradient steps), then averaged. A segment may stand in several comparisons, so that what is held out is the label,
+    not all of its frames.
     """
 
     def __init__(
@@ -123,10 +126,13 @@ class RewardModel:
 
     def _cross_entropy(self, logits: Tensor, preferences: Tensor) -> Tensor:
         """Bradley-Terry loss (M, B); some answers are assumed to be random (section 2.2.3)."""
-        noise = self.config.answer_noise
-        left = (1 - noise) * torch.sigmoid(logits) + noise / 2
-        right = (1 - noise) * torch.sigmoid(-logits) + noise / 2  # not 1 - left, which loses digits
-        return -(preferences * left.log() + (1 - preferences) * right.log())
+        noise = torch.tensor(self.config.answer_noise, device=logits.device)
+        left, right = (
+            # log of (1 - noise) sigmoid(x) + noise / 2, which neither overflows nor loses digits
+            torch.logaddexp((1 - noise).log() + functional.logsigmoid(sign * logits), (noise / 2).log())
+            for sign in (1, -1)
+        )
+        return -(preferences * left + (1 - preferences) * right)
 
     def _update_statistics(self, rewards: Tensor) -> None:
         """Follow the mean and variance of the raw predictions over the labelled segments (M, 2B, T)."""

@@ -13,6 +13,8 @@ from repro.tracking.archive import RunFolder
 from repro.tracking.files import storage_error, write_atomic
 from repro.tracking.metrics import read_last_row
 
+MODEL_FACTS = ("id", "seed", "code_hash", "dirty", "params", "env_steps", "labels", "wall_seconds")
+
 
 def cell_name(config: Config, seed: int) -> str:
     """`<experiment>/seed-<seed>`: the path of a cell below data/, models/, results/cells/ and results/curves/."""
@@ -43,6 +45,7 @@ def publish_training(root: Path, run: RunFolder, cell: str) -> None:
 def publish_evaluation(root: Path, config: Config, cell: str, evaluation: dict[str, Any]) -> Path:
     """Write results/cells/<cell>.json from an evaluation of models/<cell>; returns its path."""
     facts = read_model_facts(root, cell)
+    _check_trained_with(config, facts["params"], cell)
     judged = config.evaluation.actions
     content = {
         "experiment": config.name,
@@ -74,7 +77,23 @@ def read_model_facts(root: Path, cell: str) -> dict[str, Any]:
         ) from None
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: cannot be read: {error}") from None
+    missing = [name for name in MODEL_FACTS if not isinstance(facts, dict) or name not in facts]
+    if missing:
+        raise UserError(f"{path}: damaged: lacks {', '.join(missing)}; make it again with: dvc repro --force train")
     return facts
+
+
+def _check_trained_with(config: Config, params: dict[str, Any], cell: str) -> None:
+    """Raise UserError unless the models were trained with what `config` says, so that a cell never claims more."""
+    now = config.model_dump(mode="json")
+    for section in ("env", "agent", "reward", "preferences", "reward_model", "training"):
+        for name, value in now[section].items():
+            trained = params.get(section, {}).get(name)
+            if trained != value and (section, name, value) != ("training", "precision", "auto"):
+                raise UserError(
+                    f"models/{cell}: trained with {section}.{name} = {trained}, but it is {value} now; "
+                    "train again with: dvc repro"
+                )
 
 
 def params_hash(config: Config) -> str:

@@ -13,7 +13,7 @@ from repro.agents.ppo import PPO
 from repro.config import Config, UserError
 from repro.envs import make_envs
 from repro.training.checkpoint import load_checkpoint
-from repro.training.device import choose_device
+from repro.training.device import choose_device, choose_precision
 from repro.training.preferences import random_actions
 from repro.training.seeding import numpy_generator, torch_generator
 
@@ -55,7 +55,7 @@ def load_agent(config: Config, agent_file: Path) -> PPO:
     envs = make_envs(config.env, num_envs=1)
     spaces = (envs.single_observation_space, envs.single_action_space)
     generator = torch_generator(config.evaluation.seed, "policy", device)
-    agent = PPO(*spaces, config.agent, device, generator, config.training.precision)
+    agent = PPO(*spaces, config.agent, device, generator, choose_precision(config.training.precision, device))
     try:
         agent.network.load_state_dict(load_checkpoint(agent_file, device))
     except RuntimeError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import sys
+from pathlib import Path
 
 import torch
 
@@ -18,6 +19,22 @@ def choose_device(name: str) -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(name)
+
+
+def choose_precision(name: str, device: torch.device) -> str:
+    """`float32`, `bfloat16`, or for `auto` one of them: bfloat16 where the hardware computes in it.
+
+    Where it does not, bfloat16 is several times slower than float32. Results depend on it, so a run records the choice.
+    """
+    if name != "auto":
+        return name
+    if device.type == "cuda":
+        return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
+    try:
+        flags = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        flags = ""
+    return "bfloat16" if "avx512_bf16" in flags or "amx_bf16" in flags else "float32"
 
 
 def resident_memory() -> float:

@@ -15,7 +15,7 @@ from repro.config import Config
 from repro.envs import make_envs
 from repro.preferences.reward_model import RewardModel
 from repro.preferences.store import PreferenceStore
-from repro.training.device import choose_device, resident_memory
+from repro.training.device import choose_device, choose_precision, resident_memory
 from repro.training.episodes import EpisodeStatistics
 from repro.training.preferences import PreferenceLearning, collect_initial_labels
 from repro.training.rewards import LearnedReward, RewardSource, TrueReward
@@ -43,10 +43,11 @@ class OnPolicyTrainer:
         torch.manual_seed(derive_seed(seed, "initial weights"))
         self.config, self.seed, self.run, self.store = config, seed, run, store
         self.device = choose_device(training.device)
+        precision = choose_precision(training.precision, self.device)
         self.envs = make_envs(config.env)
         spaces = (self.envs.single_observation_space, self.envs.single_action_space)
         generator = torch_generator(seed, "policy", self.device)
-        self.agent = PPO(*spaces, config.agent, self.device, generator, training.precision)
+        self.agent = PPO(*spaces, config.agent, self.device, generator, precision)
         self.storage = Storage.for_envs(self.envs, config.agent.rollout_steps)
         self.episodes = EpisodeStatistics(config.env.num_envs)
         self.learning: PreferenceLearning | None = None
@@ -56,7 +57,7 @@ class OnPolicyTrainer:
         self.timings: dict[str, float] = {}
         if config.reward.source == "learned":
             model_seed = derive_seed(seed, "bootstrap")
-            model = RewardModel(spaces[0], config.reward_model, self.device, model_seed, training.precision)
+            model = RewardModel(spaces[0], config.reward_model, self.device, model_seed, precision)
             self.learning = PreferenceLearning(config, seed, store, run, model)
             self.source = LearnedReward(model)
         self.collects_initial_labels = self.learning is not None and initial_steps is None

@@ -10,6 +10,7 @@ import csv
 import io
 import os
 import shutil
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,16 +32,19 @@ class ReportResult:
     not_made: list[str]  # plots for which the metrics are missing
 
 
-def write_report(root: Path) -> ReportResult:
+def write_report(root: Path, seeds: Mapping[str, Collection[int]] | None = None) -> ReportResult:
     """Write `reports/` and the README's results table of the project at `root`.
 
     Everything is read and drawn before the first file is written, and each file is replaced whole. Plots
     of an earlier report that this one lacks are removed. Raises UserError if there are no results, a file
     is damaged, or the README lacks the markers of its table.
+
+    Args:
+        seeds: by experiment, those that are reported; so that tuning seeds of earlier do not mix with final ones.
     """
     readme = root / "README.md"
     before, after = _around_results(readme)
-    experiments = read_cells(root)
+    experiments, left_out = _select(read_cells(root), seeds or {})
     sections = [_section(root, name, cells) for name, cells in experiments.items()]
     summary = make_summary(sections)
 
@@ -66,9 +70,26 @@ def write_report(root: Path) -> ReportResult:
         _replace(path, content)
     return ReportResult(
         written=list(files),
-        warnings=[f"{section.experiment}: {text}" for section in sections for text in section.warnings],
+        warnings=left_out + [f"{section.experiment}: {text}" for section in sections for text in section.warnings],
         not_made=[f"{section.experiment}: {text}" for section in sections for text in section.not_made],
     )
+
+
+def _select(
+    experiments: dict[str, list[Cell]], seeds: Mapping[str, Collection[int]]
+) -> tuple[dict[str, list[Cell]], list[str]]:
+    """The cells of the seeds that are wanted, and a note on each experiment of which some are left out."""
+    selected, left_out = {}, []
+    for name, cells in experiments.items():
+        wanted = [cell for cell in cells if cell.seed in seeds.get(name, [cell.seed])]
+        others = [str(cell.seed) for cell in cells if cell not in wanted]
+        if others:
+            left_out.append(f"{name}: cells of seeds {', '.join(others)} are not in seeds.pipeline, and left out")
+        if wanted:
+            selected[name] = wanted
+    if not selected:
+        raise UserError("results/cells: holds no results of the seeds in seeds.pipeline yet; make them: dvc repro")
+    return selected, left_out
 
 
 def _section(root: Path, experiment: str, cells: list[Cell]) -> Section:

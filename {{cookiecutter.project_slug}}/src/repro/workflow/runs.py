@@ -46,11 +46,11 @@ class Wish:
 
 def prepare_run(root: Path, config: Config, wish: Wish) -> RunFolder:
     """Check what can be checked at once, pass the gate, and create the run folder. Raises UserError."""
-    from repro.training.device import choose_device
+    from repro.training.device import choose_device, choose_precision
     from repro.training.preferences import check_export
 
     read_wandb_settings(root / "pyproject.toml")
-    choose_device(config.training.device)
+    device = choose_device(config.training.device)
     name = cell_name(config, wish.seed)
     preferences = wish.preferences
     if wish.cell and config.reward.source == "learned":
@@ -58,15 +58,18 @@ def prepare_run(root: Path, config: Config, wish: Wish) -> RunFolder:
     if preferences:
         check_export(config, preferences, wish.seed)
     code = code_hash(root)
-    gate = pass_gate(root, config, wish.seed, wish.answers, wish.skip)
+    runs = len(config.seeds.pipeline) if wish.cell else 1  # a sweep passes once, for its total
+    gate = pass_gate(root, config, wish.seed, wish.answers, wish.skip, runs=runs)
     if code_hash(root) != code:
         raise UserError(
             "src/ changed while the pre-launch checks were made and answered; start again, with the new code"
         )
+    params = config.model_dump(mode="json")
+    params["training"]["precision"] = choose_precision(config.training.precision, device)
     run = create_run(
         root,
         kind="train",
-        config=config.model_dump(mode="json"),
+        config=params,
         name=config.name,
         seed=wish.seed,
         command=["repro", *sys.argv[1:]],
@@ -83,9 +86,15 @@ def prepare_run(root: Path, config: Config, wish: Wish) -> RunFolder:
 
 
 def pass_gate(
-    root: Path, config: Config, seed: int, answers: Path | None, skip: str | None, always: bool = False
+    root: Path,
+    config: Config,
+    seed: int,
+    answers: Path | None,
+    skip: str | None,
+    always: bool = False,
+    runs: int = 1,
 ) -> dict[str, Any]:
-    """Estimate how long the run takes and pass the pre-launch gate; returns its record. Raises UserError."""
+    """Estimate how long the runs take and pass the pre-launch gate; returns its record. Raises UserError."""
     from repro.preflight.estimate import estimate_minutes
     from repro.workflow.prelaunch import run_gate
 
@@ -93,7 +102,7 @@ def pass_gate(
         root,
         config,
         code_hash=code_hash(root),
-        estimate_minutes=estimate_minutes(config, seed),
+        estimate_minutes=runs * estimate_minutes(config, seed),
         answers_file=answers,
         skip_reason=skip,
         interactive=sys.stdin.isatty(),
