@@ -1,0 +1,86 @@
+"""Cells claim no more than was done, reports mix no seeds, and precision is chosen aloud."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from reward_examples import VECTORS, add_comparisons, make_model
+from test_report import make_cell
+
+from repro.config import Config, UserError, load_config
+from repro.results.cells import cell_name, publish_evaluation, read_model_facts
+from repro.training import device
+from repro.workflow.report import write_report
+
+PRESET = Path(__file__).parents[2] / "presets" / "moving-dot.yaml"
+SCORE = {"score": 0.9, "return_mean": 80.0, "return_std": 1.0, "returns_sum": 8000.0}
+EVALUATION = {"episodes": 100, "seed": 1000} | dict.fromkeys(("sampled", "greedy", "random", "optimal"), SCORE)
+
+
+def make_models(root: Path, config: Config, seed: int) -> str:
+    """models/<cell>/run.json as training with `config` leaves it."""
+    cell = cell_name(config, seed)
+    folder = root / "models" / cell
+    folder.mkdir(parents=True)
+    params = config.model_dump(mode="json")
+    params["training"]["precision"] = "float32"  # what auto was resolved to
+    facts = {"id": "run", "seed": seed, "code_hash": "c0de", "dirty": False, "params": params}
+    facts |= {"env_steps": 48000, "labels": 700, "wall_seconds": 100.0}
+    (folder / "run.json").write_text(json.dumps(facts))
+    return cell
+
+
+def test_a_cell_is_written_for_models_of_the_same_parameters(tmp_path):
+    config = load_config(PRESET)
+    cell = make_models(tmp_path, config, 100)
+    written = json.loads(publish_evaluation(tmp_path, config, cell, EVALUATION).read_text())
+    assert written["success"] and written["run"] == "run" and written["seed"] == 100
+    judged_anew = load_config(PRESET, ["evaluation.success_score=0.95"])  # evaluation may change without training
+    assert not json.loads(publish_evaluation(tmp_path, judged_anew, cell, EVALUATION).read_text())["success"]
+
+
+def test_a_cell_is_refused_for_models_of_other_parameters(tmp_path):
+    cell = make_models(tmp_path, load_config(PRESET, ["agent.learning_rate=1.0"]), 100)
+    with pytest.raises(UserError, match=r"agent\.learning_rate = 1\.0, but it is 0\.0005 now"):
+        publish_evaluation(tmp_path, load_config(PRESET), cell, EVALUATION)
+    assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize("content", ["{}", "[]", "{", '{"id": 1}'])
+def test_damaged_facts_of_models_are_named(tmp_path, content):
+    cell = make_models(tmp_path, load_config(PRESET), 100)
+    (tmp_path / "models" / cell / "run.json").write_text(content)
+    with pytest.raises(UserError, match=r"run\.json"):
+        read_model_facts(tmp_path, cell)
+
+
+def test_a_report_leaves_out_seeds_that_are_not_asked_for(tmp_path):
+    (tmp_path / "README.md").write_text("<!-- results:start -->\n<!-- results:end -->\n")
+    for seed in (100, 101, 102):
+        make_cell(tmp_path, seed)
+    outcome = write_report(tmp_path, {"moving-dot": [100, 101]})
+    assert any("seeds 102 are not in seeds.pipeline" in warning for warning in outcome.warnings)
+    assert "| seed 101 |" in (page := (tmp_path / "reports/results.md").read_text()) and "| seed 102 |" not in page
+    with pytest.raises(UserError, match=r"dvc repro"):
+        write_report(tmp_path, {"moving-dot": [7]})
+
+
+def test_without_answer_noise_sure_predictions_have_finite_losses():
+    model = make_model(VECTORS, answer_noise=0.0)
+    add_comparisons(model, VECTORS, 8)
+    with torch.no_grad():
+        model.network.weights[-1] *= 1e6
+    model.train(3)
+    assert all(torch.isfinite(parameter).all() for parameter in model.network.parameters())
+
+
+@pytest.mark.parametrize(("flags", "chosen"), [("fpu avx2 avx512_bf16", "bfloat16"), ("fpu avx2", "float32")])
+def test_precision_follows_the_processor_only_where_it_may(monkeypatch, flags, chosen):
+    monkeypatch.setattr(Path, "read_text", lambda self: flags)
+    cpu = torch.device("cpu")
+    assert device.choose_precision("auto", cpu) == chosen
+    assert device.choose_precision("float32", cpu) == "float32"
+    assert device.choose_precision("bfloat16", cpu) == "bfloat16"
