@@ -206,7 +206,8 @@ class TestTraining:
 
     def test_a_run_with_a_hard_life(self, project):
         """Ctrl-C, kill, kill -9, a full disk; and the code is edited meanwhile. It ends as if nothing had happened."""
-        undisturbed, run = project.queue(100), project.queue(100)
+        steps = "training.total_steps=15360"  # long enough to be caught in the act on a busy machine
+        undisturbed, run = project.queue(100, steps), project.queue(100, steps)
         project.ok("resume", undisturbed.id)
 
         def rows_are(count: int) -> None:
