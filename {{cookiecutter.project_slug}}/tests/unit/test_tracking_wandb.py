@@ -68,9 +68,19 @@ def rows_of(everything):
     return [{name: value for name, value in item.items() if not name.startswith("_")} for item in items]
 
 
+OTHERS = set()  # processes that tests of other files left running, such as multiprocessing's server
+
+
+@pytest.fixture(autouse=True)
+def processes_of_others():
+    OTHERS.clear()
+    OTHERS.update(children(os.getpid()))
+
+
 def children(pid):
     """Processes below `pid`, parents first."""
-    return [child.pid for child in psutil.Process(pid).children(recursive=True)]
+    below = [child.pid for child in psutil.Process(pid).children(recursive=True)]
+    return [child for child in below if child not in OTHERS]
 
 
 def is_gone(pid):
