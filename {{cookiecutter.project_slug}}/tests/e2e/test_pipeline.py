@@ -19,7 +19,7 @@ from project import SOURCE, Project, assert_equal_runs, load_run
 STAGE = re.compile(r"^Running stage '(\S+)':", re.MULTILINE)
 # What the pipeline lives in, beside the code.
 FILES = [
-    *("dvc.yaml", ".dvc/config", ".dvc/.gitignore", ".dvcignore", ".gitignore", "README.md", "paper"),
+    *("dvc.yaml", ".dvc/config", ".dvc/.gitignore", ".dvcignore", "src/.dvcignore", ".gitignore", "README.md", "paper"),
     *(
         "data/.gitignore",
         "models/.gitignore",
