@@ -14,8 +14,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 
+from repro.cli import main
 from repro.config import Config, load_config
 from repro.tracking.archive import RunFolder, create_run, load_run
 from repro.tracking.metrics import read_metrics
@@ -133,6 +135,20 @@ class Project:
     def only_run(self) -> RunFolder:
         (run,) = self.runs()
         return run
+
+
+def here(
+    project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str
+) -> tuple[int, str, str]:
+    """`repro ...` without a process of its own, for what ends before a run is started: exit code, stdout, stderr."""
+    monkeypatch.chdir(project.root)
+    monkeypatch.setattr(sys, "argv", ["repro", *arguments])
+    monkeypatch.setattr(sys, "stdin", open(os.devnull))  # noqa: SIM115
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    monkeypatch.setenv("COLUMNS", "200")
+    with pytest.raises(SystemExit) as stop:
+        main()
+    return (stop.value.code or 0, *capsys.readouterr())
 
 
 def wait_until(condition: Callable[[], Any], process: subprocess.Popen[str] | None = None) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from report_examples import make_cell
 from reward_examples import VECTORS, add_comparisons, make_model
-from test_report import make_cell
 
 from repro.config import Config, UserError, load_config
 from repro.results.cells import cell_name, publish_evaluation, read_model_facts

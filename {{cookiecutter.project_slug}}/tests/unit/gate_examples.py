@@ -1,0 +1,55 @@
+"""Parameters, a checklist and scripted answers that the tests of the pre-launch gate share."""
+
+from pathlib import Path
+
+from repro.config import load_config
+from repro.workflow import prelaunch
+
+PROJECT = Path(__file__).parents[2]
+CHECKLIST = """
+questions:
+  - {id: question, ask: Which question?, why: w}
+  - {id: outcomes, ask: "What would it mean: yes?", why: w}
+checks:
+  tracking: {runs: all, failure: blocks}
+  seeds: {runs: all, failure: warns}
+"""
+CODE = "00000000000012e5"  # a number, were it not quoted
+COMPLETE = ["Does it learn?", "yes: on; no: debug", "3", "0.2"]
+
+
+def config(*overrides):
+    return load_config(
+        PROJECT / "presets" / "moving-dot.yaml", ["reward.source=environment", "seeds.final=[0]", *overrides]
+    )
+
+
+def run_gate(root, typed=None, parameters=None, minutes=60.0, **options):
+    """The gate with scripted answers; a question too many ends like a closed terminal. All must be used."""
+    typed = list(typed or [])
+    said = []
+
+    def ask(prompt):
+        said.append(prompt)
+        if not typed:
+            raise EOFError
+        return typed.pop(0)
+
+    options = {
+        "code_hash": CODE,
+        "estimate_minutes": minutes,
+        "interactive": True,
+        "ask": ask,
+        "say": said.append,
+    } | options
+    record = prelaunch.run_gate(root, parameters or config(), **options)
+    assert typed == []
+    return record, "\n".join(said)
+
+
+def stored(root):
+    return sorted(path.name for path in (root / "runs" / ".gate").glob("*")) if (root / "runs").exists() else []
+
+
+def break_tracking(root):
+    (root / "pyproject.toml").write_text('[tool.repro.wandb]\nmode = "sometimes"\n')

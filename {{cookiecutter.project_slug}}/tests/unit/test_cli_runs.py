@@ -1,0 +1,224 @@
+"""Runs that the commands start, as processes of their own: killed, resumed, launched; what is kept of them."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import resource
+import shutil
+import signal
+import sqlite3
+from datetime import date
+
+import pytest
+from project import Project, assert_equal_runs, here, kill, line_count, rows, wait_until
+
+from repro.tracking.archive import effective_status, load_run
+from repro.tracking.snapshot import code_hash
+
+LONG = "training.total_steps=200000"
+
+
+def page(project: Project) -> str:
+    return (project.root / "worklog" / f"{date.today()}.md").read_text()
+
+
+def log_of(project: Project, run: str) -> list[int]:
+    """The numbers of the logs in which the run has a row."""
+    logs = re.split(r"^## (?=\d)", page(project), flags=re.MULTILINE)[1:]
+    return [int(log[0]) for log in logs if f"[{run}](" in log]
+
+
+class TestTraining:
+    def test_from_the_first_command_to_the_evaluation(self, project):
+        """Without git; everything that stands about the run afterwards."""
+        project.env["PATH"] = "/nonexistent"
+        out = project.ok("train", "--seed", "100", "--question", "does it run?", "--set", "training.total_steps=1024")
+        run = project.only_run()
+        assert out.startswith(f"run {run.id}\n")
+        record = run.record
+        assert (record["status"], record["exit_code"], record["seed"]) == ("finished", 0, 100)
+        assert record["command"][:4] == ["repro", "train", "--seed", "100"]
+        assert record["overrides"] == ["training.total_steps=1024"]
+        assert record["params"]["training"]["total_steps"] == 1024
+        assert record["commit"] is None and record["notes"] == [
+            "git is not installed: the code is kept in the snapshot only"
+        ]
+        assert record["gate"]["passed"] == "below threshold"
+        assert record["devices"]["gpus"] == [] or record["devices"]["gpus"][0]
+        assert record["result"] in out and "1,024 steps, " in record["result"]
+        assert line_count(run.path / "metrics.jsonl") == 2  # 512 of the 1024 steps were for the initial labels
+        assert record["result"] in (run.path / "output.log").read_text()
+        assert log_of(project, run.id) == [4] and "does it run?" in page(project)
+        assert "does it run?" in project.ok("runs")
+        assert "does it run?" in project.ok("show", "latest")
+        evaluated = project.ok("evaluate", run.id)
+        assert "sampled" in evaluated and "<- judged" in evaluated
+        assert "over 4 episodes" in project.ok("show", run.id[-4:])
+
+    def test_a_run_with_a_hard_life(self, project):
+        """Ctrl-C, kill, kill -9, a full disk; and the code is edited meanwhile. It ends as if nothing had happened."""
+        steps = "training.total_steps=15360"  # long enough to be caught in the act on a busy machine
+        undisturbed, run = project.queue(100, steps), project.queue(100, steps)
+        project.ok("resume", undisturbed.id)
+
+        def rows_are(count: int) -> None:
+            """Wait until the new process has taken the run over, and there are so many rows; then halt it."""
+            wait_until(lambda: load_run(project.root, run.id).record["pid"] == process.pid, process)
+            wait_until(lambda: line_count(run.path / "metrics.jsonl") >= count, process)
+            process.send_signal(signal.SIGSTOP)
+
+        process = project.start("resume", run.id)
+        rows_are(1)
+        assert log_of(project, run.id) == [3]
+        assert re.fullmatch(rf"{run.id}: is being done by .* stop that one first", project.refused("resume", run.id))
+        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGCONT)
+        out, error = process.communicate()
+        assert process.returncode == 130 and "Traceback" not in out + error
+        assert error == f"\ninterrupted; go on with: repro resume {run.id}\n"
+        assert load_run(project.root, run.id).record["status"] == "interrupted"
+        assert load_run(project.root, run.id).record["exit_code"] == 130
+        assert log_of(project, run.id) == [4] and "interrupted" in page(project)
+
+        source = project.root / "src/repro/training/on_policy.py"
+        source.write_text(source.read_text() + "\nraise RuntimeError('this code is of another day')\n")
+
+        process = project.start("resume", run.id)
+        rows_are(4)
+        process.terminate()
+        process.send_signal(signal.SIGCONT)
+        out, error = process.communicate()
+        assert process.returncode == 143 and "Traceback" not in out + error
+        assert load_run(project.root, run.id).record["status"] == "interrupted"
+
+        process = project.start("resume", run.id)
+        rows_are(5)
+        kill(process)
+        assert effective_status(load_run(project.root, run.id).record) == "crashed"
+        assert " crashed " in project.ok("runs")
+
+        full = {"preexec_fn": lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, resource.RLIM_INFINITY))}
+        line = project.refused("resume", run.id, **full)
+        assert "the disk is full" in line and "free some space" in line
+        failed = load_run(project.root, run.id)
+        assert failed.record["status"] == "failed" and "disk is full" in failed.record["result"]
+        assert rows(failed) == rows(undisturbed)[: len(rows(failed))]
+        with sqlite3.connect(run.path / "preferences.db") as database:
+            assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+        project.ok("resume", run.id)
+        assert_equal_runs(undisturbed, run)
+        record = load_run(project.root, run.id).record
+        assert (record["status"], record["exit_code"], len(record["resumed"])) == ("finished", 0, 4)
+        assert log_of(project, run.id) == [4] and page(project).count(f"[{run.id}](") == 1
+
+    def test_the_folder_is_deleted_meanwhile(self, project):
+        run = project.queue(100, LONG)
+        process = project.start("resume", run.id)
+        wait_until(lambda: line_count(run.path / "metrics.jsonl") >= 1, process)
+        shutil.rmtree(run.path)
+        out, error = process.communicate()
+        assert process.returncode == 2 and "Traceback" not in out + error
+        assert len([line for line in error.splitlines() if line.startswith("error: ")]) == 1
+        assert "deleted" in error and not run.path.exists()
+        assert log_of(project, run.id) == [4]
+
+    @pytest.mark.parametrize("file", ["checkpoints/last.pt", "preferences.db", "run.json", "metrics.jsonl"])
+    def test_damaged_files_are_named_on_resume(self, shared_run, file):
+        project, run, copies = shared_run
+        shutil.rmtree(run.path)
+        shutil.copytree(copies, run.path)
+        content = (run.path / file).read_bytes()
+        (run.path / file).write_bytes(content[: len(content) // 3])
+        line = project.refused("resume", run.id)
+        assert file in line and "Traceback" not in line
+        if file != "run.json":
+            assert load_run(project.root, run.id).record["status"] == "failed"
+
+    def test_on_a_terminal(self, project):
+        """A bar, and in output.log what it would be on paper."""
+        run = project.queue(100, "training.total_steps=1536")
+        ours, theirs = pty.openpty()
+        with project.start("resume", run.id, stdout=theirs, stderr=theirs) as process:
+            os.close(theirs)
+            shown = b""
+            try:
+                while part := os.read(ours, 65536):
+                    shown += part
+            except OSError:  # the other side is closed
+                pass
+        assert process.returncode == 0
+        assert b"1,536/1,536" in shown and "━".encode() in shown and b"labels" in shown and b"Traceback" not in shown
+        log = (run.path / "output.log").read_text()
+        assert "\x1b" not in log and "\r" not in log and load_run(project.root, run.id).record["result"] in log
+
+
+@pytest.fixture(scope="module")
+def shared_run(shared_project, tmp_path_factory):
+    """A run that was killed after its first checkpoint, and a copy of its folder."""
+    run = shared_project.queue(100, LONG)
+    process = shared_project.start("resume", run.id)
+    wait_until(lambda: line_count(run.path / "metrics.jsonl") >= 4, process)
+    kill(process)
+    sqlite3.connect(run.path / "preferences.db").execute("PRAGMA wal_checkpoint(TRUNCATE)").close()
+    return shared_project, run, shutil.copytree(run.path, tmp_path_factory.mktemp("copies") / "run")
+
+
+class TestLaunch:
+    def test_detached_from_a_snapshot_with_the_gate_skipped(self, project):
+        """It returns at once; what is edited afterwards concerns the run no more."""
+        code = code_hash(project.root)
+        out = project.ok(
+            *("launch", "--seed", "101", "--set", "gate.after_minutes=0", "--skip", "it is a test"),
+            *("--set", "training.total_steps=4096", "--question", "detached?"),
+        )
+        run = project.only_run()
+        os.kill(run.record["pid"], signal.SIGSTOP)  # until the code is edited
+        assert out.startswith(f"run {run.id} started; follow it with: tail -f runs/{run.id}/output.log")
+        for file in (project.root / "src/repro").rglob("*.py"):
+            file.write_text("raise RuntimeError('edited')\n")
+        assert effective_status(run.record) == "running" and log_of(project, run.id) in ([], [3])
+        os.kill(run.record["pid"], signal.SIGCONT)
+        wait_until(lambda: load_run(project.root, run.id).record["status"] != "running")
+        record = load_run(project.root, run.id).record
+        assert (record["status"], record["exit_code"], record["code_hash"]) == ("finished", 0, code)
+        assert record["skip_reason"] == "it is a test" and record["gate"]["passed"] == "skipped"
+        assert record["pid"] != os.getpid() and record["result"]
+        assert code_hash(project.root) != code
+
+    def test_with_answers_and_wait(self, project, monkeypatch, capsys):
+        """The exit code is the run's; here, the disk is full."""
+        options = ["--set", "gate.after_minutes=0"]
+        code, _, _ = here(project, monkeypatch, capsys, "prelaunch", "--write-answers", "answers.yaml", *options)
+        assert code == 0
+        answers = project.root / "answers.yaml"
+        text = re.sub(r'(?m)^(  \w+): ""$', r'\1: "a test"', answers.read_text())
+        text = text.replace('surprise: ""', "surprise: very").replace(
+            "failure_probability:", "failure_probability: 0.1"
+        )
+        names = ["overfits_batch", "clips_independent", "seeds", "reward_model_start", "reward_model_swap"]
+        answers.write_text(text.replace("accept: {}", f"accept: {{{', '.join(f'{name}: tiny' for name in names)}}}"))
+        full = {"preexec_fn": lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, resource.RLIM_INFINITY))}
+        done = project.repro("launch", "--seed", "100", "--answers", "answers.yaml", "--wait", *options, **full)
+        assert done.returncode == 2, done.stdout + done.stderr
+        record = project.only_run().record
+        assert (record["status"], record["exit_code"]) == ("failed", 2) and "disk is full" in record["result"]
+        assert record["question"] == "a test" and record["prediction"]["failure_probability"] == 0.1
+        assert record["gate"]["passed"] == "answered"
+        assert "error: " in (project.only_run().path / "output.log").read_text()
+
+    def test_other_code_than_the_launched_is_refused(self, project):
+        run = project.queue(100)
+        line = project.refused("_run", str(run.path))
+        assert f"{run.id}: src/repro/__init__.py is not the code this run was launched with" in line
+        assert load_run(project.root, run.id).record["status"] == "queued"
+
+    def test_one_that_does_not_get_under_way(self, project, monkeypatch, capsys):
+        from repro.workflow import runs
+
+        run = project.queue(100)
+        shutil.rmtree(project.root / "runs/.snapshots" / run.record["code_hash"] / "src/repro/workflow")
+        with pytest.raises(runs.UserError, match=f"did not get under way; see why with: repro resume {run.id}"):
+            runs.start_run(project.root, run)

@@ -1,0 +1,50 @@
+"""A run, what its W&B mirror recorded, and the processes of it, that the tests of the mirror share."""
+
+import json
+import os
+import subprocess
+import sys
+
+import psutil
+
+from repro.tracking.wandb import WandbSettings
+
+OFFLINE = WandbSettings(entity=None, project="test", mode="offline")
+FAKE_KEY = "0123456789abcdef0123456789abcdef01234567"
+OTHERS = set()  # processes that tests of other files left running, such as multiprocessing's server
+
+
+def record(**fields):
+    return {
+        "id": "2026-11-21_dot_7f3a",
+        "name": "dot",
+        "kind": "train",
+        "seed": 100,
+        "commit": None,
+        "dirty": True,
+        "code_hash": "948ab30feb101334",
+        "cell": None,
+        "params": {"agent": {"learning_rate": 0.5}},
+        "pid": os.getpid(),
+        "question": "Does it é?",
+    } | fields
+
+
+def entries(run_dir):
+    """All records of the offline run, as the official reader shows them."""
+    (folder,) = (run_dir / "wandb").glob("offline-run-*")
+    command = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(folder)]
+    environment = os.environ | {"WANDB_ERROR_REPORTING": "false"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30, check=True)
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def rows_of(everything):
+    items = [entry["history"]["item"] for entry in everything if entry["type"] == "history"]
+    return [{name: value for name, value in item.items() if not name.startswith("_")} for item in items]
+
+
+def children(pid):
+    """Processes below `pid`, parents first."""
+    below = [child.pid for child in psutil.Process(pid).children(recursive=True)]
+    return [child for child in below if child not in OTHERS]
