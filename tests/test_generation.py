@@ -41,7 +41,7 @@ EXPECTED = [
     "results/cells/.gitkeep",
     "results/curves/.gitignore",
     "src/repro/__init__.py",
-    "src/repro/cli.py",
+    "src/repro/cli/training.py",
     "src/repro/config.py",
     "worklog/README.md",
 ]

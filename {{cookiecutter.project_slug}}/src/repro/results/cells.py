@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from repro.config import Config, UserError
+from repro.files import storage_error, write_atomic
 from repro.tracking.archive import RunFolder
-from repro.tracking.files import storage_error, write_atomic
 from repro.tracking.metrics import read_last_row
 
 MODEL_FACTS = ("id", "seed", "code_hash", "dirty", "params", "env_steps", "labels", "wall_seconds")

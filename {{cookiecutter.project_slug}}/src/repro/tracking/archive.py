@@ -23,8 +23,8 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from repro.config import UserError
+from repro.files import storage_error, write_atomic
 from repro.tracking import provenance
-from repro.tracking.files import storage_error, write_atomic
 from repro.tracking.git import read_git, write_untracked
 from repro.tracking.metrics import encode
 from repro.tracking.process import is_running, process_start

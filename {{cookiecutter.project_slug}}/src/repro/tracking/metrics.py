@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from repro.config import UserError
-from repro.tracking.files import storage_error
+from repro.files import storage_error
 
 NON_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 Row = dict[str, Any]  # metric name -> int or float; `env_step` is always present

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from repro.config import UserError
-from repro.tracking.files import storage_error
+from repro.files import storage_error
 
 # Colours, cursor movements, window titles: ECMA-48 control sequences and operating system commands.
 CONTROL = re.compile(

@@ -14,7 +14,7 @@ import tomllib
 from pathlib import Path, PurePosixPath
 
 from repro.config import UserError
-from repro.tracking.files import storage_error
+from repro.files import storage_error
 
 CODE_FILES = ("pyproject.toml", "requirements.lock")  # and everything under src/
 
@@ -92,7 +92,7 @@ def _read_code(root: Path) -> dict[str, bytes]:
 
 def _is_byproduct(name: str) -> bool:
     """Written by tools beside the code: caches, installation records, editors' backups."""
-    return name == "__pycache__" or name.endswith((".pyc", ".egg-info", "~")) or name.startswith(".")
+    return name == "__pycache__" or name.endswith((".pyc", ".egg-info", "~", "#")) or name.startswith(".")
 
 
 def _hash(files: dict[str, bytes]) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from repro.config import UserError
-from repro.tracking.files import write_atomic
+from repro.files import write_atomic
 
 # What damaged files, or files of other contents, may raise on the way to a state.
 _UNREADABLE = (OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error, pickle.UnpicklingError)

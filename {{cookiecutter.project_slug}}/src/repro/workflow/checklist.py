@@ -46,7 +46,7 @@ class Checklist:
 def read_checklist(root: Path) -> Checklist:
     """Read `checklists/prelaunch.yaml` strictly. Raises UserError that names the entry and the fix."""
     path = Path(root) / "checklists" / "prelaunch.yaml"
-    values = _read(path, f"{path}: no such file; bring it back with git, e.g. git checkout -- {path.name}")
+    values = _read(path, f"{path}: no such file; bring it back with git, e.g. git checkout -- checklists/{path.name}")
     _expect_keys(values, ("questions", "checks"), str(path))
     if not isinstance(values["questions"], list):
         raise UserError(f"{path}: questions: expected a list of entries with id, ask and why")

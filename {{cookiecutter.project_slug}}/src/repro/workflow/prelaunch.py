@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from repro.config import Config, UserError
+from repro.files import write_atomic
 from repro.preflight.checks import CheckResult, run_checks
-from repro.tracking.files import write_atomic
 from repro.workflow.checklist import ENOUGH, RESPONSES, SURPRISE, Checklist, read_answers, read_checklist
 
 Record = dict[str, Any]

@@ -160,7 +160,8 @@ def start_run(root: Path, run: RunFolder) -> subprocess.Popen[bytes]:
 def wait_for(process: subprocess.Popen[bytes]) -> int:
     """Wait for the end of a run that was started; returns its exit code. Ctrl-C ends the waiting only."""
     try:
-        return process.wait()
+        code = process.wait()
+        return code if code >= 0 else 128 - code  # ended by a signal: as shells count
     except KeyboardInterrupt:
         print(f"\nthe run goes on; stop it with: kill {process.pid}", file=sys.stderr)
         return INTERRUPTED
@@ -168,15 +169,15 @@ def wait_for(process: subprocess.Popen[bytes]) -> int:
 
 def _process(root: Path, run: RunFolder) -> tuple[list[str], dict[str, str]]:
     """Command and environment, in which `import repro` finds the code that the run was launched with."""
-    source = str(snapshot_path(root, run.record["code_hash"]) / "src")
+    sources = [str(snapshot_path(root, run.record["code_hash"]) / "src"), os.environ.get("PYTHONPATH")]
     # -P: the folder that it is started in is no place to import from.
     command = [sys.executable, "-P", "-m", "repro.cli", "_run", str(run.path)]
-    return command, os.environ | {"PYTHONPATH": source, "PYTHONUNBUFFERED": "1"}
+    return command, os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sources)), "PYTHONUNBUFFERED": "1"}
 
 
 def do_run(path: Path) -> int:
     """Do what the run folder at `path` describes, in this process. Returns the exit code. Raises UserError."""
-    root = path.resolve().parent.parent
+    root = Path(os.path.abspath(path)).parent.parent  # not resolved: runs/ may be a link to a larger disk
     _hold(path)
     run = load_run(root, path.name)
     if not Path(repro.__file__).is_relative_to(snapshot_path(root, run.record["code_hash"])):

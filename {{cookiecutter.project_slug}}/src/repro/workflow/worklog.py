@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from repro.config import UserError
-from repro.tracking.files import write_atomic
+from repro.files import write_atomic
 
 HEADINGS = (
     "## 1 Output I am working on",
@@ -222,7 +222,7 @@ def _locked(root: Path) -> Iterator[None]:
         folder.mkdir(exist_ok=True)
         with open(folder / ".lock", "w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            for leftover in folder.glob(".*.md.*"):  # half-written by a killed process: nobody else writes now
+            for leftover in folder.glob(".*.md.*.tmp"):  # half-written by a killed process: nobody else writes now
                 leftover.unlink()
             yield
     except OSError as error:

@@ -1,11 +1,11 @@
-"""Writing to the run folder: whole files or nothing, and one clear line when the disk refuses."""
+"""Writing files: whole or nothing, and one clear line when the disk refuses."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
 import os
-import tempfile
+import secrets
 from pathlib import Path
 
 from repro.config import UserError
@@ -14,20 +14,23 @@ DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 def write_atomic(path: Path, content: bytes) -> None:
-    """Replace `path` by `content`; a reader, or a crash, sees the old file or the new one. Raises UserError."""
-    temporary = None
+    """Replace `path` by `content`; a reader, or a crash, sees the old file or the new one. Raises UserError.
+
+    A link is followed, and the old file's permissions are kept. A killed process may leave `.<name>.<random>.tmp`.
+    """
+    target = Path(os.path.realpath(path))
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
     try:
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(descriptor, "wb") as file:
+        with open(temporary, "xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
+        with contextlib.suppress(FileNotFoundError):
+            os.chmod(temporary, target.stat().st_mode & 0o777)
+        os.replace(temporary, target)
     except BaseException as error:
-        if temporary is not None:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
         if isinstance(error, OSError):
             raise storage_error(path, error) from None
         raise

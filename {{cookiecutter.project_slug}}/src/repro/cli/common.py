@@ -1,0 +1,34 @@
+"""What several commands share: options, the project, paths as short as they can be written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from repro.config import Config, load_config
+from repro.tracking.snapshot import project_root
+
+Params = Annotated[Path | None, typer.Option(help="Parameter file.", show_default="the project's params.yaml")]
+Set = Annotated[list[str] | None, typer.Option("--set", help="Override, e.g. agent.learning_rate=3e-4. Repeatable.")]
+Seed = Annotated[int, typer.Option(min=0, help="All randomness follows from it.")]
+Question = Annotated[str | None, typer.Option(help="What this run is to answer; stands in the work log.")]
+Preferences = Annotated[Path | None, typer.Option(help="Start from comparisons exported to this folder.")]
+Answers = Annotated[Path | None, typer.Option(help="Answers to the pre-launch questions, for use without a terminal.")]
+Skip = Annotated[str | None, typer.Option(help="Start without the pre-launch questions, for this reason (recorded).")]
+Run = Annotated[str, typer.Argument(help="A run's id, the start of one, or `latest`.")]
+
+
+def open_project(params: Path | None, overrides: list[str] | None) -> tuple[Path, Config]:
+    """The project's folder and its parameters, with overrides."""
+    root = project_root()
+    return root, load_config(params or root / "params.yaml", overrides or ())
+
+
+def relative(path: Path) -> str:
+    """A path as short as it can be written from here."""
+    try:
+        return str(path.resolve().relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)

@@ -1,0 +1,152 @@
+"""Commands that train and evaluate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from repro.cli.common import (
+    Answers,
+    Params,
+    Preferences,
+    Question,
+    Run,
+    Seed,
+    Set,
+    Skip,
+    open_project,
+    project_root,
+    relative,
+)
+from repro.config import UserError
+
+app = typer.Typer()
+prefs = typer.Typer(help="Preferences: comparisons of segments and their labels.")
+app.add_typer(prefs, name="prefs")
+
+
+@app.command()
+def train(
+    seed: Seed,
+    params: Params = None,
+    set_: Set = None,
+    question: Question = None,
+    preferences: Preferences = None,
+    cell: Annotated[bool, typer.Option(help="Publish models and curve for the pipeline (used by dvc.yaml).")] = False,
+    answers: Answers = None,
+    skip: Skip = None,
+) -> None:
+    """Train in the foreground, archived, from a snapshot of the code.
+
+    Example: repro train --seed 100 --set agent.entropy_coefficient=0.05 --question "does more entropy help?"
+    """
+    from repro.workflow import runs
+
+    root, config = open_project(params, set_)
+    run = runs.prepare_run(root, config, runs.Wish(seed, set_ or (), question, preferences, cell, answers, skip))
+    print(f"run {run.id}", flush=True)
+    runs.become_run(root, run)
+
+
+@app.command()
+def launch(
+    seed: Seed,
+    params: Params = None,
+    set_: Set = None,
+    question: Question = None,
+    preferences: Preferences = None,
+    answers: Answers = None,
+    skip: Skip = None,
+    wait: Annotated[bool, typer.Option(help="Stay until the run ends; its exit code becomes this one's.")] = False,
+) -> None:
+    """Pass the pre-launch gate, then train in the background.
+
+    Example: repro launch --seed 100 --question "does it learn at 84x84?"
+    """
+    from repro.workflow import runs
+
+    root, config = open_project(params, set_)
+    wish = runs.Wish(seed, set_ or (), question, preferences, answers=answers, skip=skip)
+    run = runs.prepare_run(root, config, wish)
+    process = runs.start_run(root, run)
+    print(f"run {run.id} started; follow it with: tail -f {relative(run.path / 'output.log')}", flush=True)
+    if wait:
+        raise typer.Exit(runs.wait_for(process))
+
+
+@app.command()
+def resume(run: Run) -> None:
+    """Go on with a run that was interrupted or killed, from its last checkpoint and with its own code.
+
+    Example: repro resume 7f3a
+    """
+    from repro.workflow.runs import become_run, find_run
+
+    root = project_root()
+    folder = find_run(root, run)
+    if folder.record["status"] == "finished":
+        raise UserError(f"{folder.id}: is finished; look at it with: repro show {folder.id}")
+    become_run(root, folder)
+
+
+@app.command("_run", hidden=True)
+def run_in_snapshot(path: Path) -> None:
+    """Do what a run folder describes; the code that runs is its snapshot."""
+    from repro.workflow.runs import do_run
+
+    raise typer.Exit(do_run(path))
+
+
+@app.command()
+def evaluate(
+    run: Annotated[str | None, typer.Argument(help="A run's id, the start of one, or `latest`.")] = None,
+    cell: Annotated[bool, typer.Option(help="Evaluate models/ of the pipeline instead (used by dvc.yaml).")] = False,
+    seed: Annotated[int | None, typer.Option(min=0, help="Which cell, with --cell.")] = None,
+    params: Params = None,
+) -> None:
+    """Play full episodes from fixed starts and score them by true return.
+
+    Example: repro evaluate latest
+    """
+    from repro.config import parse_config
+    from repro.results import cells
+    from repro.results.evaluate import evaluate as evaluate_agent
+    from repro.results.evaluate import format_evaluation
+    from repro.workflow.runs import find_run
+
+    if cell and seed is not None and run is None:
+        root, config = open_project(params, None)
+        name = cells.cell_name(config, seed)
+        cells.read_model_facts(root, name)
+        evaluation = evaluate_agent(config, root / "models" / name / "agent.pt")
+        print(format_evaluation(evaluation, config))
+        print(f"written: {relative(cells.publish_evaluation(root, config, name, evaluation))}")
+        return
+    if cell or seed is not None or run is None:
+        raise UserError("name a run (repro evaluate latest), or a cell (repro evaluate --cell --seed 100)")
+    folder = find_run(project_root(), run)
+    config = parse_config(folder.record["params"])
+    evaluation = evaluate_agent(config, folder.path / "checkpoints/agent.pt")
+    folder.update(evaluation=evaluation)
+    print(format_evaluation(evaluation, config))
+
+
+@prefs.command("collect")
+def collect(
+    seed: Seed,
+    out: Annotated[Path | None, typer.Option(help="Folder to write; default: data/<name>/seed-<seed>.")] = None,
+    params: Params = None,
+    set_: Set = None,
+) -> None:
+    """Collect the initial comparisons: segments of the untrained policy, labelled by the oracle.
+
+    Example: repro prefs collect --seed 100
+    """
+    from repro.results.cells import cell_name
+    from repro.workflow.runs import collect_preferences
+
+    root, config = open_project(params, set_)
+    out = out or root / "data" / cell_name(config, seed)
+    print(f"{collect_preferences(config, seed, out)}: {relative(out)}")

@@ -1,0 +1,57 @@
+"""Commands around runs: the pre-launch gate, the report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from repro.cli.common import Answers, Params, Set, Skip, open_project, project_root, relative
+from repro.config import load_config
+
+app = typer.Typer()
+
+
+@app.command()
+def prelaunch(
+    params: Params = None,
+    set_: Set = None,
+    answers: Answers = None,
+    skip: Skip = None,
+    write_answers: Annotated[Path | None, typer.Option(help="Write a file of the questions, to be filled in.")] = None,
+) -> None:
+    """Run the pre-launch checks and answer the questions now; runs with this code and these parameters may start then.
+
+    Example: repro prelaunch --set training.total_steps=1000000
+    """
+    from repro.tracking.snapshot import code_hash
+    from repro.workflow.checklist import read_checklist, write_answers_template
+    from repro.workflow.prelaunch import gate_key
+    from repro.workflow.runs import pass_gate
+
+    root, config = open_project(params, set_)
+    if write_answers:
+        code = code_hash(root)
+        write_answers_template(write_answers, read_checklist(root), code, gate_key(code, config))
+        print(f"written: {write_answers}; fill it in, then: repro prelaunch --answers {write_answers}")
+        return
+    record = pass_gate(root, config, config.seeds.tuning[0], answers, skip, always=True)
+    print(f"passed ({record['passed']}): runs with this code and these parameters may start")
+
+
+@app.command()
+def report() -> None:
+    """Write reports/ and the README's results table from results/cells and results/curves.
+
+    Example: repro report
+    """
+    from repro.workflow.report import write_report
+
+    root = project_root()
+    config = load_config(root / "params.yaml")
+    outcome = write_report(root, {config.name: config.seeds.pipeline})
+    for path in outcome.written:
+        print(f"written: {relative(path)}")
+    for warning in [*outcome.warnings, *outcome.not_made]:
+        print(f"note: {warning}")
