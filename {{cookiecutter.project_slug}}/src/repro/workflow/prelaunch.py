@@ -12,10 +12,17 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import os
+import re
+import shutil
+import sys
+import textwrap
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+
+import typer
 
 from repro.config import Config, UserError
 from repro.files import write_atomic
@@ -57,7 +64,7 @@ def run_gate(
     skip_reason: str | None = None,
     always: bool = False,
     ask: Callable[[str], str] = input,
-    say: Callable[[str], None] = print,
+    say: Callable[[str], None] | None = None,
 ) -> Record:
     """Let a run pass, and return the record to be stored with it; raise UserError if it may not start.
 
@@ -73,6 +80,7 @@ def run_gate(
     [{name, passed, seen, reason, remedy, accepted}], prediction {failure_probability, surprise,
     causes [{cause, response, reason}]}.
     """
+    say = say or print_wrapped
     if answers_file is not None and skip_reason is not None:
         raise UserError("--answers and --skip: give one of them, not both")
     if skip_reason is not None and not skip_reason.strip():
@@ -130,7 +138,7 @@ def _pass_by_asking(
 ) -> Record:
     """Ask a person. Nothing is stored until the last answer; Ctrl-C leaves everything as it was."""
     checklist = read_checklist(root)
-    say(f"{config.name}: about {estimate_minutes:.0f} minutes. Ctrl-C stops here, with nothing started.\n")
+    say(f"{config.name}: about {max(1, round(estimate_minutes))} min. Ctrl-C stops here, with nothing started.\n")
     try:
         checks = _make_checks(root, config, checklist, say)
         accepted = {}
@@ -140,7 +148,8 @@ def _pass_by_asking(
                 accepted[check.name] = _ask_text("Reason", ask, say)
         answers = {}
         for question in checklist.questions:
-            say(f"\n{question.ask}\n  ({question.why})")
+            say(f"\n{question.ask}")
+            say(f"  ({question.why})")
             answers[question.id] = _ask_text("Answer", ask, say)
         return _record(answers, _ask_prediction(ask, say), checks, accepted)
     except EOFError:
@@ -202,9 +211,25 @@ def _make_checks(root: Path, config: Config, checklist: Checklist, say: Callable
         word = "ok" if result.passed else "FAILED" if _blocks(result, checklist) else "warning"
         say(f"{word:8}{result.name}: {result.seen}")
         if not result.passed:
-            say(f"        why it matters: {result.reason}\n        what to do: {result.remedy}")
+            say(f"        why it matters: {result.reason}")
+            say(f"        what to do: {result.remedy}")
         results.append(result)
     return results
+
+
+def print_wrapped(text: str) -> None:
+    """Print a line, wrapped at words and indented as it starts where there is a terminal; whole where there is none."""
+    if not sys.stdout.isatty():
+        print(text)
+        return
+    blank, line = text[: len(text) - len(text.lstrip("\n"))], text.strip("\n")
+    word = re.match(r"(ok|warning|FAILED)? *", line)
+    indent = " " * (word.end() if word else 0)
+    wrapped = textwrap.fill(line, shutil.get_terminal_size().columns - 1, subsequent_indent=indent)
+    for state, colour in (("ok", "green"), ("warning", "yellow"), ("FAILED", "red")):
+        if line.startswith(f"{state} ") and "NO_COLOR" not in os.environ:
+            wrapped = typer.style(state, fg=colour, bold=True) + wrapped.removeprefix(state)
+    print(blank + wrapped + text[len(blank) + len(line) :])
 
 
 def _blocks(result: CheckResult, checklist: Checklist) -> bool:
