@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import difflib
 import json
-import math
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -68,7 +67,7 @@ class PPOConfig(Section):
     algorithm: Literal["ppo"]
     learning_rate: PositiveFloat
     anneal_learning_rate: bool  # linearly to 0 at training.total_steps
-    rollout_steps: PositiveInt  # steps of each env between updates
+    rollout_steps: Annotated[int, Field(ge=2)]  # steps of each env between updates
     epochs: PositiveInt
     minibatches: PositiveInt  # an epoch is split into so many
     discount: Fraction
@@ -93,16 +92,8 @@ class PreferenceConfig(Section):
     total_labels: PositiveInt
     initial_labels: PositiveInt  # from the untrained policy, before any training
     initial_action_repeat: Fraction  # probability that the untrained policy repeats its last action
-    label_decay_steps: PositiveInt  # later labels come at a rate ~ decay / (step + decay)
+    label_decay_steps: PositiveInt  # later labels come at a rate ~ decay / (T + decay), T in agent steps since then
     queries: Literal["uniform"]
-
-    @model_validator(mode="after")
-    def initial_within_total(self) -> PreferenceConfig:
-        if self.initial_labels > self.total_labels:
-            raise ValueError(
-                f"initial_labels ({self.initial_labels}) must not exceed total_labels ({self.total_labels})"
-            )
-        return self
 
 
 class RewardModelConfig(Section):
@@ -119,7 +110,7 @@ class RewardModelConfig(Section):
     steps_per_rollout: NonNegativeInt  # gradient steps after each rollout
     validation_fraction: OpenFraction  # of the labels, held out, for each member its own
     answer_noise: Annotated[float, Field(ge=0, lt=1)]  # share of answers assumed to be random
-    reward_std: PositiveFloat  # the predicted reward is normalised to mean 0 and this std
+    reward_std: PositiveFloat  # each member's rewards are normalised to mean 0 and this std, then averaged
 
 
 class TrainingConfig(Section):
@@ -183,12 +174,7 @@ class Config(Section):
     gate: GateConfig
 
     @model_validator(mode="after")
-    def sizes_fit(self) -> Config:
-        if self.preferences.segment_steps > self.agent.rollout_steps:
-            raise ValueError(
-                f"preferences.segment_steps ({self.preferences.segment_steps}) must fit into a rollout: "
-                f"at most agent.rollout_steps ({self.agent.rollout_steps})"
-            )
+    def minibatches_fit(self) -> Config:
         rows = self.env.num_envs * self.agent.rollout_steps
         if rows % self.agent.minibatches:
             raise ValueError(
@@ -200,6 +186,26 @@ class Config(Section):
                 f"agent.minibatches ({self.agent.minibatches}) leaves fewer than {MIN_MINIBATCH} steps of a rollout's "
                 f"{rows} in each, too few to normalise advantages; lower it"
             )
+        return self
+
+    @model_validator(mode="after")
+    def preferences_fit(self) -> Config:
+        if self.reward.source != "learned":
+            return self
+        preferences = self.preferences
+        if preferences.initial_labels > preferences.total_labels:
+            raise ValueError(
+                f"preferences.initial_labels ({preferences.initial_labels}) must not exceed "
+                f"preferences.total_labels ({preferences.total_labels})"
+            )
+        for steps, whole in (
+            (self.agent.rollout_steps, "a rollout: at most agent.rollout_steps"),
+            (self.env.max_frames // self.env.frame_skip, "an episode: at most env.max_frames / env.frame_skip"),
+        ):
+            if preferences.segment_steps > steps:
+                raise ValueError(
+                    f"preferences.segment_steps ({preferences.segment_steps}) must fit into {whole} ({steps})"
+                )
         return self
 
 
@@ -286,9 +292,7 @@ def _known_fields(location: tuple[int | str, ...]) -> list[str]:
     """The parameters of the section at `location`."""
     model: Any = Config
     for part in location:
-        annotation = model.model_fields[part].annotation
-        options = [annotation, *getattr(annotation, "__args__", ())]
-        model = next(option for option in options if isinstance(option, type) and issubclass(option, BaseModel))
+        model = model.model_fields[part].annotation
     return list(model.model_fields)
 
 
@@ -297,8 +301,3 @@ def _nearest(name: str, known: list[str]) -> str:
     if matches:
         return f"; did you mean {matches[0]!r}?"
     return f"; known: {', '.join(known)}" if known else ""
-
-
-def count_rollouts(config: Config, steps: int) -> int:
-    """How many rollouts cover `steps` agent steps over all envs (the last one may overshoot)."""
-    return math.ceil(steps / (config.env.num_envs * config.agent.rollout_steps))

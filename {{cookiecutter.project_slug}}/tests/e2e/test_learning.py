@@ -10,10 +10,10 @@ import pytest
 from project import SOURCE, Project, load_run
 
 from repro.config import load_config
-from repro.results.statistics import wilson_interval
+from repro.results.proportions import wilson_interval
 
 # The moving dot in small images, for minutes instead of half an hour; the rest is as in the preset.
-SMALL = ("env.image_size=42", "training.threads=1", "agent.learning_rate=2e-3")
+SMALL = ("env.image_size=42", "training.threads=1", "agent.learning_rate=1e-3")
 SMALL_LEARNED = (
     *("training.total_steps=49152", "reward_model.steps_per_rollout=10"),
     *("env.num_envs=8", "agent.rollout_steps=64", "agent.minibatches=4"),

@@ -9,7 +9,7 @@ from gymnasium.spaces import Box
 
 from repro.config import load_config
 from repro.preferences.reward_model import RewardModel
-from repro.preferences.segments import Segment, stack_frames
+from repro.preferences.segments import Segment
 
 torch.set_num_threads(1)
 PRESET = Path(__file__).parents[2] / "presets" / "moving-dot.yaml"
@@ -43,6 +43,11 @@ def make_segment(space, seed, velocity=None):
         velocity = generator.integers(-1, 2, 2) if velocity is None else np.array(velocity)
         observations = dot_frames(start + velocity * np.arange(frames)[:, None])
     return Segment(observations, np.zeros(STEPS, int), np.zeros(STEPS, np.float32))
+
+
+def stack_frames(frames, stack):
+    """(T + S - 1, H, W) frames -> (T, S, H, W) stacks, oldest frame first."""
+    return frames[np.arange(len(frames) - stack + 1)[:, None] + np.arange(stack)]
 
 
 def stacks(space, segment):

@@ -11,8 +11,10 @@ from report_examples import make_cell
 from reward_examples import VECTORS, add_comparisons, make_model
 
 from repro.config import Config, UserError, load_config
+from repro.preflight import estimate
 from repro.results.cells import cell_name, publish_evaluation, read_model_facts
 from repro.training import device
+from repro.workflow import runs
 from repro.workflow.report import write_report
 
 PRESET = Path(__file__).parents[2] / "presets" / "moving-dot.yaml"
@@ -42,6 +44,14 @@ def test_a_cell_is_written_for_models_of_the_same_parameters(tmp_path):
     assert not json.loads(publish_evaluation(tmp_path, judged_anew, cell, EVALUATION).read_text())["success"]
 
 
+def test_auto_is_what_it_was_resolved_to_at_launch(tmp_path):
+    config = load_config(PRESET, ["training.device=auto"])
+    cell = make_models(tmp_path, load_config(PRESET, ["training.device=cpu"]), 100)
+    assert config.training.precision == "auto" and publish_evaluation(tmp_path, config, cell, EVALUATION)
+    with pytest.raises(UserError, match=r"training\.device = cpu, but it is cuda now"):
+        read_model_facts(tmp_path, load_config(PRESET, ["training.device=cuda"]), cell)
+
+
 def test_a_cell_is_refused_for_models_of_other_parameters(tmp_path):
     cell = make_models(tmp_path, load_config(PRESET, ["agent.learning_rate=1.0"]), 100)
     with pytest.raises(UserError, match=r"agent\.learning_rate = 1\.0, but it is 0\.0005 now"):
@@ -54,7 +64,7 @@ def test_damaged_facts_of_models_are_named(tmp_path, content):
     cell = make_models(tmp_path, load_config(PRESET), 100)
     (tmp_path / "models" / cell / "run.json").write_text(content)
     with pytest.raises(UserError, match=r"run\.json"):
-        read_model_facts(tmp_path, cell)
+        read_model_facts(tmp_path, load_config(PRESET), cell)
 
 
 def test_a_report_leaves_out_seeds_that_are_not_asked_for(tmp_path):
@@ -84,3 +94,25 @@ def test_precision_follows_the_processor_only_where_it_may(monkeypatch, flags, c
     assert device.choose_precision("auto", cpu) == chosen
     assert device.choose_precision("float32", cpu) == "float32"
     assert device.choose_precision("bfloat16", cpu) == "bfloat16"
+
+
+def test_the_device_is_settled_at_launch_and_kept_on_resume(project, monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    gate = {"passed": "below threshold", "estimate_minutes": 1.0}
+    monkeypatch.setattr(runs, "pass_gate", lambda *_, **__: gate)
+    monkeypatch.setattr(estimate, "estimate_minutes", lambda *_: 1.0)
+    for there, name in ((False, "cpu"), (True, "cuda")):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda there=there: there)
+        run = runs.prepare_run(project.root, project.config("training.device=auto"), runs.RunRequest(5))
+        assert run.record["params"]["training"]["device"] == name
+    monkeypatch.undo()
+    if not torch.cuda.is_available():
+        run.update(status="queued")
+        assert project.refused("resume", run.id).startswith("training.device: cuda was asked for, but torch finds no")
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_precision_follows_the_gpu_only_where_it_is_not_emulated(monkeypatch, native):
+    """Older ones emulate bfloat16, many times slower than float32."""
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: including_emulation or native)
+    assert device.choose_precision("auto", torch.device("cuda")) == ("bfloat16" if native else "float32")

@@ -5,7 +5,7 @@ from pathlib import Path
 import pydantic
 import pytest
 
-from repro.config import ConfigError, count_rollouts, load_config, read_yaml
+from repro.config import ConfigError, load_config, read_yaml
 
 PRESETS = sorted((Path(__file__).parents[2] / "presets").glob("*.yaml"))
 DEFAULT = Path(__file__).parents[2] / "presets" / "moving-dot.yaml"
@@ -106,7 +106,13 @@ def test_a_configuration_cannot_be_changed():
         (
             "initial_labels: 175",
             "initial_labels: 701",
-            "preferences: initial_labels (701) must not exceed total_labels",
+            "preferences.initial_labels (701) must not exceed preferences.total_labels (700)",
+        ),
+        ("rollout_steps: 128", "rollout_steps: 1", "agent.rollout_steps: 1 will not do: input should be greater than"),
+        (
+            "max_frames: 1000",
+            "max_frames: 56",
+            "preferences.segment_steps (15) must fit into an episode: at most env.max_frames / env.frame_skip (14)",
         ),
         ("minibatches: 8", "minibatches: 7", "agent.minibatches (7) must divide the 2048 steps of a rollout"),
         ("final: [0,", "final: [100, 0,", "seeds: tuning and final share the seeds [100]; take them out of one"),
@@ -207,6 +213,13 @@ def test_an_override_that_cannot_be_used_is_refused_in_one_line(override, messag
     assert message in refusal(overrides=[override])
 
 
-@pytest.mark.parametrize(("steps", "rollouts"), [(0, 0), (1, 1), (2047, 1), (2048, 1), (2049, 2), (60000, 30)])
-def test_rollouts_that_cover_a_number_of_steps(steps, rollouts):
-    assert count_rollouts(load_config(DEFAULT), steps) == rollouts
+@pytest.mark.parametrize("override", ["segment_steps=129", "segment_steps=251", "initial_labels=701"])
+def test_sections_that_are_not_used_refuse_no_run(override):
+    with pytest.raises(ConfigError, match="preferences"):
+        load_config(DEFAULT, [f"preferences.{override}"])
+    assert load_config(DEFAULT, [f"preferences.{override}", "reward.source=environment"])
+
+
+def test_a_segment_may_be_as_long_as_the_episode():
+    config = load_config(DEFAULT, ["env.max_frames=60"])
+    assert config.preferences.segment_steps == config.env.max_frames // config.env.frame_skip

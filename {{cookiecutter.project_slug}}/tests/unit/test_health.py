@@ -65,6 +65,18 @@ def test_a_small_update_after_tiny_ones_is_no_spike():
     assert found(rows) == []
 
 
+def test_a_spike_is_seen_against_recent_finite_values():
+    rows = healthy_run(checks.RECENT_ROWS + 100)
+    for row in rows[:100]:
+        row["policy/approx_kl"] = 1.0  # long ago; then too large and non-finite ones that do not count
+    for row in rows[120:300:2]:
+        row["policy/approx_kl"] = math.nan
+    assert found(rows) == []
+    rows[-1]["policy/approx_kl"] = 0.045
+    assert found(rows) == ["kl_spike"] == found(rows[-checks.RECENT_ROWS :])
+    assert "recent median 0.00" in str(checks.find_problems(rows)[0])
+
+
 def test_few_rows_give_no_median_and_an_unbounded_entropy_no_collapse():
     rows = healthy_run()[:5]
     rows[-1]["policy/approx_kl"] = 0.045

@@ -4,9 +4,10 @@ import time
 
 import numpy as np
 import pytest
+from reward_examples import stack_frames
 
 from repro.config import UserError
-from repro.preferences.segments import Segment, cut_segments, load_segments, save_segments, stack_frames
+from repro.preferences.segments import Segment, cut_segments, load_segments, save_segments
 
 
 def episode_rollout(rows, environments, ends, stack=4, side=6, seed=0):

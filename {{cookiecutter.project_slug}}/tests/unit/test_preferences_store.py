@@ -158,34 +158,31 @@ def test_a_transaction_is_all_or_nothing(store, segments):
     assert len(rows(store, "labels")) == 1
 
 
-def test_readers_see_what_writers_commit_and_cannot_write(store, segments):
-    with PreferenceStore(store.path, read_only=True) as reader:
-        assert reader.waiting() == 3
+def test_each_sees_what_the_other_commits(store):
+    with PreferenceStore(store.path) as other:
+        assert other.waiting() == 3
         store.add_label("r", 0, "left", "anna", 1.0, 0)
-        assert reader.waiting() == 2
-        with pytest.raises(UserError, match="readonly"):
-            reader.add_label("r", 1, "left", "anna", 1.0, 0)
-    store.add_label("r", 1, "left", "anna", 1.0, 0)
+        assert other.waiting() == 2
+        other.add_label("r", 1, "left", "anna", 1.0, 0)
+    assert store.waiting() == 1
 
 
-def test_a_reader_alone_sees_all_after_the_writer_has_closed(store):
+def test_another_sees_all_after_the_first_has_closed(store):
     store.add_label("r", 0, "left", "anna", 1.0, 0)
     store.close()
-    with PreferenceStore(store.path, "moving-dot", read_only=True) as reader:
-        assert len(reader.labelled()) == 1
+    with PreferenceStore(store.path, "moving-dot") as other:
+        assert len(other.labelled()) == 1
 
 
 def test_the_environment_is_that_of_the_first_who_said_it(tmp_path):
     path = tmp_path / "preferences.db"
-    PreferenceStore(path).close()
-    with PreferenceStore(path, read_only=True) as store:
+    with PreferenceStore(path) as store:
         assert store.environment is None
     PreferenceStore(path, "pong").close()
     with PreferenceStore(path) as store:
         assert store.environment == "pong"
-    for read_only in (False, True):
-        with pytest.raises(UserError, match="holds preferences for pong, not for moving-dot"):
-            PreferenceStore(path, "moving-dot", read_only=read_only)
+    with pytest.raises(UserError, match="holds preferences for pong, not for moving-dot"):
+        PreferenceStore(path, "moving-dot")
 
 
 def test_odd_paths_open_the_file_they_name(tmp_path):
@@ -214,14 +211,10 @@ def test_files_that_are_no_usable_store_are_refused_untouched(tmp_path, store, s
         "holes.db": "malformed|damaged",
     }.items():
         before = (tmp_path / name).read_bytes()
-        for read_only in (True, False):
-            with pytest.raises(UserError, match=rf"{name}: .*({reason})") as caught:
-                PreferenceStore(tmp_path / name, "moving-dot", read_only=read_only)
-            assert "\n" not in str(caught.value)
+        with pytest.raises(UserError, match=rf"{name}: .*({reason})") as caught:
+            PreferenceStore(tmp_path / name, "moving-dot")
+        assert "\n" not in str(caught.value)
         assert (tmp_path / name).read_bytes() == before
-    with pytest.raises(UserError, match="no such preference database"):
-        PreferenceStore(tmp_path / "missing.db", read_only=True)
-    assert not (tmp_path / "missing.db").exists()
     with pytest.raises(UserError, match=r"no-folder/a\.db: unable to open"):
         PreferenceStore(tmp_path / "no-folder" / "a.db")
 
@@ -234,7 +227,7 @@ def test_a_page_lost_anywhere_is_noticed_on_opening(tmp_path, store):
     for start in range(page, len(good), page):
         (tmp_path / "holed.db").write_bytes(good[:start] + bytes(page) + good[start + page :])
         with pytest.raises(UserError, match=r"holed\.db: .*(damaged|malformed)"):
-            PreferenceStore(tmp_path / "holed.db", read_only=True)
+            PreferenceStore(tmp_path / "holed.db")
 
 
 @pytest.mark.parametrize("column", ["observations", "actions"])

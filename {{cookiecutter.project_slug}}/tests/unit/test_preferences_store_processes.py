@@ -142,10 +142,10 @@ def test_a_full_disk_while_exporting_leaves_no_half_of_a_file(tmp_path):
     begin(process)
     process.communicate(timeout=60)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    with PreferenceStore(path, read_only=True) as store:
+    with PreferenceStore(path) as store:
         resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, limits[1]))
         try:
-            with pytest.raises(UserError, match=r"segments\.npz: cannot be written: File too large"):
+            with pytest.raises(UserError, match=r"segments\.npz: the disk is full"):
                 store.export(tmp_path / "data", name="test", seed=0, env_steps=0)
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, limits)

@@ -145,6 +145,14 @@ def test_a_member_learns_nothing_from_what_it_holds_out(space):
         assert same == bool(masks[member, number])
 
 
+def test_a_batch_that_is_all_held_out_teaches_nothing_and_has_no_metrics():
+    model = make_model(VECTORS, members=1, validation_fraction=0.7, batch_size=1, weight_decay=0)
+    add_comparisons(model, VECTORS, 12)
+    outcomes = [model.train(1) for _ in range(20)]
+    assert {} in outcomes and model.steps == 20
+    assert all(math.isfinite(value) for metrics in outcomes for value in metrics.values())
+
+
 def test_held_out_segments_do_not_reach_the_weights_either():
     model, other = (make_model(VECTORS, members=1, validation_fraction=0.4) for _ in range(2))
     add_comparisons(model, VECTORS, 12)

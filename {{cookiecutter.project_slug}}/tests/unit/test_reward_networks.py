@@ -15,7 +15,8 @@ from reward_examples import (
     stacks,
 )
 
-from repro.preferences.reward_model import PREDICTION_BATCH
+from repro.preferences import reward_model
+from repro.preferences.reward_model import PREDICTION_FRAMES
 from repro.preferences.reward_networks import KeypointEncoder, RewardEnsemble
 from repro.preferences.segments import Segment
 
@@ -45,11 +46,27 @@ def test_batches_of_any_size_are_predicted_alike(space):
     model = make_model(space)
     amplify(model)
     space.seed(0)
-    observations = np.stack([space.sample() for _ in range(PREDICTION_BATCH + 3)])
+    observations = np.stack([space.sample() for _ in range(PREDICTION_FRAMES + 3)])
     whole = model.predict(observations)
-    assert whole.shape == (PREDICTION_BATCH + 3,) and whole.dtype == np.float32
-    parts = [model.predict(part) for part in np.split(observations, [1, 100, PREDICTION_BATCH])]
+    assert whole.shape == (PREDICTION_FRAMES + 3,) and whole.dtype == np.float32
+    parts = [model.predict(part) for part in np.split(observations, [1, 100, PREDICTION_FRAMES])]
     np.testing.assert_allclose(np.concatenate(parts), whole, atol=1e-4, rtol=1e-4)
+
+
+def test_the_frames_of_a_pass_without_gradients_are_bounded(monkeypatch):
+    """However many comparisons there are; the standardisation is that of all of them."""
+    model, whole = make_model(IMAGES), make_model(IMAGES)
+    for one in (model, whole):
+        add_comparisons(one, IMAGES, 8)
+    whole.standardise()
+    passes = []
+    model.network.encoder.register_forward_pre_hook(lambda _, frames: passes.append(len(frames[0])))
+    monkeypatch.setattr(reward_model, "PREDICTION_FRAMES", 40)  # a comparison has 2 x 7
+    model.standardise()
+    model.raw(np.zeros((30, *IMAGES.shape), np.uint8))
+    assert len(passes) == 4 + 3 and max(passes) <= 40 and sum(passes[:4]) == 8 * 14
+    torch.testing.assert_close(model.network.input_mean, whole.network.input_mean)
+    torch.testing.assert_close(model.network.input_std, whole.network.input_std)
 
 
 def single_member(ensemble, member):

@@ -24,7 +24,10 @@ from repro.training.seeding import derive_seed, numpy_generator, torch_generator
 
 torch.set_num_threads(1)
 CPU = torch.device("cpu")
-STREAMS = ["env", "policy", "queries", "bootstrap", "initial weights", "initial env", "initial policy"]
+STREAMS = [
+    *("initial weights", "env", "policy", "initial env", "initial policy", "initial queries"),
+    *("queries", "reward model weights", "reward model"),
+]
 
 
 def test_seeds_are_what_they_have_always_been():
@@ -32,7 +35,7 @@ def test_seeds_are_what_they_have_always_been():
     assert derive_seed(0, "env") == 1381808331687693808
     assert derive_seed(0, "policy") == 8427198540734313713
     assert derive_seed(100, "env") == 8060976609112073334
-    assert derive_seed(100, "bootstrap") == 5720121877766431645
+    assert derive_seed(100, "reward model") == 7251739007926617289
     assert numpy_generator(100, "queries").integers(0, 1000, 5).tolist() == [726, 915, 623, 338, 393]
     draws = torch.rand(3, generator=torch_generator(100, "policy", CPU))
     torch.testing.assert_close(draws, torch.tensor([0.69936383, 0.75923276, 0.88576317]))

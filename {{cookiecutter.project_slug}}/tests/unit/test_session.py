@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 from pathlib import Path
 
@@ -10,10 +11,14 @@ import torch
 from project import labels, line_count, write_tiny_params
 
 from repro.config import UserError, load_config
+from repro.health.checks import Finding
+from repro.preferences.schedule import labels_due
+from repro.preflight.estimate import estimate_minutes
 from repro.tracking.archive import RunFolder
+from repro.tracking.findings import read_findings
 from repro.tracking.metrics import read_metrics
 from repro.tracking.wandb import WandbSettings
-from repro.training import progress
+from repro.training import progress, session
 from repro.training.checkpoint import save_checkpoint
 from repro.training.progress import Progress
 from repro.training.session import train_run
@@ -31,11 +36,13 @@ def train(folder: Path, *overrides: str) -> dict:
 
 def test_rows_count_every_step_and_label(tmp_path: Path) -> None:
     latest = train(tmp_path / "run")
+    preferences = load_config(tmp_path / "run/params.yaml").preferences
     rows = read_metrics(tmp_path / "run/metrics.jsonl")
     assert [row["env_step"] for row in rows] == list(range(768, 3072 + 1, 256))  # 512 were for the initial labels
     assert all(row["frames"] == 4 * row["env_step"] for row in rows)
     counts = [row["preferences/labels"] for row in rows]
-    assert counts == sorted(counts) and 16 < counts[0] < counts[-1] == 40
+    online = range(256, 2560 + 1, 256)  # agent steps since the initial labels
+    assert counts == [labels_due(preferences, step, 2560) for step in online] and 16 < counts[0] < counts[-1] == 40
     assert {"left", "right"} < {label[-2] for label in labels(tmp_path / "run")}
     walls = [row["time/wall"] for row in rows]
     assert walls == sorted(walls) and all("time/logging" in row for row in rows[1:])
@@ -59,6 +66,37 @@ def test_no_steps_left_to_train_with(tmp_path: Path) -> None:
     assert line_count(tmp_path / "run/metrics.jsonl") == 0
 
 
+def test_a_run_that_diverges_stops_before_it_is_saved(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"training has diverged: step 768: non_finite: policy/loss is nan.* Try: a sm"):
+        train(tmp_path / "run", "agent.learning_rate=1.0e+30", "training.checkpoint_rollouts=1")
+    (row,) = read_metrics(tmp_path / "run/metrics.jsonl")
+    assert math.isnan(row["policy/loss"])
+    assert not list((tmp_path / "run/checkpoints").iterdir())
+
+
+@pytest.mark.parametrize("actions", ["discrete", "continuous"])
+def test_an_agent_that_diverged_with_its_last_step_does_not_act(tmp_path: Path, actions: str) -> None:
+    """Nothing of that step stands in the metrics yet; an estimate before launch may meet it too."""
+    once = ("agent.epochs=1", "agent.minibatches=1", "agent.learning_rate=1.0e+30", f"env.actions={actions}")
+    with pytest.raises(UserError, match=r"training has diverged: the outputs .* \(agent.learning_rate is 1e\+30\)"):
+        train(tmp_path / "run", *once)
+    (row,) = read_metrics(tmp_path / "run/metrics.jsonl")
+    assert math.isfinite(row["policy/loss"])
+    with pytest.raises(UserError, match="training has diverged"):
+        estimate_minutes(load_config(tmp_path / "run/params.yaml", once), 5)
+
+
+def test_live_checks_look_back_no_farther_than_they_need(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a long run would spend its time on looking back; what is returned is of all rows."""
+    lengths = []
+    monkeypatch.setattr(session, "RECENT_ROWS", 4)
+    monkeypatch.setattr(session, "find_problems", lambda rows, _: lengths.append(len(rows)) or [])
+    latest = train(tmp_path / "run")
+    assert lengths == [1, 2, 3] + 7 * [4]
+    rows = read_metrics(tmp_path / "run/metrics.jsonl")
+    assert latest.keys() == set().union(*rows)
+
+
 @pytest.mark.parametrize("content", [b"", b"no checkpoint", None])
 def test_a_checkpoint_of_something_else(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / "run/checkpoints/last.pt"
@@ -69,6 +107,35 @@ def test_a_checkpoint_of_something_else(tmp_path: Path, content: bytes | None) -
         path.write_bytes(content)
     with pytest.raises(UserError, match=r"checkpoints/last\.pt: not a .*start the run again"):
         train(tmp_path / "run")
+
+
+def test_a_finding_is_written_down_and_told_once_a_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def find(rows: list[dict], max_entropy: float | None) -> list[Finding]:
+        step = rows[-1]["env_step"]
+        if step == stop:
+            raise KeyboardInterrupt
+        return [Finding("flat | é", step, f"seen at {step}", "Bad.", "nothing")] if step >= 1280 else []
+
+    monkeypatch.setattr(session, "find_problems", find)
+    stop = 1536
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / "run")
+    stop = None
+    train(tmp_path / "run")  # goes on
+    assert read_findings(tmp_path / "run") == [
+        {"check": "flat | é", "env_step": 1280, "seen": "seen at 1280", "meaning": "Bad.", "remedy": "nothing"}
+    ]
+    assert capsys.readouterr().out.count("warning: step 1,280: flat | é: seen at 1280. Bad. Try: nothing.") == 1
+
+
+def test_damaged_findings_are_named(tmp_path: Path) -> None:
+    assert read_findings(tmp_path) == []
+    (tmp_path / "health.jsonl").write_text("{")
+    with pytest.raises(UserError, match=r"health\.jsonl: cannot be read .*delete it") as caught:
+        read_findings(tmp_path)
+    assert "\n" not in str(caught.value)
 
 
 def test_progress_without_a_terminal(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

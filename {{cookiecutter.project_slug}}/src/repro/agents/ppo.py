@@ -15,7 +15,7 @@ from torch import Tensor
 
 from repro.agents.networks import ActorCritic, Categorical, DiagonalGaussian
 from repro.agents.rollout import Rollout, generalised_advantages
-from repro.config import PPOConfig
+from repro.config import PPOConfig, UserError
 
 
 class PPO:
@@ -37,8 +37,17 @@ class PPO:
 
     @torch.inference_mode()
     def act(self, observations: NDArray, greedy: bool = False) -> tuple[Tensor, Tensor, Tensor]:
-        """Actions (N, ...), their log-probabilities (N,) and values (N,), all on the CPU."""
-        policy, values = self._forward(torch.from_numpy(observations).to(self.device))
+        """Actions (N, ...), their log-probabilities (N,) and values (N,), all on the CPU.
+
+        Raises UserError if the network has diverged so far that there is nothing to sample from.
+        """
+        outputs, values = self._forward(torch.from_numpy(observations).to(self.device))
+        if not (outputs.isfinite().all() and values.isfinite().all()):
+            raise UserError(
+                "training has diverged: the outputs of the agent's network are not finite; lower its "
+                f"learning rate (agent.learning_rate is {self.config.learning_rate:g})"
+            )
+        policy = self._policy(outputs)
         actions = policy.mode() if greedy else policy.sample(self.generator)
         return actions.cpu(), policy.log_prob(actions).cpu(), values.cpu()
 
@@ -79,7 +88,8 @@ class PPO:
     ) -> dict[str, Tensor]:
         """One gradient step."""
         config = self.config
-        policy, values = self._forward(observations)
+        outputs, values = self._forward(observations)
+        policy = self._policy(outputs)
         advantages = (advantages - advantages.mean()) / (advantages.std() + 1e-8)
         log_ratios = policy.log_prob(actions) - old_log_probs
         ratios = log_ratios.exp()
@@ -103,13 +113,15 @@ class PPO:
         }
         return {name: value.detach() for name, value in metrics.items()}
 
-    def _forward(self, observations: Tensor) -> tuple[Categorical | DiagonalGaussian, Tensor]:
-        """The policy and the values for a batch of observations."""
+    def _forward(self, observations: Tensor) -> tuple[Tensor, Tensor]:
+        """The policy's outputs and the values for a batch of observations."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
-            outputs, values = self.network(observations)
+            return self.network(observations)
+
+    def _policy(self, outputs: Tensor) -> Categorical | DiagonalGaussian:
+        """Distributions of actions."""
         log_std = self.network.log_std
-        policy = Categorical(outputs) if log_std is None else DiagonalGaussian(outputs, log_std)
-        return policy, values
+        return Categorical(outputs) if log_std is None else DiagonalGaussian(outputs, log_std)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that `act` and `update` depend on."""

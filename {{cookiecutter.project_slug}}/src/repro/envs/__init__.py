@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
+from gymnasium.spaces import Discrete
+from numpy.typing import NDArray
+
 from repro.config import EnvConfig
 from repro.envs.base import ResumableVectorEnv
 from repro.envs.moving_dot import MovingDotVectorEnv
+
+SIMPLEST_FIRST = ("moving-dot",)  # all environments: what an algorithm has to solve before the next is tried
 
 
 def make_envs(config: EnvConfig, num_envs: int | None = None) -> ResumableVectorEnv:
@@ -22,3 +28,17 @@ def make_envs(config: EnvConfig, num_envs: int | None = None) -> ResumableVector
         frame_skip=config.frame_skip,
         max_frames=config.max_frames,
     )
+
+
+def describe_environment(config: EnvConfig) -> str:
+    """What segments must have in common to be compared: the environment and its observations."""
+    size = f"{config.image_size}x{config.image_size}x{config.frame_stack}"
+    return f"{config.id}, {config.actions} actions, images {size}, frame skip {config.frame_skip}"
+
+
+def random_actions(envs: ResumableVectorEnv, generator: np.random.Generator) -> NDArray:
+    """Uniformly random actions (N, ...)."""
+    space = envs.single_action_space
+    if isinstance(space, Discrete):
+        return generator.integers(space.n, size=envs.num_envs)
+    return generator.uniform(space.low, space.high, (envs.num_envs, *space.shape)).astype(np.float32)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import abc
 from typing import Any
 
+import gymnasium
+import numpy as np
 from gymnasium.spaces import Box, Discrete
 from gymnasium.vector import VectorEnv
 from numpy.typing import NDArray
@@ -27,3 +29,38 @@ class ResumableVectorEnv(VectorEnv, abc.ABC):
     @abc.abstractmethod
     def optimal_returns(self) -> NDArray:
         """The best possible return of each current episode, float64 (num_envs,)."""
+
+
+class SingleEnv(gymnasium.Env):
+    """One environment behind Gymnasium's single-environment interface, for people and the environment checker.
+
+    envs: a vector environment of one. A step after the end of an episode only resets, as in training.
+    """
+
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 15}
+
+    def __init__(self, envs: ResumableVectorEnv, render_mode: str | None = None):
+        self._envs = envs
+        self.observation_space = envs.single_observation_space
+        self.action_space = envs.single_action_space
+        self.render_mode = render_mode
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[NDArray, dict]:
+        """Start an episode."""
+        super().reset(seed=seed)
+        observations, info = self._envs.reset(seed=seed, options=options)
+        return observations[0], info
+
+    def step(self, action: Any) -> tuple[NDArray, float, bool, bool, dict]:
+        """One agent step."""
+        observations, rewards, terminated, truncated, info = self._envs.step(np.asarray(action)[None])
+        return observations[0], float(rewards[0]), bool(terminated[0]), bool(truncated[0]), info
+
+    def render(self) -> Any:
+        """The colour screen, uint8 (H, W, 3)."""
+        screens = self._envs.render()
+        return screens[0] if screens is not None and self.render_mode == "rgb_array" else None
+
+    def close(self) -> None:
+        """Close what is behind it."""
+        self._envs.close()

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import gymnasium
 import numpy as np
 from gymnasium.spaces import Box, Discrete, MultiDiscrete
 from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
-from repro.envs.base import ResumableVectorEnv
+from repro.envs.base import ResumableVectorEnv, SingleEnv
 
 SCREEN = np.array([160, 210])  # width, height in pixels
 CENTRE = SCREEN // 2
@@ -161,31 +160,11 @@ class MovingDotVectorEnv(ResumableVectorEnv):
         return np.rint(255 * rows[:, :, None] * columns[:, None, :]).astype(np.uint8)
 
 
-class MovingDotEnv(gymnasium.Env):
-    """One moving dot behind Gymnasium's single-environment interface, for people and the environment checker."""
-
-    metadata = {"render_modes": ["rgb_array"], "render_fps": 15}
+class MovingDotEnv(SingleEnv):
+    """One moving dot behind Gymnasium's single-environment interface."""
 
     def __init__(self, render_mode: str | None = None, **settings: Any):
-        self._envs = MovingDotVectorEnv(num_envs=1, **settings)
-        self.observation_space = self._envs.single_observation_space
-        self.action_space = self._envs.single_action_space
-        self.render_mode = render_mode
-
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[NDArray, dict]:
-        """Start an episode."""
-        super().reset(seed=seed)
-        observations, info = self._envs.reset(seed=seed)
-        return observations[0], info
-
-    def step(self, action: Any) -> tuple[NDArray, float, bool, bool, dict]:
-        """One agent step."""
-        observations, rewards, terminated, truncated, info = self._envs.step(np.asarray(action)[None])
-        return observations[0], float(rewards[0]), bool(terminated[0]), bool(truncated[0]), info
-
-    def render(self) -> NDArray[np.uint8] | None:
-        """The colour screen, uint8 (210, 160, 3)."""
-        return self._envs.render()[0] if self.render_mode == "rgb_array" else None
+        super().__init__(MovingDotVectorEnv(num_envs=1, **settings), render_mode)
 
 
 def _closest_distances(axis: int, frame_skip: int) -> NDArray[np.int64]:

@@ -27,10 +27,11 @@ MUST_BE_FINITE = (
     "reward_model/raw_std",
 )
 MIN_ENTROPY_SHARE = 0.02  # of the largest possible entropy (J)
-MAX_KL = 0.05  # between the policies before and after an update, in nats (J)
-MAX_KL_RATIO = 5.0  # to the median so far (J) ...
+MAX_KL = 0.05  # from the policy that collected the rollout, mean over the minibatches of all epochs, in nats (J)
+MAX_KL_RATIO = 5.0  # to the recent median (J) ...
 KL_TOO_SMALL_TO_COMPARE = 0.01  # ... unless the update was small anyway, as with an annealed learning rate
 ROWS_FOR_A_MEDIAN = 10
+RECENT_ROWS = 300  # as far back as checks look
 MIN_REWARD_STD = 1e-3  # of the raw predicted reward
 
 
@@ -55,7 +56,7 @@ def find_problems(rows: Sequence[Row], max_entropy: float | None = None) -> list
     """What is unhealthy in the latest of `rows`.
 
     Args:
-        rows: of metrics.jsonl, oldest first.
+        rows: of metrics.jsonl, oldest first; the last RECENT_ROWS are enough.
         max_entropy: of the policy in nats, log(actions) for discrete ones; None where there is no bound.
     """
     if not rows:
@@ -95,13 +96,14 @@ def entropy_collapse(rows: Sequence[Row], max_entropy: float | None = None) -> F
 def kl_spike(rows: Sequence[Row], max_entropy: float | None = None) -> Finding | None:
     """An update moved the policy much farther than usual."""
     kl = rows[-1].get("policy/approx_kl")
-    earlier = [row["policy/approx_kl"] for row in rows[:-1] if "policy/approx_kl" in row]
     if kl is None or not math.isfinite(kl):
         return None
+    earlier = [row.get("policy/approx_kl", math.nan) for row in rows[-RECENT_ROWS:-1]]
+    earlier = [value for value in earlier if math.isfinite(value)]
     median = statistics.median(earlier) if len(earlier) >= ROWS_FOR_A_MEDIAN else math.inf
     if kl <= MAX_KL and not (kl > MAX_KL_RATIO * median and kl > KL_TOO_SMALL_TO_COMPARE):
         return None
-    usual = "" if median == math.inf else f", the median so far {median:.3g}"
+    usual = "" if median == math.inf else f", the recent median {median:.3g}"
     return Finding(
         "kl_spike",
         rows[-1]["env_step"],

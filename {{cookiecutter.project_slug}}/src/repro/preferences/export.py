@@ -7,12 +7,12 @@ are of, and what they cost. The same content gives the same bytes, so there are 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from repro.config import UserError
+from repro.files import write_atomic
 from repro.preferences.segments import Segment, load_segments, save_segments
 
 ANSWERS = ("left", "right", "tie", "incomparable")
@@ -47,8 +47,8 @@ def write_export(
         returns = [segments[label[side]].true_return for side in ("left", "right")]
         line = {field: label[field] for field in _LABEL_FIELDS} | {"true_returns": returns}
         lines.append(json.dumps(line, ensure_ascii=False) + "\n")
-    _write(directory / "labels.jsonl", "".join(lines))
-    _write(directory / "meta.json", json.dumps(meta, ensure_ascii=False, indent=2) + "\n")
+    write_atomic(directory / "labels.jsonl", "".join(lines).encode())
+    write_atomic(directory / "meta.json", (json.dumps(meta, ensure_ascii=False, indent=2) + "\n").encode())
 
 
 def read_export(directory: Path) -> tuple[dict[str, Any], list[dict[str, Any]], dict[str, Segment]]:
@@ -105,13 +105,3 @@ def _read(path: Path) -> str:
     if not text.endswith("\n"):
         raise UserError(f"{path}: truncated: its last line has no end")
     return text
-
-
-def _write(path: Path, text: str) -> None:
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        partial.write_text(text, encoding="utf-8", newline="\n")
-        os.replace(partial, path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise UserError(f"{path}: cannot be written: {error.strerror or error}") from None

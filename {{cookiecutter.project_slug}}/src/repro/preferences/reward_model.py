@@ -15,7 +15,7 @@ from repro.config import RewardModelConfig
 from repro.preferences.reward_networks import RewardEnsemble
 from repro.preferences.segments import Segment
 
-PREDICTION_BATCH = 256  # observations, or the steps of segments, in one forward pass without gradients
+PREDICTION_FRAMES = 1024  # in one forward pass without gradients; a stack has several, a vector counts as one
 VALIDATION_COMPARISONS = 100  # at most so many are looked at for the validation metrics
 STATISTICS_MEMORY = 0.98  # of the running mean and variance of predictions, a gradient step
 
@@ -25,8 +25,7 @@ class RewardModel:
 
     Each member of the ensemble holds out its own share of the comparisons for validation. Its predictions are
     normalised to mean 0 and a chosen standard deviation over the labelled segments (running statistics of the last
-    gradient steps), then averaged. A segment may stand in several comparisons, so that what is held out is the label,
-    not all of its frames.
+    gradient steps), then averaged.
     """
 
     def __init__(
@@ -51,14 +50,16 @@ class RewardModel:
 
     def standardise(self) -> None:
         """Fix the standardisation of the networks' inputs from the segments compared so far."""
+        frames = self.comparisons.segments(torch.tensor([0])).shape[:2].numel()  # of a comparison
+        parts = torch.arange(len(self.comparisons)).split(max(1, PREDICTION_FRAMES // frames))
         with self._precision():
-            some = torch.arange(min(len(self.comparisons), PREDICTION_BATCH))
-            self.network.standardise(self.comparisons.segments(some).to(self.device))
+            self.network.standardise(self.comparisons.segments(part).to(self.device) for part in parts)
 
     def train(self, steps: int, progress: float = 0.0) -> dict[str, float]:
         """Take `steps` gradient steps on the comparisons; returns metrics averaged over them.
 
-        `progress` in [0, 1] is the share of the agent's training that is behind.
+        `progress` in [0, 1) is the share of the agent's training that is behind. There are no metrics where all
+        members hold out all that is drawn.
         """
         if self.config.anneal_learning_rate:
             self.optimizer.param_groups[0]["lr"] = self.config.learning_rate * (1 - progress)
@@ -79,12 +80,12 @@ class RewardModel:
             losses.append(loss.detach().sum())
             correct.append((_agree(logits, preferences.to(self.device)) * weights).sum())
             counts.append(weights.sum())
-        if not steps:
+        total = float(sum(counts))
+        if not total:
             return {}
-        total = float(torch.stack(counts).sum())
         return {
-            "reward_model/loss_train": float(torch.stack(losses).sum()) / total,
-            "reward_model/accuracy_train": float(torch.stack(correct).sum()) / total,
+            "reward_model/loss_train": float(sum(losses)) / total,
+            "reward_model/accuracy_train": float(sum(correct)) / total,
         }
 
     @torch.no_grad()
@@ -114,7 +115,7 @@ class RewardModel:
     def raw(self, observations: NDArray) -> Tensor:
         """Each member's reward before normalisation, float32 (M, B) on the CPU."""
         parts = []
-        for batch in torch.from_numpy(observations).split(PREDICTION_BATCH):
+        for batch in torch.from_numpy(observations).split(max(1, PREDICTION_FRAMES // self.network.stack)):
             batch = batch if self.network.images else batch[:, None]
             with self._precision():
                 parts.append(self.network(batch.to(self.device)).squeeze(2).cpu())
@@ -159,6 +160,11 @@ class RewardModel:
     def inference_state(self) -> dict[str, Any]:
         """What `predict` depends on."""
         return {"network": self.network.state_dict(), "raw_mean": self.raw_mean, "raw_variance": self.raw_variance}
+
+    def load_inference_state(self, state: dict[str, Any]) -> None:
+        """Predict as the model did whose `inference_state` this is."""
+        self.network.load_state_dict(state["network"])
+        self.raw_mean, self.raw_variance = state["raw_mean"], state["raw_variance"]
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from what `state_dict` returned."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from itertools import pairwise
 
 import torch
@@ -53,9 +54,9 @@ class RewardEnsemble(nn.Module):
         return inputs.view(len(inputs), batch, -1)
 
     @torch.no_grad()
-    def standardise(self, observations: Tensor) -> None:
-        """Fix the standardisation of the inputs from segments like those in `forward`."""
-        inputs = self._inputs(observations)
+    def standardise(self, batches: Iterable[Tensor]) -> None:
+        """Fix the standardisation of the inputs from batches of segments like those in `forward`."""
+        inputs = torch.cat([self._inputs(batch) for batch in batches], dim=1)
         self.input_mean.copy_(inputs.mean(dim=1, keepdim=True))
         # An input that barely varied must not blow up once it does.
         deviation = inputs.std(dim=1, keepdim=True)

@@ -1,8 +1,9 @@
 """How many labels are asked for by when.
 
 Christiano et al. 2017, appendix A: a share of the labels is collected from the untrained policy, the
-others at a rate that falls with the agent's steps T, as 2e6 / (T + 2e6) for robotics (A.1) and as
-5e6 / (T + 5e6) for Atari (A.2).
+others at a rate that falls with the frames T, as 2e6 / (T + 2e6) for robotics (A.1) and roughly as
+5e6 / (T + 5e6) for Atari, where it is lowered every 5e6 frames (A.2). Here T counts agent steps from the
+end of the initial collection, and the rate falls smoothly.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ from repro.config import PreferenceConfig
 def labels_due(config: PreferenceConfig, step: int, total_steps: int) -> int:
     """How many labels, in all, should have been asked for at `step` of `total_steps` agent steps.
 
-    The rate decay / (t + decay), integrated from 0 to `step` and scaled so that the labels due run
-    from exactly `initial_labels` at step 0 to exactly `total_labels` at `total_steps`, and stay there.
+    Both count from the end of the initial collection, over all environments. The rate decay / (t + decay),
+    integrated from 0 to `step` and scaled so that the labels due run from exactly `initial_labels` at step 0 to
+    exactly `total_labels` at `total_steps`, and stay there.
     """
     step = min(max(step, 0), total_steps)
     decay = config.label_decay_steps

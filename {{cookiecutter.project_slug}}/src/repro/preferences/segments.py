@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 import struct
 import zipfile
 import zlib
@@ -22,6 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from repro.config import UserError
+from repro.files import storage_error, write_atomic
 
 # What damaged files, or files of other contents, may raise on the way to arrays.
 _UNREADABLE = (zipfile.BadZipFile, zlib.error, struct.error, OSError, EOFError, RuntimeError)
@@ -115,12 +115,6 @@ def _unstack(observations: np.ndarray) -> np.ndarray:
     return np.concatenate([observations[0], observations[1:, -1]])
 
 
-def stack_frames(frames: np.ndarray, stack: int) -> np.ndarray:
-    """(T + S - 1, H, W) frames -> (T, S, H, W) stacks, oldest frame first; a copy."""
-    steps = len(frames) - stack + 1
-    return frames[np.arange(steps)[:, None] + np.arange(stack)]
-
-
 def to_blobs(segment: Segment) -> list[bytes]:
     """Observations, actions and true rewards as compressed .npy files, for a database."""
     blobs = []
@@ -160,15 +154,13 @@ def save_segments(path: Path | str, segments: Sequence[Segment]) -> None:
         "steps": np.array([len(segment) for segment in segments]),
         "hashes": np.array([segment.hash for segment in segments]),
     }
-    partial = path.with_name(f".{path.name}.partial")
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, allow_pickle=False, **arrays)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as file:
-            np.savez_compressed(file, allow_pickle=False, **arrays)
-        os.replace(partial, path)
     except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise UserError(f"{path}: cannot be written: {error.strerror or error}") from None
+        raise storage_error(path, error) from None
+    write_atomic(path, buffer.getvalue())
 
 
 def _join(arrays: list[np.ndarray]) -> np.ndarray:

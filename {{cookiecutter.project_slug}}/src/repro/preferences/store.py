@@ -47,30 +47,27 @@ class LabelledComparison:
 class PreferenceStore:
     """A database of preferences, which several processes may have open.
 
-    path: created if missing, unless `read_only`. environment: what the segments come from; a store made
-    for another is refused. Whatever fails in the database is raised as a UserError that names the file.
+    path: created if missing. environment: what the segments come from; a store made for another is refused.
+    Whatever fails in the database is raised as a UserError that names the file.
     """
 
-    def __init__(self, path: Path | str, environment: str | None = None, read_only: bool = False) -> None:
+    def __init__(self, path: Path | str, environment: str | None = None) -> None:
         self.path = Path(path)
-        if read_only and not self.path.exists():
-            raise UserError(f"{self.path}: no such preference database")
-        address = f"{self.path.absolute().as_uri()}?mode={'ro' if read_only else 'rwc'}"
         with self._explained():  # transactions are begun and ended here, not by the module (isolation_level)
-            self._connection = sqlite3.connect(address, uri=True, timeout=_BUSY_SECONDS, isolation_level=None)
+            self._connection = sqlite3.connect(self.path, timeout=_BUSY_SECONDS, isolation_level=None)
         try:
             with self._explained():
-                self._prepare(environment, read_only)
+                self._prepare(environment)
         except BaseException:
             self.close()
             raise
 
-    def _prepare(self, environment: str | None, read_only: bool) -> None:
+    def _prepare(self, environment: str | None) -> None:
         """Make sure that the file is a store we can use, after creating the tables if it is empty."""
         execute = self._connection.execute
         execute("PRAGMA foreign_keys = ON")
         execute("PRAGMA synchronous = FULL")
-        if not read_only and self._is_empty():
+        if self._is_empty():
             self._write_ahead()
             with self.transaction():
                 if self._is_empty():  # still, now that no other process can write
@@ -84,7 +81,7 @@ class PreferenceStore:
         damage = self._value("PRAGMA quick_check(1)")
         if damage != "ok":
             raise UserError(f"{self.path}: damaged ({' '.join(damage.split())}); restore it from a copy")
-        if environment is not None and not read_only:
+        if environment is not None:
             execute("INSERT INTO metadata VALUES ('environment', ?) ON CONFLICT DO NOTHING", (environment,))
         if environment is not None and self.environment != environment:
             raise UserError(f"{self.path}: holds preferences for {self.environment}, not for {environment}")

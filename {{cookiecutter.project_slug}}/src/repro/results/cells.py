@@ -13,6 +13,7 @@ from repro.files import storage_error, write_atomic
 from repro.tracking.archive import RunFolder
 from repro.tracking.metrics import read_last_row
 
+RESOLVED_AT_LAUNCH = (("training", "device"), ("training", "precision"))  # where they are "auto"
 MODEL_FACTS = ("id", "seed", "code_hash", "dirty", "params", "env_steps", "labels", "wall_seconds")
 
 
@@ -44,8 +45,7 @@ def publish_training(root: Path, run: RunFolder, cell: str) -> None:
 
 def publish_evaluation(root: Path, config: Config, cell: str, evaluation: dict[str, Any]) -> Path:
     """Write results/cells/<cell>.json from an evaluation of models/<cell>; returns its path."""
-    facts = read_model_facts(root, cell)
-    _check_trained_with(config, facts["params"], cell)
+    facts = read_model_facts(root, config, cell)
     judged = config.evaluation.actions
     content = {
         "experiment": config.name,
@@ -66,8 +66,11 @@ def publish_evaluation(root: Path, config: Config, cell: str, evaluation: dict[s
     return path
 
 
-def read_model_facts(root: Path, cell: str) -> dict[str, Any]:
-    """What models/<cell>/run.json says of the run that made the models. Raises UserError."""
+def read_model_facts(root: Path, config: Config, cell: str) -> dict[str, Any]:
+    """What models/<cell>/run.json says of the run that made the models. Raises UserError.
+
+    They have to be trained with what `config` says now, so that a cell never claims more.
+    """
     path = root / "models" / cell / "run.json"
     try:
         facts = json.loads(path.read_text(encoding="utf-8"))
@@ -80,16 +83,16 @@ def read_model_facts(root: Path, cell: str) -> dict[str, Any]:
     missing = [name for name in MODEL_FACTS if not isinstance(facts, dict) or name not in facts]
     if missing:
         raise UserError(f"{path}: damaged: lacks {', '.join(missing)}; make it again with: dvc repro --force train")
+    _check_trained_with(config, facts["params"], cell)
     return facts
 
 
 def _check_trained_with(config: Config, params: dict[str, Any], cell: str) -> None:
-    """Raise UserError unless the models were trained with what `config` says, so that a cell never claims more."""
     now = config.model_dump(mode="json")
     for section in ("env", "agent", "reward", "preferences", "reward_model", "training"):
         for name, value in now[section].items():
             trained = params.get(section, {}).get(name)
-            if trained != value and (section, name, value) != ("training", "precision", "auto"):
+            if trained != value and not (value == "auto" and (section, name) in RESOLVED_AT_LAUNCH):
                 raise UserError(
                     f"models/{cell}: trained with {section}.{name} = {trained}, but it is {value} now; "
                     "train again with: dvc repro"

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from repro.agents.ppo import PPO
 from repro.config import Config, UserError
-from repro.envs import make_envs
+from repro.envs import make_envs, random_actions
+from repro.preferences.reward_model import RewardModel
 from repro.training.checkpoint import load_checkpoint
 from repro.training.device import choose_device, choose_precision
-from repro.training.preferences import random_actions
 from repro.training.seeding import numpy_generator, torch_generator
 
 
@@ -28,7 +31,8 @@ def evaluate(config: Config, agent_file: Path) -> dict[str, Any]:
     """Evaluate the network saved in `agent_file` with sampled and with greedy actions, beside two baselines.
 
     All face the same `evaluation.episodes` starts, drawn from `evaluation.seed`. The score is the sum of returns
-    divided by the sum of what is optimal. Raises UserError if the file is missing or of another network.
+    divided by the sum of what is optimal. Raises UserError if the file is missing, damaged or of another network, or if
+    the network or a return is not finite.
     """
     settings = config.evaluation
     torch.set_num_threads(config.training.threads)
@@ -51,20 +55,48 @@ def evaluate(config: Config, agent_file: Path) -> dict[str, Any]:
 
 def load_agent(config: Config, agent_file: Path) -> PPO:
     """The trained agent, for acting. Raises UserError if the file is missing, damaged or of another network."""
-    device = choose_device(config.training.device)
+    device = _device(config)
     envs = make_envs(config.env, num_envs=1)
     spaces = (envs.single_observation_space, envs.single_action_space)
     generator = torch_generator(config.evaluation.seed, "policy", device)
     agent = PPO(*spaces, config.agent, device, generator, choose_precision(config.training.precision, device))
-    try:
-        agent.network.load_state_dict(load_checkpoint(agent_file, device))
-    except RuntimeError:
-        raise UserError(f"{agent_file}: holds a network of another shape than env and agent describe") from None
+    with _explained(agent_file, agent.network):
+        agent.network.load_state_dict(load_checkpoint(agent_file))
     return agent
 
 
+def load_reward_model(config: Config, file: Path) -> RewardModel:
+    """The trained reward model, to `predict` with. Raises UserError as `load_agent` does."""
+    device = _device(config)
+    space = make_envs(config.env, num_envs=1).single_observation_space
+    precision = choose_precision(config.training.precision, device)
+    model = RewardModel(space, config.reward_model, device, seed=0, precision=precision)  # which trains no more
+    with _explained(file, model.network):
+        model.load_inference_state(load_checkpoint(file))
+    return model
+
+
+def _device(config: Config) -> torch.device:
+    """A GPU only if there is one: what was trained on a GPU can be looked at without."""
+    return choose_device("cpu" if config.training.device == "cpu" else "auto")
+
+
+@contextmanager
+def _explained(file: Path, network: nn.Module) -> Iterator[None]:
+    """Say in one line what is wrong with the state that is being loaded into `network`. Raises UserError."""
+    try:
+        yield
+    except (RuntimeError, KeyError):
+        raise UserError(f"{file}: holds another network than the parameters describe") from None
+    if not all(bool(values.isfinite().all()) for values in network.state_dict().values()):
+        raise UserError(f"{file}: holds numbers that are not finite: training has diverged; train again, more slowly")
+
+
 def episode_returns(envs: Any, seed: int, policy: Policy) -> tuple[NDArray, NDArray]:
-    """True returns of one full episode of each environment, and the best possible ones, float64 (N,) each."""
+    """True returns of one full episode of each environment, and the best possible ones, float64 (N,) each.
+
+    Raises UserError if a return is not finite.
+    """
     observations, _ = envs.reset(seed=seed)
     optimal = envs.optimal_returns()
     returns = np.zeros(envs.num_envs)
@@ -73,6 +105,8 @@ def episode_returns(envs: Any, seed: int, policy: Policy) -> tuple[NDArray, NDAr
         observations, rewards, terminated, truncated, _ = envs.step(policy(observations))
         returns += running * rewards
         running &= ~(terminated | truncated)
+    if not np.isfinite(returns).all():
+        raise UserError(f"a return is {returns[~np.isfinite(returns)][0]}: look at the rewards of the environment")
     return returns, optimal
 
 

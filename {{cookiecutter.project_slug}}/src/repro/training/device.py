@@ -15,7 +15,9 @@ from repro.config import UserError
 def choose_device(name: str) -> torch.device:
     """`cpu`, `cuda` or `auto` (a GPU if there is one). Raises UserError if `cuda` is asked for and absent."""
     if name == "cuda" and not torch.cuda.is_available():
-        raise UserError("training.device: cuda was asked for, but torch finds no GPU; set it to cpu or auto")
+        raise UserError(
+            "training.device: cuda was asked for, but torch finds no GPU; find one, or set it to cpu or auto"
+        )
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(name)
@@ -29,7 +31,7 @@ def choose_precision(name: str, device: torch.device) -> str:
     if name != "auto":
         return name
     if device.type == "cuda":
-        return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
+        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
     try:
         flags = Path("/proc/cpuinfo").read_text()
     except OSError:

@@ -56,7 +56,8 @@ class OnPolicyTrainer:
         self.seconds = 0.0  # of training, over resumes
         self.timings: dict[str, float] = {}
         if config.reward.source == "learned":
-            model_seed = derive_seed(seed, "bootstrap")
+            torch.manual_seed(derive_seed(seed, "reward model weights"))  # whatever the policy's network drew
+            model_seed = derive_seed(seed, "reward model")
             model = RewardModel(spaces[0], config.reward_model, self.device, model_seed, precision)
             self.learning = PreferenceLearning(config, seed, store, run, model)
             self.source = LearnedReward(model)
@@ -67,13 +68,9 @@ class OnPolicyTrainer:
         """Train to the end; yields the metrics of each rollout, after which the state may be saved."""
         clock = time.perf_counter()
         if not self.started:
-            self.storage.observations[-1], _ = self.envs.reset(seed=derive_seed(self.seed, "env"))
-            if self.learning:
-                with self._timed("reward_model"):
-                    if self.collects_initial_labels:
-                        self.env_step = collect_initial_labels(self.config, self.seed, self.store, self.run)
-                    self.learning.start()
-            self.started = True
+            self._start()
+            now = time.perf_counter()
+            self.seconds, clock = now - clock, now  # not part of the first rollout
         while not self.finished:
             row = self._train_on_one_rollout()
             now = time.perf_counter()
@@ -93,16 +90,25 @@ class OnPolicyTrainer:
         """Whether `training.total_steps` are done."""
         return self.env_step >= self.config.training.total_steps
 
+    def _start(self) -> None:
+        """Reset the environments; collect the initial labels and learn from them."""
+        self.storage.observations[-1], _ = self.envs.reset(seed=derive_seed(self.seed, "env"))
+        if self.learning:
+            with self._timed("initial_labels"):
+                if self.collects_initial_labels:
+                    self.env_step = collect_initial_labels(self.config, self.seed, self.store, self.run)
+                self.learning.start(self.env_step)
+        self.started = True
+
     def _train_on_one_rollout(self) -> dict[str, float]:
         """Collect, label and fit, relabel, update. Returns metrics."""
-        steps = self.config.training.total_steps
-        progress = self.env_step / steps
+        progress = self.env_step / self.config.training.total_steps
         optimal = self._collect()
         self.env_step += self.storage.true_rewards.size
         metrics: dict[str, float] = {"env_step": self.env_step, "frames": self.env_step * self.config.env.frame_skip}
         with self._timed("reward_model"):
             if self.learning:
-                metrics |= self.learning.learn(self.storage, self.env_step)
+                metrics |= self.learning.learn(self.storage, self.env_step, progress)
             rewards, terminated = self.source.relabel(self.storage)
             metrics |= self.source.metrics
         metrics |= self.episodes.update(self.storage, rewards, optimal)

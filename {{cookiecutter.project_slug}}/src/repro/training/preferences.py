@@ -6,11 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from gymnasium.spaces import Discrete
 
 from repro.config import Config, UserError
-from repro.envs import make_envs
-from repro.envs.base import ResumableVectorEnv
+from repro.envs import describe_environment, make_envs, random_actions
 from repro.preferences.export import read_export
 from repro.preferences.oracle import Oracle
 from repro.preferences.queries import uniform_pairs
@@ -22,13 +20,6 @@ from repro.training.seeding import derive_seed, numpy_generator
 from repro.training.storage import Storage
 
 
-def describe_environment(config: Config) -> str:
-    """What segments must have in common to be compared: the environment and its observations."""
-    env = config.env
-    size = f"{env.image_size}x{env.image_size}x{env.frame_stack}"
-    return f"{env.id}, {env.actions} actions, images {size}, frame skip {env.frame_skip}"
-
-
 def check_export(config: Config, folder: Path, seed: int) -> None:
     """Raise UserError unless `folder` holds exported comparisons that a run with `config` can start from."""
     if config.reward.source != "learned":
@@ -36,16 +27,22 @@ def check_export(config: Config, folder: Path, seed: int) -> None:
     collect = f"repro prefs collect --seed {seed} --out {folder}"
     if not (folder / "meta.json").exists():
         raise UserError(f"{folder}: holds no exported preferences (no meta.json); make them with: {collect}")
-    meta, _, _ = read_export(folder)
-    if meta["environment"] != describe_environment(config):
+    meta, _, segments = read_export(folder)
+    if meta["environment"] != describe_environment(config.env):
         raise UserError(
-            f"{folder}: holds preferences for {meta['environment']}, not for {describe_environment(config)}; "
+            f"{folder}: holds preferences for {meta['environment']}, not for {describe_environment(config.env)}; "
             f"collect them again: {collect}"
         )
     if meta["labels"] != config.preferences.initial_labels:
         raise UserError(
             f"{folder}: holds {meta['labels']} labels, but preferences.initial_labels is "
             f"{config.preferences.initial_labels}; collect them again: {collect}"
+        )
+    lengths = {len(segment) for segment in segments.values()}
+    if lengths != {config.preferences.segment_steps}:
+        raise UserError(
+            f"{folder}: holds segments of {', '.join(map(str, sorted(lengths)))} steps, but preferences.segment_steps "
+            f"is {config.preferences.segment_steps}; collect them again: {collect}"
         )
 
 
@@ -82,14 +79,16 @@ class PreferenceLearning:
     def __init__(self, config: Config, seed: int, store: PreferenceStore, run: str, model: RewardModel):
         self.config, self.store, self.run, self.model = config, store, run, model
         self.generator = numpy_generator(seed, "queries")
+        self.initial_steps = 0  # agent steps that the initial labels cost; the schedule of the others starts after them
         self.queries = 0  # asked so far; the number of the next one
         self.ties = 0
 
-    def start(self) -> dict[str, float]:
-        """Learn from the initial labels, before the policy is trained."""
+    def start(self, initial_steps: int) -> None:
+        """Learn from the initial labels, which cost so many agent steps, before the policy is trained."""
+        self.initial_steps = initial_steps
         self.load_labels(self.config.preferences.initial_labels)
         self.model.standardise()
-        return self.model.train(self.config.reward_model.pretraining_steps) | self.model.validate()
+        self.model.train(self.config.reward_model.pretraining_steps)
 
     def load_labels(self, queries: int) -> None:
         """Take the labels of the first `queries` queries from the store."""
@@ -103,18 +102,24 @@ class PreferenceLearning:
         self.model.comparisons.add(number, left, right, preference)
         self.ties += preference == PREFERENCES["tie"]
 
-    def learn(self, storage: Storage, env_step: int) -> dict[str, float]:
-        """Ask for the labels that are due after this rollout, then train the reward model."""
+    def learn(self, storage: Storage, env_step: int, progress: float) -> dict[str, float]:
+        """Ask for the labels that are due after this rollout, then train the reward model. Returns metrics.
+
+        What is due and finds no segments in this rollout is asked for after the next one.
+
+        Args:
+            env_step: agent steps done, those of this rollout included.
+            progress: the share of training that was behind before this rollout, as the agent's update has it.
+        """
         preferences = self.config.preferences
-        total_steps = self.config.training.total_steps
-        due = labels_due(preferences, env_step, total_steps) - self.queries
+        training_steps = self.config.training.total_steps - self.initial_steps
+        due = labels_due(preferences, env_step - self.initial_steps, training_steps) - self.queries
         if due:
             segments = segments_of(storage, preferences.segment_steps)
             asked = ask(self.store, self.run, self.queries, segments, due, self.generator, env_step)
             for comparison in asked:
                 self._add(*comparison)
-            self.queries += due
-        progress = min(env_step / total_steps, 1.0)
+            self.queries += len(asked)
         metrics = self.model.train(self.config.reward_model.steps_per_rollout, progress) | self.model.validate()
         # Not counted in the store: after a resume it holds labels that are yet to be asked for again.
         return metrics | {
@@ -126,17 +131,20 @@ class PreferenceLearning:
     def state_dict(self) -> dict[str, Any]:
         """Everything but the labels, which are in the store."""
         return {
+            "initial_steps": self.initial_steps,
             "queries": self.queries,
+            "labels": len(self.model.comparisons),  # fewer than queries, where an answer was "incomparable"
             "generator": self.generator.bit_generator.state,
             "model": self.model.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from what `state_dict` returned; labels asked for later are asked for again, and stay one."""
+        self.initial_steps = state["initial_steps"]
         self.load_labels(state["queries"])
-        if len(self.model.comparisons) != state["queries"]:
+        if len(self.model.comparisons) != state["labels"]:
             raise UserError(
-                f"{self.store.path}: holds {len(self.model.comparisons)} of the {state['queries']} labels that the "
+                f"{self.store.path}: holds {len(self.model.comparisons)} of the {state['labels']} labels that the "
                 "checkpoint has learned from; restore it from a copy, or start the run again"
             )
         self.generator.bit_generator.state = state["generator"]
@@ -152,7 +160,7 @@ def ask(
     generator: np.random.Generator,
     env_step: int,
 ) -> list[tuple[int, Segment, Segment, float]]:
-    """Put `count` queries and the oracle's answers into the store, all or none.
+    """Put `count` queries and the oracle's answers into the store, all or none; fewer where segments run out.
 
     Returns (number, left, right, preference) of each, numbered from `first`.
     """
@@ -174,11 +182,3 @@ def segments_of(storage: Storage, length: int) -> list[Segment]:
     return cut_segments(
         storage.observations[1:], storage.actions.numpy(), storage.true_rewards, storage.valid, storage.done, length
     )
-
-
-def random_actions(envs: ResumableVectorEnv, generator: np.random.Generator) -> np.ndarray:
-    """Uniformly random actions (N, ...)."""
-    space = envs.single_action_space
-    if isinstance(space, Discrete):
-        return generator.integers(space.n, size=envs.num_envs)
-    return generator.uniform(space.low, space.high, (envs.num_envs, *space.shape)).astype(np.float32)

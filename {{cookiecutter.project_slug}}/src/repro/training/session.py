@@ -5,21 +5,24 @@ from __future__ import annotations
 import contextlib
 import math
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from gymnasium.spaces import Discrete
 
 from repro.config import Config, UserError
-from repro.health.checks import find_problems
+from repro.envs import describe_environment
+from repro.health.checks import RECENT_ROWS, find_problems
 from repro.preferences.store import PreferenceStore
 from repro.tracking.archive import RunFolder
+from repro.tracking.findings import add_finding, read_findings
 from repro.tracking.metrics import MetricsWriter, read_metrics
 from repro.tracking.provenance import devices
 from repro.tracking.wandb import WandbMirror, WandbSettings
 from repro.training.checkpoint import load_checkpoint, save_checkpoint
 from repro.training.on_policy import OnPolicyTrainer
-from repro.training.preferences import check_export, describe_environment
+from repro.training.preferences import check_export
 from repro.training.progress import Progress
 
 CHECKPOINT = Path("checkpoints/last.pt")  # the whole state, to resume from
@@ -42,19 +45,19 @@ def train_run(run: RunFolder, config: Config, settings: WandbSettings, preferenc
             initial_steps = store.import_from(preferences, run.id)["env_steps"]
         trainer = OnPolicyTrainer(config, seed, run.id, store, initial_steps)
         run.update(devices=devices())
-        mirror = WandbMirror.start(run.path, run.record, settings)
-        exit_code = 1
-        try:
-            with MetricsWriter(run.path / "metrics.jsonl", mirror.log) as metrics:
-                if checkpoint:
-                    trainer.load_state_dict(checkpoint["trainer"])
-                metrics.truncate(checkpoint["metrics_position"] if checkpoint else 0)
-                row = _train(trainer, run, metrics)
-            exit_code = 0
-        finally:
-            mirror.finish(exit_code)
-            with contextlib.suppress(UserError):  # whatever is wrong with the folder is reported by others
-                run.update(wandb=mirror.record())
+        with MetricsWriter(run.path / "metrics.jsonl") as metrics:
+            if checkpoint:
+                trainer.load_state_dict(checkpoint["trainer"])
+            metrics.truncate(checkpoint["metrics_position"] if checkpoint else 0)
+            mirror = WandbMirror.start(run.path, settings)
+            exit_code = 1
+            try:
+                row = _train(trainer, run, metrics, mirror)
+                exit_code = 0
+            finally:
+                mirror.finish(exit_code)
+                with contextlib.suppress(UserError):  # whatever is wrong with the folder is reported by others
+                    run.update(wandb=mirror.record())
     save_checkpoint(run.path / AGENT, trainer.agent.state_dict()["network"])
     if trainer.learning:
         save_checkpoint(run.path / REWARD_MODEL, trainer.learning.model.inference_state())
@@ -63,7 +66,7 @@ def train_run(run: RunFolder, config: Config, settings: WandbSettings, preferenc
 
 def open_store(run: RunFolder, config: Config) -> PreferenceStore:
     """The run's preferences (an empty store where rewards are not learned)."""
-    return PreferenceStore(run.path / "preferences.db", describe_environment(config))
+    return PreferenceStore(run.path / "preferences.db", describe_environment(config.env))
 
 
 def _read_checkpoint(path: Path) -> dict[str, Any] | None:
@@ -76,33 +79,38 @@ def _read_checkpoint(path: Path) -> dict[str, Any] | None:
     return checkpoint
 
 
-def _train(trainer: OnPolicyTrainer, run: RunFolder, metrics: MetricsWriter) -> dict[str, Any]:
+def _train(trainer: OnPolicyTrainer, run: RunFolder, metrics: MetricsWriter, mirror: WandbMirror) -> dict[str, Any]:
     """All remaining rollouts: metrics, live health checks, progress, checkpoints. Returns the latest value of each."""
     config = trainer.config
     rows = read_metrics(metrics.path)
-    warned: set[str] = set()
+    latest = {name: value for row in rows for name, value in row.items()}  # not every rollout ends an episode
+    recent = rows[-RECENT_ROWS:]
+    found = {finding["check"] for finding in read_findings(run.path)}
     actions = trainer.envs.single_action_space
     max_entropy = math.log(actions.n) if isinstance(actions, Discrete) else None
     with Progress(config.training.total_steps, trainer.env_step) as progress:
         for count, row in enumerate(trainer.rows(), start=1):
             start = time.perf_counter()
             metrics.write(row)
-            rows.append(row)
-            for problem in find_problems(rows, max_entropy):
-                if problem.check not in warned:  # once a run; `repro doctor` tells the whole story
+            latest |= row
+            recent = [*recent, row][-RECENT_ROWS:]
+            for problem in find_problems(recent, max_entropy):
+                if problem.check not in found:  # once a run; `repro doctor` tells the whole story
                     progress.note(f"warning: {problem}")
-                    warned.add(problem.check)
+                    add_finding(run.path, asdict(problem))
+                    found.add(problem.check)
+                if problem.check == "non_finite":  # no checkpoint from here on would be worth resuming from
+                    raise UserError(f"training has diverged: {problem}")
+            if news := mirror.news():
+                progress.note(news)
             progress.update(row)
             if count % config.training.checkpoint_rollouts == 0 or trainer.finished:
                 state = {"trainer": trainer.state_dict(), "metrics_position": metrics.position()}
                 save_checkpoint(run.path / CHECKPOINT, state)
             trainer.timings["logging"] = time.perf_counter() - start  # enters the next row
-    if not rows:
+    if not latest:
         raise UserError(
             f"training.total_steps ({config.training.total_steps}) leaves nothing to train with: "
             f"the initial labels alone took {trainer.env_step} steps; raise it"
         )
-    latest: dict[str, Any] = {}
-    for row in rows:  # not every rollout ends an episode
-        latest |= row
     return latest

@@ -1,0 +1,133 @@
+"""Evaluation and published models: what cannot be judged is refused before a number is claimed."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from project import Project, here, write_tiny_params
+
+from repro.config import Config, UserError, load_config
+from repro.envs.moving_dot import MovingDotVectorEnv
+from repro.results.cells import cell_name
+from repro.results.evaluate import evaluate, load_agent, load_reward_model
+from repro.tracking.archive import RunFolder
+from repro.tracking.wandb import WandbSettings
+from repro.training import session
+from repro.training.checkpoint import load_checkpoint, save_checkpoint
+from repro.training.on_policy import OnPolicyTrainer
+
+AGENT, REWARD_MODEL = "checkpoints/agent.pt", "checkpoints/reward_model.pt"
+
+
+class Trained:
+    """A run of two rollouts: its folder, its parameters, and the trainer with the networks as they were at its end."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        write_tiny_params(folder / "params.yaml")
+        self.config = self.configured()
+        trainers: list[OnPolicyTrainer] = []
+
+        class Remembered(OnPolicyTrainer):
+            def __init__(self, *arguments) -> None:
+                super().__init__(*arguments)
+                trainers.append(self)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(session, "OnPolicyTrainer", Remembered)
+            run = RunFolder(folder, {"id": "run", "seed": 5})
+            session.train_run(run, self.config, WandbSettings(None, "dot", "disabled"), None)
+        (self.trainer,) = trainers
+
+    def configured(self, *overrides: str) -> Config:
+        return load_config(self.folder / "params.yaml", ["training.total_steps=1024", *overrides])
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    return Trained(tmp_path_factory.mktemp("trained"))
+
+
+def spoiled(trained: Trained, file: str, folder: Path, value: float) -> Path:
+    """A copy of a published network with one number replaced."""
+    state = load_checkpoint(trained.folder / file)
+    network = state.get("network", state)
+    next(iter(network.values()))[0, 0] = value
+    save_checkpoint(folder / "spoiled.pt", state)
+    return folder / "spoiled.pt"
+
+
+def test_a_published_reward_model_predicts_as_it_did(trained):
+    model = load_reward_model(trained.config, trained.folder / REWARD_MODEL)
+    observations = np.random.default_rng(0).integers(0, 256, (40, 2, 42, 42), np.uint8)
+    predictions = model.predict(observations)
+    np.testing.assert_array_equal(predictions, trained.trainer.learning.model.predict(observations))
+    assert predictions.shape == (40,) and predictions.std() > 0
+
+
+@pytest.mark.parametrize(("load", "file"), [(load_agent, AGENT), (load_reward_model, REWARD_MODEL)])
+def test_networks_that_cannot_be_used_are_refused(trained, tmp_path, load, file):
+    load(trained.config, trained.folder / file)
+    for value in (np.nan, np.inf):
+        with pytest.raises(UserError, match=r"spoiled\.pt: holds numbers that are not finite: training has diverged"):
+            load(trained.config, spoiled(trained, file, tmp_path, value))
+    other = REWARD_MODEL if file == AGENT else AGENT
+    for wrong, config in ((file, trained.configured("env.frame_stack=3")), (other, trained.config)):
+        with pytest.raises(UserError, match=r"\.pt: holds another network than the parameters describe"):
+            load(config, trained.folder / wrong)
+
+
+def test_returns_that_are_not_finite_are_refused(trained, monkeypatch):
+    step = MovingDotVectorEnv.step
+
+    def broken(self, actions):
+        observations, rewards, *rest = step(self, actions)
+        return observations, rewards / np.where(self._steps == 3, 0.0, 1.0), *rest
+
+    monkeypatch.setattr(MovingDotVectorEnv, "step", broken)
+    with np.errstate(all="ignore"), pytest.raises(UserError, match=r"a return is -?(inf|nan): look at the rewards"):
+        evaluate(trained.config, trained.folder / AGENT)
+
+
+def test_what_was_trained_on_a_gpu_can_be_evaluated_without(trained, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    scores = evaluate(trained.configured("training.device=cuda"), trained.folder / AGENT)
+    assert scores == evaluate(trained.config, trained.folder / AGENT)
+
+
+class TestCommand:
+    @pytest.fixture
+    def run(self, project: Project, trained: Trained) -> RunFolder:
+        """The trained run in the archive of a project."""
+        run = project.queue(5, "training.total_steps=1024")
+        shutil.copytree(trained.folder / "checkpoints", run.path / "checkpoints")
+        return run
+
+    def test_parameters_are_for_cells(self, project, run, monkeypatch, capsys):
+        code, out, error = here(project, monkeypatch, capsys, "evaluate", run.id, "--params", "params.yaml")
+        assert (code, out) == (2, "") and error.count("\n") == 1
+        assert "--params params.yaml: is for cells; a run is evaluated by its own parameters" in error
+
+    def test_other_code_than_that_of_the_run_is_noted(self, project, run, monkeypatch, capsys):
+        code, out, _ = here(project, monkeypatch, capsys, "evaluate", run.id)
+        assert code == 0 and "note:" not in out
+        assert project.only_run().record["evaluation"]["code_hash"] == run.record["code_hash"]
+        (project.root / "src/repro/extra.py").write_text("")
+        code, out, _ = here(project, monkeypatch, capsys, "evaluate", run.id)
+        now = project.only_run().record["evaluation"]["code_hash"]
+        assert code == 0 and now != run.record["code_hash"]
+        (note,) = [line for line in out.splitlines() if line.startswith("note: ")]
+        assert now in note and run.record["code_hash"] in note
+
+    def test_a_cell_of_other_parameters_is_refused_before_it_plays(self, project, run, monkeypatch, capsys):
+        models = project.root / "models" / cell_name(project.config(), 5)
+        shutil.copytree(run.path / "checkpoints", models)
+        facts = '{"id": "x", "seed": 5, "code_hash": "c0de", "dirty": false, "env_steps": 1, "labels": 1, '
+        (models / "run.json").write_text(facts + '"wall_seconds": 1.0, "params": {}}')
+        monkeypatch.setattr("repro.results.evaluate.evaluate", lambda *_: pytest.fail("played"))
+        code, out, error = here(project, monkeypatch, capsys, "evaluate", "--cell", "--seed", "5")
+        assert (code, out) == (2, "") and "trained with env.id = None, but it is moving-dot now" in error
