@@ -6,7 +6,9 @@ naming it in `CHECKS`, and listing it in `checklists/prelaunch.yaml`.
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,13 +19,20 @@ from repro.config import Config
 CHECKS = {
     "device": "circumstances",
     "disk_space": "circumstances",
+    "memory": "memory",
     "tracking": "circumstances",
     "seeds": "circumstances",
-    "observations": "models",
-    "reward_model_start": "models",
-    "reward_model_swap": "models",
-    "clips_independent": "models",
-    "overfits_batch": "models",
+    "smoke": "history",
+    "simpler_first": "history",
+    "environment": "inputs",
+    "observations": "inputs",
+    "reward_predictable": "reward_models",
+    "reward_model_start": "reward_models",
+    "reward_model_swap": "reward_models",
+    "clips_independent": "reward_models",
+    "dropout_batchnorm": "reward_models",
+    "validation_disjoint": "reward_models",
+    "overfits_batch": "reward_models",
 }
 
 
@@ -36,15 +45,22 @@ class CheckResult:
     seen: str
     reason: str
     remedy: str
+    seconds: float = 0.0  # that the check took
 
 
 def run_checks(names: Iterable[str], config: Config, root: Path) -> Iterator[CheckResult]:
     """Make the named checks one by one. A check that raises has failed: the run would meet the same error."""
     for name in names:
-        try:
-            module = importlib.import_module(f"repro.preflight.{CHECKS[name]}")
-            yield getattr(module, f"check_{name}")(config, Path(root))
-        except Exception as error:  # noqa: BLE001
-            seen = " ".join(f"could not be made: {type(error).__name__}: {error}".split())
-            reason = "What the check has to build or read is what the run would build and read."
-            yield CheckResult(name, False, seen, reason, "repair what the error names")
+        start = time.perf_counter()
+        result = _run_check(name, config, Path(root))
+        yield dataclasses.replace(result, seconds=round(time.perf_counter() - start, 2))
+
+
+def _run_check(name: str, config: Config, root: Path) -> CheckResult:
+    try:
+        module = importlib.import_module(f"repro.preflight.{CHECKS[name]}")
+        return getattr(module, f"check_{name}")(config, root)
+    except Exception as error:  # noqa: BLE001
+        seen = " ".join(f"could not be made: {type(error).__name__}: {error}".split())
+        reason = "What the check has to build or read is what the run would build and read."
+        return CheckResult(name, False, seen, reason, "repair what the error names")

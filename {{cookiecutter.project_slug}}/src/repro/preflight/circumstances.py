@@ -7,9 +7,9 @@ from pathlib import Path
 
 import torch
 
-from repro.config import Config, UserError
+from repro.config import Config, UserError, read_yaml
 from repro.preflight.checks import CheckResult
-from repro.tracking.wandb import read_wandb_settings
+from repro.tracking.wandb import is_logged_in, read_wandb_settings
 
 MIN_FREE_BYTES = 2e9  # a run keeps checkpoints, its preference database and videos
 SEEDS_FOR_A_CLAIM = 10
@@ -40,27 +40,48 @@ def check_disk_space(config: Config, root: Path) -> CheckResult:
 
 
 def check_tracking(config: Config, root: Path) -> CheckResult:
-    """It is settled whether W&B will show the run."""
+    """It is settled whether W&B will show the run; whoever asks for `online` is logged in."""
+    remedy = "correct [tool.repro.wandb] in pyproject.toml"
     try:
-        seen, passed = f"W&B mode {read_wandb_settings(root / 'pyproject.toml').mode}", True
+        mode = read_wandb_settings(root / "pyproject.toml").mode
+        seen, passed = f"W&B mode {mode}", True
+        if mode == "online" and not is_logged_in():
+            seen, passed = "W&B mode online, but there is no login", False
+            remedy = "log in with: wandb login; or set mode to auto or offline in [tool.repro.wandb] of pyproject.toml"
     except UserError as error:
         seen, passed = str(error), False
-    return CheckResult(
-        "tracking",
-        passed,
-        seen,
-        "A run whose metrics nobody can see is looked at too late.",
-        "correct [tool.repro.wandb] in pyproject.toml",
-    )
+    return CheckResult("tracking", passed, seen, "A run whose metrics nobody can see is looked at too late.", remedy)
 
 
 def check_seeds(config: Config, root: Path) -> CheckResult:
-    """There are enough final seeds for a claim."""
-    count = len(config.seeds.final)
+    """There are as many final seeds as the claims that this experiment decides need."""
+    count, needed = len(config.seeds.final), _seeds_needed(config.name, root / "paper" / "claims.yaml")
     return CheckResult(
         "seeds",
-        count >= SEEDS_FOR_A_CLAIM,
-        f"{count} final seeds ({SEEDS_FOR_A_CLAIM} for a claim)",
+        count >= needed,
+        f"{count} final seeds ({needed} for a claim)",
         "Seeds differ so much that the mean of a few says little about the algorithm.",
         "list more under seeds.final, or claim nothing from these runs",
     )
+
+
+def _seeds_needed(experiment: str, path: Path) -> int:
+    """The most that a claim lists for `experiment`; SEEDS_FOR_A_CLAIM where none lists them. Raises UserError."""
+    if not path.exists():
+        return SEEDS_FOR_A_CLAIM
+    values = read_yaml(path)
+    claims = values.get("claims") if isinstance(values, dict) else None
+    if not isinstance(claims, list):
+        raise UserError(f"{path}: expected a list of claims under `claims:`; see the comments in the file")
+    needed = []
+    for number, claim in enumerate(claims):
+        cells = claim.get("cells") if isinstance(claim, dict) else None
+        seeds = cells.get("seeds") if isinstance(cells, dict) else None
+        if not isinstance(cells, dict) or not isinstance(seeds, str | list) or not seeds:
+            raise UserError(
+                f"{path}: claims[{number}].cells: expected an experiment and its seeds, "
+                "e.g. {experiment: moving-dot, seeds: final}"
+            )
+        if cells.get("experiment") == experiment:
+            needed.append(len(seeds) if isinstance(seeds, list) else SEEDS_FOR_A_CLAIM)
+    return max(needed, default=SEEDS_FOR_A_CLAIM)

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import math
 import tempfile
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-from repro.config import Config, count_rollouts
+import torch
+from rich.console import Console
+
+from repro.config import Config
+from repro.preferences.reward_model import VALIDATION_COMPARISONS, RewardModel
 from repro.preferences.store import PreferenceStore
 from repro.training.on_policy import OnPolicyTrainer
 
 PROBE_LABELS = 32  # comparisons to time the reward model with
 PROBE_SECONDS = 0.5  # for each thing that is timed; at least one repetition, after one to warm up
+QUIET_SECONDS = 2.0  # whoever waits longer is told what for
 
 
 def estimate_minutes(config: Config, seed: int) -> float:
@@ -23,23 +29,23 @@ def estimate_minutes(config: Config, seed: int) -> float:
     Does a few rollouts with updates, and gradient steps of the reward model, in a temporary place. Takes seconds, or as
     long as two rollouts do. Evaluation, checkpoints and videos are not counted.
     """
-    rollouts = count_rollouts(config, config.training.total_steps)
-    with tempfile.TemporaryDirectory() as folder:
-        store = PreferenceStore(Path(folder) / "preferences.db")
+    rollouts = math.ceil(config.training.total_steps / (config.env.num_envs * config.agent.rollout_steps))
+    with (
+        _status("estimating how long this will take"),
+        tempfile.TemporaryDirectory() as folder,
+        PreferenceStore(Path(folder) / "preferences.db") as store,
+    ):
         trainer = OnPolicyTrainer(_probe(config, rollouts), seed, "estimate", store)
         try:
             rows = trainer.rows()
             environment = next(rows)["time/env"]  # of one rollout
             rollout = _time(lambda: next(rows), warm_up=False)
-            if trainer.learning is None or config.preferences is None or config.reward_model is None:
+            if trainer.learning is None:
                 return rollouts * rollout / 60
             model = trainer.learning.model
             gradient_step, validation = _time(lambda: model.train(1)), _time(model.validate)
-            labels = len(model.comparisons)
         finally:
             trainer.envs.close()
-            if store:
-                store.close()
     preferences = config.preferences
     segments = config.env.num_envs * (config.agent.rollout_steps // preferences.segment_steps)  # of one rollout
     initial = math.ceil(2 * preferences.initial_labels / segments)  # rollouts of random behaviour, for the first labels
@@ -47,22 +53,35 @@ def estimate_minutes(config: Config, seed: int) -> float:
     learning = (
         rollout
         + config.reward_model.steps_per_rollout * gradient_step
-        + validation * (mean_labels / labels - 1)  # the rollout that was timed contains one of few labels
+        + validation * (validation_growth(model, mean_labels) - 1)  # the rollout that was timed contains one
     )
     pretraining = config.reward_model.pretraining_steps * gradient_step
     return (initial * environment + pretraining + max(0, rollouts - initial) * learning) / 60
 
 
+def validation_growth(model: RewardModel, labels: float) -> float:
+    """How many times as many comparisons are looked at in a validation once there are `labels` of them."""
+    _, held_out = model.comparisons.labels(torch.arange(len(model.comparisons)))
+    candidates = int(held_out.any(0).sum())
+    if not candidates:
+        return 1.0
+    return min(labels * candidates / len(model.comparisons), VALIDATION_COMPARISONS) / min(
+        candidates, VALIDATION_COMPARISONS
+    )
+
+
 def _probe(config: Config, rollouts: int) -> Config:
     """The same run with few labels and without training of the reward model, long enough to be timed."""
     steps = config.training.total_steps * math.ceil(1000 / rollouts)
-    changes: dict[str, Any] = {"training": config.training.model_copy(update={"total_steps": steps})}
-    if config.preferences and config.reward_model:
-        labels = min(PROBE_LABELS, config.preferences.initial_labels)
-        no_training = {"pretraining_steps": 0, "steps_per_rollout": 0}
-        changes["preferences"] = config.preferences.model_copy(update={"initial_labels": labels})
-        changes["reward_model"] = config.reward_model.model_copy(update=no_training)
-    return config.model_copy(update=changes)
+    labels = min(PROBE_LABELS, config.preferences.initial_labels)
+    no_training = {"pretraining_steps": 0, "steps_per_rollout": 0}
+    return config.model_copy(
+        update={
+            "training": config.training.model_copy(update={"total_steps": steps}),
+            "preferences": config.preferences.model_copy(update={"initial_labels": labels}),
+            "reward_model": config.reward_model.model_copy(update=no_training),
+        }
+    )
 
 
 def _time(action: Callable[[], object], warm_up: bool = True) -> float:
@@ -74,3 +93,22 @@ def _time(action: Callable[[], object], warm_up: bool = True) -> float:
         action()
         repetitions += 1
     return (time.perf_counter() - start) / repetitions
+
+
+@contextmanager
+def _status(text: str) -> Iterator[None]:
+    """Show on a terminal that something is going on, from QUIET_SECONDS on until it is done."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield
+        return
+    status = console.status(text)
+    timer = threading.Timer(QUIET_SECONDS, status.start)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        timer.join()  # it may be starting it just now
+        status.stop()

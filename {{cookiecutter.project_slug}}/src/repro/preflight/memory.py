@@ -1,0 +1,95 @@
+"""Check of memory: what a run will hold at most, counted from its shapes, and what is free."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from repro.config import Config
+from repro.preferences.reward_model import PREDICTION_FRAMES
+from repro.preflight.checks import CheckResult
+from repro.preflight.trainer import open_trainer
+
+PROCESS = 0.5e9  # bytes of Python, torch and the rest before anything of the run is made
+PER_WEIGHT = 4 * 4 + 3 * 4  # bytes: weight, gradient and Adam's two averages; and all but the gradient in a checkpoint
+
+
+def check_memory(config: Config, root: Path) -> CheckResult:
+    """There is free memory for what the run will hold."""
+    parts, free = memory_needed(config), free_memory()
+    needed = sum(parts.values())
+    listed = ", ".join(f"{name} {size / 1e9:.2f}" for name, size in parts.items())
+    available = "free memory is not known on this system" if free is None else f"{free / 1e9:.1f} GB free"
+    return CheckResult(
+        "memory",
+        free is None or free >= needed,
+        f"{available}, about {needed / 1e9:.1f} GB needed ({listed})",
+        "A process that runs out of memory is killed, hours later, without a word.",
+        "end what else runs, or lower agent.rollout_steps, env.num_envs or preferences.total_labels",
+    )
+
+
+def memory_needed(config: Config) -> dict[str, float]:
+    """Bytes that a run on the CPU holds at most, by what they are for.
+
+    - process: see PROCESS.
+    - rollout: (rollout_steps + 1) x num_envs observations; twice, as an update works on a copy of the valid rows.
+    - networks: PER_WEIGHT for each weight of policy and reward model.
+    - labels: two segments for each of total_labels, and those that one rollout is cut into, as single frames.
+    - batches: the largest of what passes through a network at once: each observation and the outputs of all layers,
+      as 4-byte values, twice: a copy of another type, an activation or a gradient stands beside each.
+
+    On the presets, with longer rollouts and with larger batches too, runs reached 0.4 to 0.85 of this.
+    """
+    rows = config.env.num_envs * config.agent.rollout_steps
+    with open_trainer(config) as trainer:
+        observations = trainer.storage.observations
+        network = trainer.agent.network
+        sample = torch.from_numpy(observations[:1, 0])  # one observation
+        weights = _count_weights(network)
+        batches = [
+            rows / config.agent.minibatches * (sample.numel() + _count_outputs(network, lambda: network(sample)))
+        ]
+        parts = {"process": PROCESS, "rollout": 2.0 * observations.nbytes, "networks": 0.0, "labels": 0.0}
+        if trainer.learning:
+            learned = trainer.learning.model.network
+            frames = sample if sample.dim() == 4 else sample[:, None]
+            per_frame = (frames.numel() + _count_outputs(learned, lambda: learned(frames))) / frames.shape[1]
+            steps = config.preferences.segment_steps
+            length = steps + frames.shape[1] - 1  # frames of a segment
+            segments = 2 * config.preferences.total_labels + rows // steps
+            parts["labels"] = segments * length * math.prod(frames.shape[2:]) * frames.element_size()
+            trained_frames = 2 * config.reward_model.batch_size * length
+            batches += [max(PREDICTION_FRAMES, trained_frames) * per_frame]
+            weights += _count_weights(learned)
+    return parts | {"networks": float(PER_WEIGHT * weights), "batches": 2 * 4 * max(batches)}
+
+
+def free_memory() -> float | None:
+    """Bytes that a process could get now; None where the system does not say (no /proc)."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+    except OSError:
+        return None
+    sizes = dict(line.split(":") for line in lines)
+    return 1024.0 * int(sizes["MemAvailable"].split()[0])
+
+
+def _count_weights(network: nn.Module) -> int:
+    return sum(weight.numel() for weight in network.parameters())
+
+
+def _count_outputs(network: nn.Module, use: Callable[[], object]) -> int:
+    """Values that all layers of `network` give out when it is used."""
+    counts: list[int] = []
+    layers = [module for module in network.modules() if not list(module.children())]
+    hooks = [layer.register_forward_hook(lambda _, __, output: counts.append(output.numel())) for layer in layers]
+    with torch.no_grad():
+        use()
+    for hook in hooks:
+        hook.remove()
+    return sum(counts)

@@ -1,0 +1,128 @@
+"""Each check of what surrounds a run finds the fault it is made for: device, disk, memory, tracking, seeds."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections import namedtuple
+from pathlib import Path
+
+import pytest
+import torch
+from preflight_examples import PROJECT, check, config
+from wandb_examples import FAKE_KEY
+
+from repro.preflight import memory
+
+CLAIMS = """
+claims:
+  - {id: a, cells: {experiment: moving-dot, seeds: %s}}
+  - {id: b, cells: {experiment: other, seeds: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]}}
+"""
+
+
+def test_a_gpu_that_is_not_there(root, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    result = check("device", root, "training.device=cuda")
+    assert not result.passed and "no CUDA device" in result.seen
+    assert check("device", root, "training.device=auto").passed
+
+
+def test_a_full_disk(root, monkeypatch):
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(1e12, 1e12, 1e9))
+    result = check("disk_space", root)
+    assert not result.passed and "1.0 GB free" in result.seen
+
+
+class TestMemory:
+    def test_too_little_is_free(self, root, monkeypatch):
+        needed = sum(memory.memory_needed(config()).values())
+        monkeypatch.setattr(memory, "free_memory", lambda: 0.99 * needed)
+        result = check("memory", root)
+        assert not result.passed and "GB free, about" in result.seen and "rollout" in result.seen
+        monkeypatch.setattr(memory, "free_memory", lambda: 1.01 * needed)
+        assert check("memory", root).passed
+
+    def test_a_system_that_does_not_say(self, root, monkeypatch):
+        monkeypatch.setattr(memory, "free_memory", lambda: None)
+        result = check("memory", root)
+        assert result.passed and "not known" in result.seen
+
+    @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+    def test_what_is_free_is_less_than_all(self):
+        total = int(Path("/proc/meminfo").read_text().split("MemTotal:")[1].split()[0]) * 1024
+        assert 0 < memory.free_memory() < total
+
+    def test_a_longer_rollout_counts_its_observations_twice(self):
+        short, long = (memory.memory_needed(config(f"agent.rollout_steps={steps}")) for steps in (64, 1064))
+        assert long["rollout"] - short["rollout"] == 2 * 1000 * 4 * (4 * 36 * 36)
+
+    def test_a_label_is_two_segments_of_single_frames(self):
+        few, many = (memory.memory_needed(config(f"preferences.total_labels={count}")) for count in (700, 1700))
+        assert many["labels"] - few["labels"] == 1000 * 2 * (8 + 3) * 36 * 36
+        assert {name for name in few if few[name] != many[name]} == {"labels"}
+
+    def test_true_rewards_need_no_labels(self):
+        learned, true = memory.memory_needed(config()), memory.memory_needed(config("reward.source=environment"))
+        assert true["labels"] == 0 and true["networks"] < learned["networks"]
+
+
+class TestTracking:
+    def test_an_unknown_mode(self, root):
+        (root / "pyproject.toml").write_text('[tool.repro.wandb]\nmode = "sometimes"\n')
+        result = check("tracking", root)
+        assert not result.passed and "sometimes" in result.seen
+
+    @pytest.mark.usefixtures("no_account")
+    def test_online_needs_a_login(self, root, monkeypatch):
+        (root / "pyproject.toml").write_text('[tool.repro.wandb]\nmode = "online"\n')
+        result = check("tracking", root)
+        assert not result.passed and result.seen == "W&B mode online, but there is no login"
+        assert "wandb login" in result.remedy
+        monkeypatch.setenv("WANDB_API_KEY", FAKE_KEY)
+        assert check("tracking", root).passed
+
+    @pytest.mark.usefixtures("no_account")
+    def test_a_wandb_that_does_not_work(self, root, monkeypatch):
+        monkeypatch.setenv("WANDB_MODE", "online")
+        monkeypatch.setenv("WANDB_BASE_URL", "not a url")
+        result = check("tracking", root)
+        assert not result.passed and "W&B does not work" in result.seen
+
+    @pytest.mark.usefixtures("no_account")
+    def test_offline_needs_none(self, root):
+        assert check("tracking", root).passed
+
+
+class TestSeeds:
+    def write_claims(self, root, text):
+        (root / "paper").mkdir(exist_ok=True)
+        (root / "paper" / "claims.yaml").write_text(text)
+
+    def test_too_few_for_a_claim(self, root):
+        result = check("seeds", root, "seeds.final=[0, 1, 2]")
+        assert not result.passed and result.seen == "3 final seeds (10 for a claim)"
+
+    @pytest.mark.parametrize("named, needed", [("[0, 1, 2]", 3), ("final", 10), ("[]", None), ("3", None)])
+    def test_as_many_as_the_claim_names(self, root, named, needed):
+        self.write_claims(root, CLAIMS % named)
+        result = check("seeds", root, "seeds.final=[0, 1, 2]")
+        assert result.passed == (needed == 3)
+        assert f"({needed} for a claim)" in result.seen if needed else "claims[0].cells: expected" in result.seen
+
+    @pytest.mark.parametrize("text", ["claims: 3", "- a", "", "claims: [3]", "claims: [{cells: x}]", "claims: ["])
+    def test_claims_that_cannot_be_read(self, root, text):
+        self.write_claims(root, text)
+        result = check("seeds", root)
+        assert not result.passed and "claims.yaml" in result.seen
+
+    def test_claims_about_other_experiments(self, root):
+        self.write_claims(root, CLAIMS % "final")
+        assert check("seeds", root, "name=another").seen == "10 final seeds (10 for a claim)"
+
+    def test_the_shipped_claims(self, root):
+        text = (PROJECT / "paper" / "claims.yaml").read_text()
+        self.write_claims(root, text[text.index("claims:") :])  # what is above it is filled in when generated
+        assert check("seeds", root).passed
+        assert not check("seeds", root, "seeds.final=[0]").passed

@@ -1,0 +1,148 @@
+"""Checks of the untrained reward model: each finds the bug it is made for, injected here."""
+
+from __future__ import annotations
+
+import pytest
+from preflight_examples import check
+from torch import nn
+
+from repro.envs.moving_dot import MovingDotVectorEnv
+from repro.preferences.reward_networks import RewardEnsemble
+from repro.preferences.store import PreferenceStore
+
+
+def patch_rewards(monkeypatch, change):
+    """Replace the ensemble's rewards (M, B, T) by change(network, observations, rewards)."""
+    forward = RewardEnsemble.forward
+    monkeypatch.setattr(RewardEnsemble, "forward", lambda self, seen: change(self, seen, forward(self, seen)))
+
+
+def patch_network(monkeypatch, change):
+    """Do `change(network)` to every ensemble when it is made."""
+    create = RewardEnsemble.__init__
+
+    def init(self, *arguments):
+        create(self, *arguments)
+        change(self)
+
+    monkeypatch.setattr(RewardEnsemble, "__init__", init)
+
+
+def test_a_model_that_starts_with_preferences(root, monkeypatch):
+    patch_rewards(monkeypatch, lambda network, seen, rewards: 300 * rewards)
+    assert not check("reward_model_start", root).passed
+
+
+def test_dropout_that_differs_between_the_segments_of_a_pair(root, monkeypatch):
+    patch_rewards(monkeypatch, lambda network, seen, rewards: nn.functional.dropout(rewards, 0.5))
+    assert not check("reward_model_swap", root).passed
+
+
+def test_rewards_that_depend_on_the_batch(root, monkeypatch):
+    patch_rewards(monkeypatch, lambda network, seen, rewards: rewards - rewards.mean(1, keepdim=True))
+    result = check("clips_independent", root)
+    assert not result.passed and "to the others" in result.seen
+
+
+def test_a_reshape_that_mixes_the_batch_with_time(root, monkeypatch):
+    patch_rewards(monkeypatch, lambda network, seen, rewards: rewards.transpose(1, 2).reshape(rewards.shape))
+    assert not check("clips_independent", root).passed
+
+
+def test_rewards_that_do_not_depend_on_the_segment(root, monkeypatch):
+    patch_rewards(monkeypatch, lambda network, seen, rewards: 0 * rewards)
+    assert not check("clips_independent", root).passed
+
+
+@pytest.mark.parametrize(
+    "layer", [nn.BatchNorm2d(6), nn.Dropout2d(0.1), nn.SyncBatchNorm(6)], ids=lambda layer: type(layer).__name__
+)
+def test_a_layer_of_noise_or_batch_statistics(root, monkeypatch, layer):
+    patch_network(monkeypatch, lambda network: network.encoder.add_module("extra", layer))
+    result = check("dropout_batchnorm", root)
+    assert not result.passed and f"encoder.extra ({type(layer).__name__})" in result.seen
+
+
+def test_dropout_that_is_no_layer(root, monkeypatch):
+    patch_rewards(monkeypatch, lambda network, seen, rewards: nn.functional.dropout(rewards, 0.5, network.training))
+    result = check("dropout_batchnorm", root)
+    assert not result.passed and "such layers: none" in result.seen
+
+
+class TestValidation:
+    def test_every_segment_in_two_comparisons(self, root, monkeypatch):
+        """A chain: 0 and 1, 1 and 2, 2 and 3 ..."""
+        pairs = "repro.training.preferences.uniform_pairs"
+        monkeypatch.setattr(pairs, lambda count, number, generator: [(index, index + 1) for index in range(number)])
+        result = check("validation_disjoint", root)
+        shared, _, validated, *_ = result.seen.split()
+        assert not result.passed and int(shared) >= 0.8 * int(validated) > 5
+
+    def test_one_segment_that_is_everywhere(self, root, monkeypatch):
+        pairs = "repro.training.preferences.uniform_pairs"
+        monkeypatch.setattr(pairs, lambda count, number, generator: [(0, index + 1) for index in range(number)])
+        shared, _, validated, *_ = check("validation_disjoint", root).seen.split()
+        assert shared == validated
+
+    def test_a_screen_that_shows_the_same_everywhere(self, root, monkeypatch):
+        """Different segments to the store, as actions differ; the same ones to the model."""
+        images = MovingDotVectorEnv._images
+        monkeypatch.setattr(MovingDotVectorEnv, "_images", lambda self: 0 * images(self))
+        assert not check("validation_disjoint", root).passed
+
+    def test_segments_in_one_comparison_each(self, root, monkeypatch):
+        pairs = "repro.training.preferences.uniform_pairs"
+        monkeypatch.setattr(
+            pairs, lambda count, number, generator: [(2 * index, 2 * index + 1) for index in range(number)]
+        )
+        assert check("validation_disjoint", root, "env.actions=continuous").seen.startswith("0 of ")
+
+
+class TestPredictable:
+    def test_a_direction_that_one_frame_does_not_show(self, root):
+        result = check("reward_predictable", root, "env.frame_stack=1")
+        assert not result.passed and "after 300 steps" in result.seen
+
+    def test_a_blank_screen(self, root, monkeypatch):
+        images = MovingDotVectorEnv._images
+        monkeypatch.setattr(MovingDotVectorEnv, "_images", lambda self: 0 * images(self))
+        assert not check("reward_predictable", root).passed
+
+    def test_rewards_of_other_steps(self, root, monkeypatch):
+        segment = PreferenceStore.segment
+        rewards = []
+
+        def with_rewards_of_the_one_before(self, name):
+            found = segment(self, name)
+            rewards.append(found.true_rewards)
+            return type(found)(found.observations, found.actions, rewards[max(0, len(rewards) - 2)])
+
+        monkeypatch.setattr(PreferenceStore, "segment", with_rewards_of_the_one_before)
+        assert not check("reward_predictable", root).passed
+
+    def test_a_reward_that_never_comes(self, root, monkeypatch):
+        step = MovingDotVectorEnv.step
+
+        def unpaid(self, actions):
+            seen, rewards, *others = step(self, actions)
+            return seen, 0 * rewards, *others
+
+        monkeypatch.setattr(MovingDotVectorEnv, "step", unpaid)
+        assert not check("reward_predictable", root).passed
+
+
+class TestOverfitting:
+    def test_labels_that_belong_to_other_segments(self, root, monkeypatch):
+        segments = PreferenceStore.segment
+        first = []
+
+        def always_the_first(self, name):
+            first.append(segments(self, name))
+            return first[0]
+
+        monkeypatch.setattr(PreferenceStore, "segment", always_the_first)
+        assert not check("overfits_batch", root).passed
+
+    def test_a_learning_rate_that_learns_nothing(self, root):
+        result = check("overfits_batch", root, "reward_model.learning_rate=1e-9")
+        assert not result.passed and "after 200 steps" in result.seen
