@@ -1,45 +1,15 @@
-"""The work log: rows of runs enter and leave, a person's text stays, nothing is lost by concurrency or kill -9."""
+"""The pages of the work log: made once, a person's text kept byte for byte, damage reported, hostile text contained."""
 
-from __future__ import annotations
-
-import random
 import re
-import signal
 import subprocess
 import sys
-import time
 from datetime import date, datetime
-from pathlib import Path
 
 import pytest
+from worklog_examples import MONDAY, ended, outside, record, region, rows
 
 from repro.config import UserError
-from repro.workflow import worklog
-
-MONDAY, TUESDAY = date(2026, 11, 23), date(2026, 11, 24)
-
-
-def record(run="2026-11-23_moving-dot_7f3a", **changes):
-    return {
-        "id": run,
-        "seed": 100,
-        "question": "Does it learn?",
-        "started": "2026-11-23T14:03:09+01:00",
-        "params": {"env": {"id": "moving-dot"}},
-        "status": "finished",
-        "result": "91% of optimal",
-    } | changes
-
-
-def rows(path: Path, region: str) -> list[str]:
-    text = path.read_bytes().decode()
-    block = text.split(f"<!-- {region}:start -->")[1].split(f"\n<!-- {region}:end -->")[0]
-    return block.strip().splitlines()[2:]
-
-
-def outside(path: Path) -> bytes:
-    """What is a person's: the page without the two regions."""
-    return re.sub(rb"<!-- (\w+):start -->.*?<!-- \1:end -->", b"", path.read_bytes(), flags=re.DOTALL)
+from repro.workflow import pages, worklog
 
 
 def test_a_new_page_has_the_four_logs_and_is_not_made_twice(tmp_path):
@@ -52,47 +22,19 @@ def test_a_new_page_has_the_four_logs_and_is_not_made_twice(tmp_path):
         "## 3 Runs in progress and the question each answers",
         "## 4 Results, by environment",
     ]
+    assert [region(path, name) for name in ("hours", "confused")] == [[], []]
     path.write_text(path.read_text() + "mine\n")
     worklog.open_page(tmp_path, MONDAY)
     assert path.read_text().endswith("mine\n")
     assert worklog.open_page(tmp_path).stem == str(date.today())
 
 
-def test_a_run_enters_log_3_and_leaves_for_log_4(tmp_path):
+def test_files_that_only_look_like_pages_are_none(tmp_path):
     page = worklog.open_page(tmp_path, MONDAY)
-    worklog.enter_run(tmp_path, record(status="running", result=None), MONDAY)
-    link = "[2026-11-23_moving-dot_7f3a](../runs/2026-11-23_moving-dot_7f3a)"
-    assert rows(page, "runs") == [f"| {link} | 100 | Does it learn? | 2026-11-23 14:03 |"]
-    assert rows(page, "results") == []
-    for _ in range(2):
-        worklog.finish_run(tmp_path, record(), MONDAY)
-    assert rows(page, "runs") == []
-    assert rows(page, "results") == [f"| moving-dot | {link} | 100 | Does it learn? | 91% of optimal | finished |"]
-
-
-def test_a_run_that_ends_on_a_later_day_leaves_the_earlier_page(tmp_path):
-    worklog.enter_run(tmp_path, record(), MONDAY)
-    worklog.enter_run(tmp_path, record("2026-11-23_moving-dot_7f3ab"), MONDAY)
-    for _ in range(2):
-        worklog.finish_run(tmp_path, record(ended="2026-11-24T01:00:00+01:00"))
-    monday, tuesday = (worklog.page_path(tmp_path, day) for day in (MONDAY, TUESDAY))
-    assert [row[:31] for row in rows(monday, "runs")] == ["| [2026-11-23_moving-dot_7f3ab]"]
-    assert len(rows(tuesday, "results")) == 1
-    assert not worklog.page_path(tmp_path).exists()  # it ended on Tuesday, not today
-
-
-def test_a_resumed_run_returns_to_log_3(tmp_path):
-    worklog.finish_run(tmp_path, record(status="interrupted"), MONDAY)
-    worklog.enter_run(tmp_path, record(), TUESDAY)
-    monday, tuesday = (worklog.page_path(tmp_path, day) for day in (MONDAY, TUESDAY))
-    assert (rows(monday, "results"), len(rows(tuesday, "runs"))) == ([], 1)
-
-
-def test_results_of_one_environment_stand_together(tmp_path):
-    for run, env in (("a_1", "dot"), ("a_2", "pong"), ("a_3", "dot")):
-        worklog.finish_run(tmp_path, record(run, params={"env": {"id": env}}), MONDAY)
-    table = rows(worklog.page_path(tmp_path, MONDAY), "results")
-    assert [re.search(r"\[(\w+)\]", row)[1] for row in table] == ["a_1", "a_3", "a_2"]
+    for name in ("2026-13-01.md", "2026-ab-cd.md", "README.md", "2026-11-22.txt"):
+        (tmp_path / "worklog" / name).write_text("| debugging | 2 | |\n- [ ] C7 (2026-11-20) not in the log\n")
+    assert pages.list_pages(tmp_path) == [page]
+    assert worklog.add_confusion(tmp_path, "first", MONDAY)[1].name == "C1"
 
 
 def test_a_persons_text_is_kept_byte_for_byte(tmp_path):
@@ -103,24 +45,28 @@ def test_a_persons_text_is_kept_byte_for_byte(tmp_path):
     before = outside(page)
     for run in ("a_1", "a_2", "a_3"):
         worklog.enter_run(tmp_path, record(run), MONDAY)
-        worklog.finish_run(tmp_path, record(run), MONDAY)
+        worklog.finish_run(tmp_path, ended(run), MONDAY)
+        worklog.add_hours(tmp_path, 1, "debugging", run, MONDAY)
+        worklog.add_confusion(tmp_path, run, MONDAY)
+    worklog.resolve_confusion(tmp_path, "C2", "it was late", MONDAY)
     assert outside(page) == before
-    assert len(rows(page, "results")) == 3
-    assert b"finished |\r\n" in page.read_bytes()
+    assert [len(rows(page, name)) for name in ("results", "hours", "runs")] == [3, 3, 0]
+    assert b"finished |\r\n" in page.read_bytes() and b"it was late\r\n" in page.read_bytes()
 
 
 def test_hostile_text_stays_within_its_cell(tmp_path):
     question = "a|b \\| c\r\n<!-- runs:end -->\n## 4 Results </table> \udcff\x1b[31m [x](../runs/x) | [a_2](y) \\"
     worklog.enter_run(tmp_path, record("a_1", question=question), MONDAY)
     worklog.enter_run(tmp_path, record("a_2", question="[a_1](../runs/a_1)"), MONDAY)
-    page = worklog.page_path(tmp_path, MONDAY)
+    page = pages.page_path(tmp_path, MONDAY)
     first, second = rows(page, "runs")
-    assert len(re.findall(r"(?<!\\)(?:\\\\)*\|", first)) == len(worklog.COLUMNS["runs"]) + 1
+    assert len(re.findall(r"(?<!\\)(?:\\\\)*\|", first)) == len(pages.COLUMNS["runs"]) + 1
     assert "\x1b" not in first and "\\<!--" in first and "\\</table>" in first
-    worklog.finish_run(tmp_path, record("a_1", question=question), MONDAY)
+    assert pages.read_cells(first)[2].startswith("a|b \\| c <!-- runs:end --> ## 4 Results </table>")
+    worklog.finish_run(tmp_path, ended("a_1", question=question), MONDAY)
     assert rows(page, "runs") == [second]
-    worklog.finish_run(tmp_path, record("a_2"), MONDAY)
-    worklog.finish_run(tmp_path, record("a_1", question=question), MONDAY)
+    worklog.finish_run(tmp_path, ended("a_2"), MONDAY)
+    worklog.finish_run(tmp_path, ended("a_1", question=question), MONDAY)
     assert len(rows(page, "results")) == 2
 
 
@@ -143,42 +89,45 @@ def test_a_damaged_page_is_named_and_left_alone(tmp_path, damage, named):
     before = page.read_bytes()
     for change in (worklog.enter_run, worklog.finish_run):
         with pytest.raises(UserError) as error:
-            change(tmp_path, record(), MONDAY)
+            change(tmp_path, ended(), MONDAY)
         assert str(page) in str(error.value) and named in str(error.value) and "\n" not in str(error.value)
         assert page.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "marker, change",
+    [
+        ("hours:start", lambda root: worklog.add_hours(root, 1, "debugging", "", MONDAY)),
+        ("hours:end", lambda root: worklog.read_hours(root)),
+        ("confused:end", lambda root: worklog.add_confusion(root, "x", MONDAY)),
+    ],
+)
+def test_a_region_without_a_marker_is_named_and_left_alone(tmp_path, marker, change):
+    page = worklog.open_page(tmp_path, MONDAY)
+    page.write_text(page.read_text().replace(f"<!-- {marker} -->\n", ""))
+    before = page.read_bytes()
+    with pytest.raises(UserError, match=f"{page}: the line '<!-- {marker} -->' is missing; put it back once"):
+        change(tmp_path)
+    assert page.read_bytes() == before
+
+
+def test_a_damaged_page_still_opens_and_takes_thoughts(tmp_path, capsys):
+    page = worklog.open_page(tmp_path, MONDAY)
+    page.write_text(page.read_text().replace("<!-- runs:end -->\n", "").replace("<!-- confused:start -->\n", ""))
+    assert worklog.open_page(tmp_path, MONDAY) == page
+    (warning,) = capsys.readouterr().err.splitlines()
+    assert warning.startswith("warning: ") and "<!-- runs:end -->' is missing" in warning
+    worklog.add_note(tmp_path, "kept", datetime(2026, 11, 23, 9))
+    assert "<!-- confused:end -->\n- 09:00 kept\n\n## 3" in page.read_text()
 
 
 def test_a_page_that_is_not_utf8_is_named_and_left_alone(tmp_path):
     page = worklog.open_page(tmp_path, MONDAY)
     before = page.read_bytes() + "Größe".encode("latin-1")
     page.write_bytes(before)
-    for change in (lambda: worklog.enter_run(tmp_path, record(), MONDAY), lambda: worklog.read_page(page)):
+    for change in (lambda: worklog.enter_run(tmp_path, record(), MONDAY), lambda: pages.read_page(page)):
         with pytest.raises(UserError, match="not UTF-8"):
             change()
-    assert page.read_bytes() == before
-
-
-def test_notes_go_to_the_end_of_log_2(tmp_path):
-    page = worklog.open_page(tmp_path, MONDAY)
-    morning, later = datetime(2026, 11, 23, 9, 5), datetime(2026, 11, 23, 16, 30)
-    worklog.add_note(tmp_path, "first\n## 3 Runs in progress and the question each answers", morning)
-    page.write_text(page.read_text().replace("\n## 3 Runs", "\nMine, a paragraph.\n\n\n## 3 Runs"))
-    rest = page.read_text().split("\n## 3 Runs")[1]
-    worklog.add_note(tmp_path, " second <!-- ", later)
-    text = page.read_text()
-    assert "aloud\n\n- 09:05 first\n  " in text
-    assert "Mine, a paragraph.\n- 16:30 second \\<!--\n\n\n## 3 Runs" in text
-    assert text.endswith(rest)
-    with pytest.raises(UserError, match="empty"):
-        worklog.add_note(tmp_path, " \n ")
-
-
-def test_a_note_on_a_page_without_its_heading_is_refused(tmp_path):
-    page = worklog.open_page(tmp_path, MONDAY)
-    page.write_text(page.read_text().replace("## 2 Thinking aloud", "## 2 thoughts"))
-    before = page.read_bytes()
-    with pytest.raises(UserError, match="## 2 Thinking aloud"):
-        worklog.add_note(tmp_path, "x", datetime(2026, 11, 23, 9))
     assert page.read_bytes() == before
 
 
@@ -195,7 +144,7 @@ def test_a_full_disk_leaves_the_page_as_it_was(tmp_path):
     script = (
         "import resource, signal, sys; from datetime import date; from repro.workflow import worklog\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))\n"
-        "try: worklog.enter_run(sys.argv[1], {'id': 'a_1'}, date(2026, 11, 23))\n"
+        "try: worklog.enter_run(sys.argv[1], {'id': 'a_1', 'status': 'queued'}, date(2026, 11, 23))\n"
         "except worklog.UserError as error: print(error)"
     )
     done = subprocess.run([sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, check=True)
@@ -204,50 +153,8 @@ def test_a_full_disk_leaves_the_page_as_it_was(tmp_path):
     assert sorted(path.name for path in page.parent.iterdir()) == [".lock", page.name]
 
 
-WRITER = """
-import sys
-from datetime import date
-from repro.workflow import worklog
-root, name, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
-for number in range(count):
-    record = {"id": f"{name}_{number}", "seed": number, "question": "q", "status": "finished"}
-    worklog.enter_run(root, record, date(2026, 11, 23))
-    if number % 2:
-        worklog.finish_run(root, record, date(2026, 11, 24))
-    print(number, flush=True)
-"""
-
-
-def start_writer(root: Path, name: str, count: int) -> subprocess.Popen:
-    return subprocess.Popen(
-        [sys.executable, "-c", WRITER, str(root), name, str(count)], stdout=subprocess.PIPE, text=True
-    )
-
-
-def test_concurrent_processes_lose_no_rows(tmp_path):
-    writers = [start_writer(tmp_path, name, 10) for name in "abcd"]
-    assert [writer.communicate()[0].split()[-1] for writer in writers] == ["9"] * 4
-    monday, tuesday = (worklog.page_path(tmp_path, day) for day in (MONDAY, TUESDAY))
-    ids = [
-        sorted(re.findall(r"\[(\w+)\]", "\n".join(rows(*where)))) for where in ((monday, "runs"), (tuesday, "results"))
-    ]
-    assert ids == [[f"{n}_{i}" for n in "abcd" for i in range(s, 10, 2)] for s in (0, 1)]
-
-
-def test_killed_at_random_moments_every_page_stays_readable(tmp_path):
-    moments = random.Random(0)
-    worklog.open_page(tmp_path, MONDAY)
-    for attempt in range(8):
-        writer = start_writer(tmp_path, f"k{attempt}", 10_000)
-        writer.stdout.readline()
-        time.sleep(moments.uniform(0, 0.05))
-        writer.send_signal(signal.SIGKILL)
-        said = [0, *map(int, writer.communicate()[0].split())]
-        monday, tuesday = (worklog.page_path(tmp_path, day) for day in (MONDAY, TUESDAY))
-        entered = re.findall(rf"\[k{attempt}_(\d+)\]", "\n".join(rows(monday, "runs")))
-        ended = re.findall(rf"\[k{attempt}_(\d+)\]", "\n".join(rows(tuesday, "results"))) if tuesday.exists() else []
-        assert set(said) <= {int(number) for number in entered + ended}
-        assert len(set(entered)) == len(entered) and len(set(ended)) == len(ended)
-    worklog.enter_run(tmp_path, record(), MONDAY)  # the lock of the killed is free
-    names = sorted(path.name for path in (tmp_path / "worklog").iterdir())
-    assert names == [".lock", f"{MONDAY}.md", f"{TUESDAY}.md"]
+def test_cells_are_read_as_they_were_written():
+    texts = ["a|b", "c\\|d \\\\ e", "<b> x", "", "emoji 🤖 | \\", "\\<b> \\\\<b> \\<!-- <!--"]
+    row = pages.table_row([pages.escape(text) for text in texts])
+    assert all(len(slashes) % 2 for slashes in re.findall(r"(\\*)<", row))  # no HTML
+    assert pages.read_cells(row) == texts

@@ -6,6 +6,7 @@ import os
 import shlex
 import subprocess
 import sys
+from datetime import date, datetime
 from typing import Annotated
 
 import typer
@@ -23,7 +24,8 @@ def log_page(context: typer.Context) -> None:
     Example: repro log; repro log add "the entropy falls too fast"
     """
     if context.invoked_subcommand is None:
-        from repro.workflow.worklog import open_page, read_page
+        from repro.workflow.pages import read_page
+        from repro.workflow.worklog import open_page
 
         page = open_page(project_root())
         editor = os.environ.get("EDITOR")
@@ -44,3 +46,79 @@ def log_add(text: Annotated[str, typer.Argument(help="What you are thinking.")])
     from repro.workflow.worklog import add_note
 
     print(f"added to {relative(add_note(project_root(), text))}")
+
+
+@log.command("confused")
+def log_confused(
+    text: Annotated[str | None, typer.Argument(help="What does not add up, or with --resolve: what it was.")] = None,
+    resolve: Annotated[str | None, typer.Option(metavar="NAME", help="The one that is understood, e.g. C3.")] = None,
+) -> None:
+    """Write down what does not add up; every page has it until it is resolved. Without a text: list what is open.
+
+    Example: repro log confused "loss falls, return does not"; repro log confused --resolve C3 "rewards were clipped"
+    """
+    from repro.workflow.confusions import read_confusions
+    from repro.workflow.worklog import add_confusion, resolve_confusion
+
+    root = project_root()
+    if resolve is not None:
+        page, confusion = resolve_confusion(root, resolve, text or "")
+        print(f"{confusion.name} resolved in {relative(page)}")
+    elif text is not None:
+        page, confusion = add_confusion(root, text)
+        print(f"{confusion.name} stands in {relative(page)}, and on every page from now on until it is resolved")
+    else:
+        open_ones = [confusion.line for confusion in read_confusions(root).values() if not confusion.resolved]
+        print("\n".join(open_ones) or "nothing is open")
+
+
+@log.command("hours")
+def log_hours(
+    hours: Annotated[float, typer.Argument(help="Hours of your work today.")],
+    what: Annotated[str, typer.Argument(help="What was done.")] = "",
+    stage: Annotated[str | None, typer.Option(help="A stage of budget.yaml.", show_default="its `stage`")] = None,
+) -> None:
+    """Book hours of work on today's page.
+
+    Example: repro log hours 2.5 --stage debugging "hunted the normaliser"
+    """
+    from repro.workflow.budget import read_budget, stage_name
+    from repro.workflow.worklog import add_hours
+
+    root = project_root()
+    name = stage_name(read_budget(root), stage)
+    page, total = add_hours(root, hours, name, what)
+    print(f"{hours:g} h of {name} in {relative(page)}, {total:g} h today")
+
+
+@log.command("search")
+def log_search(words: Annotated[list[str], typer.Argument(help="In any case; all must stand in a line.")]) -> None:
+    """Find the lines and rows of all pages that hold all words, oldest first. Exit code 1 if there is none.
+
+    Example: repro log search entropy seed
+    """
+    from repro.workflow.digest import format_hits, search_log
+    from repro.workflow.tables import terminal_width
+
+    hits = search_log(project_root(), words)
+    if not hits:
+        print(f"nothing in the log holds: {' '.join(words)}", file=sys.stderr)
+        raise typer.Exit(1)
+    print(format_hits(hits, words, terminal_width(), highlight=sys.stdout.isatty() and not os.environ.get("NO_COLOR")))
+
+
+@log.command("week")
+def log_week(
+    of: Annotated[
+        datetime | None,
+        typer.Option(formats=["%Y-%m-%d"], metavar="DATE", help="The last of the seven days.", show_default="today"),
+    ] = None,
+) -> None:
+    """What the last seven days brought: questions asked and answered, what does not add up, hours by stage.
+
+    Example: repro log week; repro log week --of 2026-11-20
+    """
+    from repro.workflow.digest import format_week
+    from repro.workflow.tables import terminal_width
+
+    print(format_week(project_root(), of.date() if of else date.today(), terminal_width()))

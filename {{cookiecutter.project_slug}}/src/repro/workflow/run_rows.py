@@ -1,0 +1,66 @@
+"""The row of a run in the work log: what its cells say, and how it is found again."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from repro.tracking.archive import effective_status
+from repro.workflow.pages import CELL, COLUMNS, escape, find_region, table_row, with_row, without_rows
+from repro.workflow.sparkline import draw_curve
+
+CRASHED = "crashed: resume or close it"
+
+
+def is_over(record: dict[str, Any]) -> bool:
+    """Whether the run has ended, as far as is known; one that crashed has not until somebody closes it."""
+    status = effective_status(record)
+    return status in ("finished", "failed", "interrupted") or (status == "crashed" and bool(record.get("closed")))
+
+
+def put_run(page: list[str], region: str, root: Path, record: dict[str, Any], path: Path) -> list[str]:
+    """The page with the row of a run, made from its record, in one of its regions. Raises UserError."""
+    cells = _cells(root, record, region)
+    row = table_row([cells[column] for column in COLUMNS[region]])
+    near = f"| {cells['environment']} |" if region == "results" else None
+    return with_row(page, region, row, path, lambda line: run_of(line, region) == record["id"], near)
+
+
+def drop_run(page: list[str], region: str, run: str, path: Path) -> list[str]:
+    """The page without the row of a run in one of its regions. Raises UserError."""
+    return without_rows(page, region, path, lambda line: run_of(line, region) == run)
+
+
+def rows_by_run(page: Sequence[str], region: str, path: Path) -> dict[str, str]:
+    """The rows of a region by the run they belong to. Raises UserError if the region is damaged."""
+    start, end = find_region(page, region, path)
+    return {run: line for line in page[start + 1 : end] if (run := run_of(line, region))}
+
+
+def run_of(line: str, region: str) -> str | None:
+    """The run that a row belongs to: its run column links to it."""
+    before = rf"{CELL}\|" * COLUMNS[region].index("run")
+    match = re.match(rf"\s*\|{before}\s*\[([^\[\]|]+)\]\(", line)
+    return match[1] if match else None
+
+
+def _cells(root: Path, record: dict[str, Any], region: str) -> dict[str, str]:
+    """The text of every column for a run."""
+    run = record["id"]
+    status = effective_status(record)
+    texts = {
+        "seed": record.get("seed"),
+        "question": record.get("question") or "not stated",
+        "started": (record.get("started") or "")[:16].replace("T", " "),
+        "environment": (record.get("params") or {}).get("env", {}).get("id", "unknown"),
+        "result": record.get("result"),
+        "curve": draw_curve(Path(root) / "runs" / run / "metrics.jsonl") if region == "results" else None,
+        "status": CRASHED if status == "crashed" and region == "runs" else status,
+    }
+    cells = {name: escape("" if text is None else str(text)) for name, text in texts.items()}
+    url = (record.get("wandb") or {}).get("url") or ""
+    mirror = f" · [W&B]({quote(url, safe=':/?#@!$&*+,;=%~')})" if url.startswith(("https://", "http://")) else ""
+    return cells | {"run": f"[{run}](../runs/{run}){mirror}"}
