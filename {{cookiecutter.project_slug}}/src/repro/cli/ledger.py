@@ -1,0 +1,124 @@
+"""Commands that keep accounts: how runs turned out, what they cost."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from repro.cli.common import Run, project_root, relative
+from repro.config import UserError
+
+app = typer.Typer()
+
+
+@app.command()
+def close(
+    run: Run,
+    outcome: Annotated[str | None, typer.Option(help="succeeded or failed.", show_default="asked for")] = None,
+    cause: Annotated[
+        str | None, typer.Option(help="What made it fail, in few words.", show_default="asked for")
+    ] = None,
+    foreseen: Annotated[
+        str | None, typer.Option(help="The number of the predicted cause it was, or no.", show_default="asked for")
+    ] = None,
+) -> None:
+    """Say how a run turned out, and why it failed: what was predicted before launch is compared with it.
+
+    Example: repro close latest --outcome failed --cause "rewards were not normalised" --foreseen no
+    """
+    from repro.workflow.predictions import close_run, describe_closing, read_closing
+    from repro.workflow.runs import find_own_run
+
+    root = project_root()
+    folder = find_own_run(root, run)
+    ask = input if sys.stdin.isatty() else None
+    closing = read_closing(folder, outcome, cause, foreseen, ask)
+    replaced = close_run(root, folder, closing)
+    if replaced:
+        print(f"replaces: {describe_closing(folder.record, replaced)}")
+    print(f"{folder.id}: closed as {describe_closing(folder.record)}")
+
+
+@app.command()
+def ledger(
+    runs: Annotated[bool, typer.Option("--runs", help="List every run, not only those that cost most.")] = False,
+    planned: Annotated[bool, typer.Option("--planned", help="What the planned seeds will cost.")] = False,
+    params: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="With --planned: a parameter file, e.g. an ablation. Repeatable.", show_default="params.yaml"
+        ),
+    ] = None,
+    predictions: Annotated[bool, typer.Option("--predictions", help="Predictions against outcomes.")] = False,
+    plot: Annotated[Path | None, typer.Option(help="With --predictions: draw them to this PNG or SVG.")] = None,
+) -> None:
+    """Hours and cost by stage, month and run, against plan and estimate; or what is planned; or the predictions.
+
+    Example: repro ledger; repro ledger --planned; repro ledger --predictions --plot reliability.png
+    """
+    if runs + planned + predictions > 1:
+        raise UserError("--runs, --planned, --predictions: give one of them")
+    if plot and not predictions:
+        raise UserError("--plot goes with --predictions")
+    if params and not planned:
+        raise UserError("--params goes with --planned")
+    root = project_root()
+    if predictions:
+        _show_predictions(root, plot)
+    elif planned:
+        _show_planned(root, params or [root / "params.yaml"])
+    else:
+        _show_spent(root, runs)
+
+
+def _show_spent(root: Path, every_run: bool) -> None:
+    from repro.tracking.index import list_summaries
+    from repro.workflow import worklog
+    from repro.workflow.budget import read_budget
+    from repro.workflow.ledger import book_runs
+    from repro.workflow.ledger_text import format_ledger
+    from repro.workflow.tables import terminal_width
+
+    budget = read_budget(root)
+    summaries = list_summaries(root)
+    unreadable = [run["id"] for run in summaries if run["status"] == "unreadable"]
+    work = worklog.read_hours(root)
+    print(format_ledger(book_runs(root, summaries, budget), unreadable, work, budget, every_run, terminal_width()))
+
+
+def _show_planned(root: Path, files: list[Path]) -> None:
+    from repro.config import load_config
+    from repro.tracking.archive import list_runs
+    from repro.tracking.snapshot import code_hash
+    from repro.workflow.budget import read_budget
+    from repro.workflow.ledger import book_runs
+    from repro.workflow.ledger_text import format_plans
+    from repro.workflow.planning import plan_runs
+    from repro.workflow.tables import terminal_width
+
+    budget = read_budget(root)
+    configs = [load_config(file) for file in files]
+    records = list_runs(root)
+    booked = book_runs(root, records, budget)
+    code = code_hash(root)
+    plans = [plan_runs(root, config, code, records, booked) for config in configs]
+    print(format_plans(plans, budget, terminal_width()))
+
+
+def _show_predictions(root: Path, plot: Path | None) -> None:
+    from repro.tracking.archive import list_runs
+    from repro.workflow.calibration import calibrate
+    from repro.workflow.checklist import read_checklist
+    from repro.workflow.predictions_text import format_calibration, write_reliability_plot
+    from repro.workflow.tables import terminal_width
+
+    found = calibrate(list_runs(root))
+    asked = {question.id for question in read_checklist(root).questions}
+    if plot:
+        write_reliability_plot(plot, found)
+    print(format_calibration(found, asked, terminal_width()))
+    if plot:
+        print(f"\nwritten: {relative(plot)}")

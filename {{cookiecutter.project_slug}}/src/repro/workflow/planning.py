@@ -1,0 +1,91 @@
+"""What the planned seeds will cost, before they start: those of params.yaml that have not been run."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from repro.config import Config
+from repro.tracking.archive import Record
+from repro.workflow.budget import Budget
+from repro.workflow.ledger import Booked
+from repro.workflow.prelaunch import find_pass, gate_key
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The seeds of one experiment, and what those that are left will take. None: nothing tells yet."""
+
+    name: str
+    seeds: tuple[int, ...]  # final and pipeline
+    under_way: tuple[int, ...]  # queued or running, with these parameters and this code
+    left: tuple[int, ...]  # neither finished nor under way
+    machine: str
+    hours_per_run: float | None
+    source: str  # where the hours are from
+
+    @property
+    def hours(self) -> float | None:
+        """Of compute, of the seeds that are left."""
+        return 0.0 if not self.left else None if self.hours_per_run is None else len(self.left) * self.hours_per_run
+
+    def cost(self, budget: Budget) -> float | None:
+        """Of the seeds that are left; None if hours or price are not known."""
+        price = budget.prices.get(self.machine)
+        return None if self.hours is None or price is None else self.hours * price
+
+
+def plan_runs(root: Path, config: Config, code_hash: str, records: Sequence[Record], booked: Sequence[Booked]) -> Plan:
+    """Plan the seeds `final` and `pipeline`. `booked` are the accounts of `records`.
+
+    A run counts as one of them if it has these parameters and this code. How long one takes is the median of the
+    finished runs with these parameters, whatever their code; else the estimate that the gate recorded.
+    """
+    accounts = {account.run: account for account in booked}
+    wanted = config.model_dump(mode="json", exclude={"seeds", "gate"})
+    alike = [
+        (record, accounts[record["id"]])
+        for record in records
+        if record["id"] in accounts and _same(record["params"], wanted)
+    ]
+    current = [(record["seed"], account.status) for record, account in alike if record["code_hash"] == code_hash]
+    finished = {seed for seed, status in current if status == "finished"}
+    busy = {seed for seed, status in current if status in ("queued", "running")} - finished
+    seeds = sorted({*config.seeds.final, *config.seeds.pipeline})
+    hours, source = _hours_per_run(root, gate_key(code_hash, config), [account for _, account in alike])
+    machine = alike[-1][1].machine if alike else "gpu" if config.training.device == "cuda" else "cpu"
+    return Plan(
+        name=config.name,
+        seeds=tuple(seeds),
+        under_way=tuple(seed for seed in seeds if seed in busy),
+        left=tuple(seed for seed in seeds if seed not in finished | busy),
+        machine=machine,
+        hours_per_run=hours,
+        source=source,
+    )
+
+
+def _hours_per_run(root: Path, key: str, alike: list[Booked]) -> tuple[float | None, str]:
+    took = [account.hours for account in alike if account.status == "finished" and account.problem is None]
+    if took:
+        runs = f"{len(took)} finished runs" if len(took) > 1 else "the finished run"
+        return statistics.median(took), f"median of {runs} with these parameters" if len(took) > 1 else runs
+    if estimates := [account.estimate for account in alike if account.estimate is not None]:
+        return estimates[-1], "the estimate of the latest run with these parameters; none has finished yet"
+    if passed := find_pass(root, key):
+        return passed["estimate_minutes"] / 60, "the estimate recorded when the gate was passed"
+    return None, "no run tells yet; repro prelaunch estimates it"
+
+
+def _same(params: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    """Whether a run has the parameters, its seeds and gate aside; `auto` stands for whatever precision it chose."""
+    if any(params.get(section) != values for section, values in wanted.items() if section != "training"):
+        return False
+    training = params.get("training")
+    if not isinstance(training, dict):
+        return False
+    chosen = {"precision": "auto"} if wanted["training"]["precision"] == "auto" else {}
+    return training | chosen == wanted["training"]

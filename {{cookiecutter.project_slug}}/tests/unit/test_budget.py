@@ -1,0 +1,108 @@
+"""budget.yaml is the user's: what it says is read exactly, and a slip of the pen is one line that names it."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from repro.config import UserError
+from repro.workflow.budget import Stage, read_budget, stage_name
+
+SHIPPED = Path(__file__).parents[2] / "budget.yaml"
+
+
+@pytest.fixture
+def root(tmp_path):
+    shutil.copy(SHIPPED, tmp_path / "budget.yaml")
+    return tmp_path
+
+
+def edit(root, old, new):
+    path = root / "budget.yaml"
+    text = path.read_text()
+    assert text.count(old) >= 1, old
+    path.write_text(text.replace(old, new, 1))
+
+
+def test_the_shipped_budget(root):
+    budget = read_budget(root)
+    assert (budget.currency, budget.prices, budget.stage) == ("USD", {"cpu": 0.1, "gpu": 1.5}, "debugging")
+    assert [stage.name for stage in budget.stages] == [
+        "reading",
+        "implementing",
+        "debugging",
+        "tuning",
+        "final",
+        "writing",
+    ]
+    assert budget.stages[4] == Stage("final", "final experiments and ablations", "cpu", 200.0, 10.0)
+    assert sum(stage.compute_hours for stage in budget.stages) == 410  # as paper/scope.md says
+    assert sum(stage.person_hours for stage in budget.stages) == 250
+
+
+def test_a_person_may_plan_with_machines_and_stages_of_their_own(root):
+    edit(root, "  gpu: 1.50", "  big-box: 9\n  gpu: 1.50")
+    edit(
+        root,
+        "{name: final, about: final experiments and ablations, machine: cpu",
+        "{name: f2, about: é🎉, machine: big-box",
+    )
+    edit(root, "USD", "€")
+    budget = read_budget(root)
+    assert (budget.currency, budget.prices["big-box"], budget.stages[4].machine) == ("€", 9.0, "big-box")
+
+
+def test_the_stage_that_is_booked_to(root):
+    budget = read_budget(root)
+    assert stage_name(budget, None) == "debugging"
+    assert stage_name(budget, "tuning") == "tuning"
+    with pytest.raises(UserError, match=r"^--stage tunning: no such stage in budget.yaml; did you mean 'tuning'\?$"):
+        stage_name(budget, "tunning")
+    with pytest.raises(UserError, match=r"known: reading, implementing, debugging, tuning, final, writing$"):
+        stage_name(budget, "")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("currency:", "curency:", "unknown entry 'curency'; did you mean 'currency'?"),
+        ("currency: USD", "", "missing: currency; add it"),
+        ("currency: USD", "currency: 5", "currency: 5 will not do; write a text"),
+        ("cpu: 0.10", "cpu: -0.10", "prices_per_hour.cpu: -0.1 will not do; write a number, 0 or more"),
+        ("cpu: 0.10", "cpu: .inf", "prices_per_hour.cpu: inf will not do"),
+        ("cpu: 0.10", "cpu: .nan", "prices_per_hour.cpu: nan will not do"),
+        ("cpu: 0.10", "cpu: true", "prices_per_hour.cpu: True will not do"),
+        ("cpu: 0.10", "cpu: '0.10'", "prices_per_hour.cpu: '0.10' will not do"),
+        ("stage: debugging", "stage: debuging", "stage: 'debuging' is not among the stages; did you mean 'debugging'?"),
+        ("stage: debugging", "stage:", "stage: None will not do"),
+        ("machine: cpu", "machine: cpus", "stages[0].machine: 'cpus' has no price in prices_per_hour; did you mean"),
+        ("compute_hours: 10,", "compute_hours: -10,", "stages[1].compute_hours: -10 will not do"),
+        ("person_hours: 60", "person_hours: many", "stages[1].person_hours: 'many' will not do"),
+        ("person_hours: 60", "hours: 60", "stages[1]: unknown entry 'hours'"),
+        ("name: tuning,", "name: debugging,", "stages: 'debugging' is the name of more than one"),
+        ("name: tuning,", "name: 'Tuning | final',", "stages[3].name: 'Tuning | final' will not do; use lower-case"),
+        ("name: tuning,", "", "stages[3]: missing: name; add it"),
+        ("currency: USD", "currency: [", "not valid YAML"),
+    ],
+)
+def test_a_slip_is_one_line(root, old, new, message):
+    edit(root, old, new)
+    with pytest.raises(UserError) as caught:
+        read_budget(root)
+    assert str(caught.value).startswith(str(root / "budget.yaml")) and message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "currency: USD\nprices_per_hour: {}\nstage: a\nstages: []\n", "\0"])
+def test_a_file_of_something_else(root, text):
+    (root / "budget.yaml").write_text(text)
+    with pytest.raises(UserError, match=r"budget\.yaml: "):
+        read_budget(root)
+
+
+def test_a_missing_file_says_how_to_get_it_back(root):
+    (root / "budget.yaml").unlink()
+    with pytest.raises(UserError, match=r"no such file; bring it back with git, e.g. git checkout -- budget.yaml"):
+        read_budget(root)

@@ -1,0 +1,203 @@
+"""The ledger: hours, cost, sums that agree however they are made, estimates; and runs whose records tell little."""
+
+from __future__ import annotations
+
+import math
+import os
+import random
+from datetime import date, datetime, timedelta
+
+import pytest
+from ledger_examples import make_project, record, write_run
+
+from repro.tracking.process import process_start
+from repro.tracking.text import width as columns_of
+from repro.workflow.budget import Budget, read_budget
+from repro.workflow.ledger import add_up, book_runs, compare_estimates
+from repro.workflow.ledger_text import format_ledger
+
+
+@pytest.fixture
+def root(tmp_path):
+    return make_project(tmp_path)
+
+
+@pytest.fixture
+def budget(root):
+    return read_budget(root)
+
+
+def book(root, budget, **fields):
+    (booked,) = book_runs(root, [record(**fields)], budget)
+    return booked
+
+
+class TestBooking:
+    def test_hours_and_cost(self, root, budget):
+        booked = book(root, budget, active_seconds=5400.0, device="cuda", stage="final")
+        assert (booked.hours, booked.cost, booked.machine, booked.stage) == (1.5, 1.5 * 1.5, "gpu", "final")
+        assert (booked.month, booked.estimate, booked.ratio, booked.problem) == ("2026-11", 0.5, 3.0, None)
+        assert book(root, budget).cost == pytest.approx(0.1)
+
+    def test_the_month_is_that_of_the_place_where_it_ran(self, root, budget):
+        for started, month in (
+            ("2026-12-01T00:30:00+14:00", "2026-12"),  # still November in London
+            ("2026-11-30T23:30:00-11:00", "2026-11"),  # December there
+            ("2026-11-30T23:59:59", "2026-11"),
+            ("yesterday", "unknown"),
+            (None, "unknown"),
+        ):
+            assert book(root, budget, started=started).month == month
+
+    def test_a_crashed_run_counts_what_its_metrics_tell(self, root, budget):
+        fields = {"status": "running", "ended": None, "active_seconds": 60.0}
+        run = write_run(root, **fields)
+        (run.path / "metrics.jsonl").write_text('{"env_step":1,"time/wall":7200.0}\n{"env_step":2,"time/wa')
+        booked = book(root, budget, **fields)
+        assert (booked.status, booked.hours, booked.ratio, booked.problem) == ("crashed", 2.0, None, None)
+        write_run(root, "aaaa", status="running", ended=None, active_seconds=0.0)
+        booked = book(root, budget, code="aaaa", status="running", ended=None, active_seconds=0.0)
+        assert booked.hours == 0 and booked.problem == "crashed before its first metrics; its hours are not known"
+
+    def test_a_run_in_progress_counts_up_to_now(self, root, budget):
+        mine = {"status": "running", "ended": None, "pid": os.getpid(), "process_start": process_start(os.getpid())}
+        now = datetime.now().astimezone()
+        booked = book(root, budget, **mine, started=str(now - timedelta(hours=2)), active_seconds=0.0)
+        assert booked.hours == pytest.approx(2, abs=0.01) and booked.ratio is None
+        booked = book(root, budget, **mine, started=str(now + timedelta(hours=2)), active_seconds=0.0)
+        assert booked.hours == 0 and "as if a clock went back" in booked.problem
+
+    def test_a_clock_that_went_back_costs_nothing_and_is_named(self, root, budget):
+        booked = book(root, budget, active_seconds=None, ended="2026-11-21T09:00:00+01:00")
+        assert (booked.hours, booked.cost, booked.ratio) == (0, 0, None)
+        assert booked.problem == "ends before it starts, as if a clock went back; counted as 0 hours"
+        # Across time zones the same hour is no step back.
+        booked = book(root, budget, active_seconds=None, ended="2026-11-21T10:00:00+00:00")
+        assert (booked.hours, booked.problem) == (1, None)
+
+    def test_a_record_that_tells_little(self, root, budget):
+        booked = book(root, budget, active_seconds=None, started=None, stage=None, device=None, estimate_minutes=None)
+        assert (booked.hours, booked.stage, booked.machine) == (0, "unknown", "cpu")
+        assert booked.problem == "how long it took is not recorded; counted as 0 hours"
+        assert book_runs(root, [{"id": "x", "status": "unreadable"}], budget) == []
+        assert book(root, budget, status="queued", active_seconds=0.0).problem is None
+
+    def test_a_machine_without_a_price(self, root, budget):
+        cheap = Budget("USD", {"cpu": 0.1}, "debugging", budget.stages)
+        booked = book_runs(root, [record("a", device="cuda"), record("b")], cheap)
+        total = add_up(booked)["total"]
+        assert booked[0].cost is None and (total.hours, total.cost, total.unpriced) == (2.0, 0.1, 1.0)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_sums_by_stage_month_and_run_agree(root, budget, seed):
+    rng = random.Random(seed)
+    records = [
+        record(
+            f"{number:x}",
+            stage=rng.choice([None, "reading", "final", "gone"]),
+            device=rng.choice(["cpu", "cuda", None]),
+            status=rng.choice(["finished", "failed", "interrupted", "queued"]),
+            started=f"20{rng.randint(25, 27)}-{rng.randint(1, 12):02}-03T10:00:00+0{rng.randint(0, 9)}:00",
+            active_seconds=rng.choice([None, 0.0, rng.expovariate(1e-4)]),
+        )
+        for number in range(200)
+    ]
+    booked = book_runs(root, records, budget)
+    for groups in (add_up(booked), add_up(booked, lambda run: run.stage), add_up(booked, lambda run: run.month)):
+        assert sum(total.runs for total in groups.values()) == 200
+        for name in ("hours", "cost"):
+            by_group = math.fsum(getattr(total, name) for total in groups.values())
+            assert by_group == pytest.approx(math.fsum(getattr(run, name) for run in booked), rel=1e-12)
+
+
+def test_estimates_against_what_finished_runs_took(root, budget):
+    assert compare_estimates([]) is None
+    found = compare_estimates(
+        book_runs(
+            root,
+            [
+                record("a", active_seconds=900.0),  # of 1800 estimated
+                record("b", active_seconds=3600.0),  # exactly the doubled estimate
+                record("c", active_seconds=5400.0),
+                record("d", active_seconds=9e9, status="failed"),
+                record("e", active_seconds=9e9, estimate_minutes=None),
+                record("f", active_seconds=9e9, estimate_minutes=0.0),
+                record("g", active_seconds=None, ended="2020-01-01T00:00:00+00:00"),
+            ],
+            budget,
+        )
+    )
+    assert (found.runs, found.estimated, found.actual) == (3, 1.5, 2.75)
+    assert (found.median, found.lowest, found.highest) == (2.0, 0.5, 3.0)
+    assert (found.within, found.within_doubled) == (1, 2)
+
+
+class TestText:
+    def text(self, root, budget, records, work=(), every_run=False, width=None, unreadable=()):
+        return format_ledger(book_runs(root, records, budget), unreadable, work, budget, every_run, width)
+
+    def line(self, text, start):
+        (found,) = [line.split() for line in text.splitlines() if line.startswith(start)]
+        return found
+
+    def test_an_empty_archive(self, root, budget):
+        text = self.text(root, budget, [])
+        assert text.startswith("prices in USD an hour: cpu 0.1, gpu 1.5 (budget.yaml)")
+        assert self.line(text, "total") == ["total", "0", "0.00", "410", "0.00", "41", "0.00", "250"]
+        assert "no runs yet" in text and "month" not in text
+
+    def test_stages_months_and_work_against_the_plan(self, root, budget):
+        records = [
+            record("a", stage="implementing", active_seconds=11 * 3600.0),
+            record("b", stage="final", device="cuda", started="2026-12-01T00:00:00+01:00"),
+            record("c", stage="gone"),
+        ]
+        work = [
+            (date(2026, 10, 5), "reading", 20.5),
+            (date(2026, 12, 5), "final", 1.25),
+            (date(2026, 12, 6), "new", 1.0),
+        ]
+        text = self.text(root, budget, records, work, unreadable=["2026-01-01_x_1234"])
+        assert self.line(text, "implementing") == ["implementing", "1", "11.00", "10", "1.10", "1", "0.00", "60"]
+        assert self.line(text, "final") == ["final", "1", "1.00", "200", "1.50", "20", "1.25", "10"]
+        assert self.line(text, "gone") == ["gone", "1", "1.00", "0.10", "0.00"]
+        assert self.line(text, "2026-10 ") == ["2026-10", "0", "0.00", "0.00", "20.50"]
+        assert self.line(text, "2026-12 ") == ["2026-12", "1", "1.00", "1.50", "2.25"]
+        totals = [line.split() for line in text.splitlines() if line.startswith("total")]
+        assert totals[0] == ["total", "3", "13.00", "410", "2.70", "41", "22.75", "250"]
+        assert totals[1] == ["total", "3", "13.00", "2.70", "22.75"]
+        for note in (
+            "over plan: reading, 20.50 h of work, planned 20",
+            "over plan: implementing, 11.00 h of compute, planned 10",
+            "not a stage of budget.yaml: gone\nnot a stage of budget.yaml: new",
+            "2026-01-01_x_1234: run.json is missing or damaged; not counted",
+        ):
+            assert note in text
+
+    def test_the_dearest_runs_first_or_all(self, root, budget):
+        records = [record(f"{number:02}", active_seconds=3600.0 * number) for number in range(12)]
+        records.append(record("gpu", device="cuda"))
+        text = self.text(root, budget, records)
+        shown = [line.split()[0][-3:] for line in text.splitlines() if line.startswith("2026-11-21_")]
+        assert shown[:3] == ["gpu", "_11", "_10"] and len(shown) == 10
+        assert "the first 10 of 13 runs; all: --runs" in text
+        text = self.text(root, budget, records, every_run=True)
+        assert len([line for line in text.splitlines() if line.startswith("2026-11-21_")]) == 13
+        assert "--runs" not in text
+
+    def test_what_is_wrong_is_named_but_not_a_thousand_times(self, root, budget):
+        cheap = Budget("€", {"cpu": 0.1}, "debugging", budget.stages)
+        records = [record(f"{number}", active_seconds=None, started=None) for number in range(8)]
+        text = self.text(root, cheap, [*records, record("gpu", device="cuda")])
+        assert text.count("is not recorded") == 5 and "… and 3 more" in text
+        assert "no price in budget.yaml: gpu; its 1.00 h are not in the cost" in text
+        assert self.line(text, "2026-11-21_moving-dot_gpu")[5] == "unknown" and "€" in text
+
+    @pytest.mark.parametrize("width", [80, 200])
+    def test_it_fits_the_terminal(self, root, budget, width):
+        odd = record("x" * 90, stage="観測\x1b[2J🎉" * 3)
+        text = self.text(root, budget, [record(), odd], [(date(2026, 1, 1), "a" * 90, 1.0)], width=width)
+        assert max(map(columns_of, text.splitlines())) <= width and "\x1b" not in text
+        assert self.line(text, "implementing")[-2:] == ["0.00", "60"]  # it is names that are cut, not numbers
+        assert "1.00" in self.line(text, "2026-11-21_moving-dot_7f3a")

@@ -1,0 +1,104 @@
+"""What is planned: which seeds are left, how long they take by whom, what they cost; before anything is started."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from ledger_examples import make_project, record
+
+from repro.config import load_config
+from repro.workflow.budget import Budget, read_budget
+from repro.workflow.ledger import book_runs
+from repro.workflow.ledger_text import format_plans
+from repro.workflow.planning import plan_runs
+from repro.workflow.prelaunch import gate_key
+
+CODE = "948ab30feb101334"
+
+
+@pytest.fixture
+def root(tmp_path):
+    return make_project(tmp_path)
+
+
+def make_plan(root, records=(), overrides=(), code=CODE):
+    config = load_config(root / "params.yaml", ["seeds.final=[0,1,2]", "seeds.pipeline=[100,101]", *overrides])
+    records = [*records, {"id": "x", "status": "unreadable"}]
+    return plan_runs(root, config, code, records, book_runs(root, records, read_budget(root)))
+
+
+def test_without_runs_nothing_tells(root):
+    plan = make_plan(root)
+    assert (plan.seeds, plan.left, plan.machine) == ((0, 1, 2, 100, 101), (0, 1, 2, 100, 101), "cpu")
+    assert (plan.hours_per_run, plan.hours, plan.cost(read_budget(root))) == (None, None, None)
+    assert plan.source == "no run tells yet; repro prelaunch estimates it"
+    text = format_plans([plan], read_budget(root), 80)
+    assert "unknown" in text and "total leaves out what is not known" in text
+
+
+def test_seeds_that_were_run_with_this_code_and_these_parameters_are_not_planned_again(root):
+    other = json.loads(json.dumps(record()["params"]))
+    other["agent"]["epochs"] += 1
+    plan = make_plan(
+        root,
+        [
+            record("a", seed=0, active_seconds=3600.0),
+            record("b", seed=1, code_hash="other", active_seconds=7200.0),
+            record("c", seed=2, params=other, active_seconds=9e9),
+            record("d", seed=2, status="failed", active_seconds=9e9),
+            record("e", seed=100, status="queued"),
+            record("f", seed=100, status="interrupted"),
+            record("g", seed=7, active_seconds=36000.0),
+        ],
+    )
+    assert (plan.left, plan.under_way) == ((1, 2, 101), (100,))
+    assert plan.hours_per_run == 2.0  # of 1, 2 and 10 hours: the median, whatever the code
+    assert plan.source == "median of 3 finished runs with these parameters"
+    assert (plan.hours, plan.cost(read_budget(root))) == (6.0, pytest.approx(0.6))
+
+
+def test_seeds_and_gate_make_no_other_parameters_nor_does_the_precision_that_auto_chose(root):
+    params = json.loads(json.dumps(record()["params"]))
+    assert params["training"]["precision"] == "auto"
+    params["training"]["precision"] = "bfloat16"
+    params["gate"]["after_minutes"] = 1.0
+    params["seeds"]["final"] = [50]
+    assert 0 not in make_plan(root, [record("a", seed=0, params=params)]).left
+    assert 0 in make_plan(root, [record("a", seed=0, params=params)], ["training.precision=float32"]).left
+
+
+def test_an_estimate_stands_in_for_runs_that_have_not_finished(root):
+    estimated = record("a", status="failed", estimate_minutes=90.0)
+    plan = make_plan(root, [estimated])
+    assert plan.hours_per_run == 1.5 and plan.source.startswith("the estimate of the latest run")
+    config = load_config(root / "params.yaml")
+    key = gate_key(CODE, config)
+    (root / "runs/.gate").mkdir(parents=True)
+    passed = {"gate_key": key, "passed": "answered", "estimate_minutes": 45.0}
+    (root / f"runs/.gate/{key}.json").write_text(json.dumps(passed))
+    plan = make_plan(root)
+    assert (plan.hours_per_run, plan.source) == (0.75, "the estimate recorded when the gate was passed")
+    assert make_plan(root, [record("b", status="failed", estimate_minutes=None)]).hours_per_run == 0.75
+
+
+def test_where_all_are_done_nothing_is_left(root):
+    plan = make_plan(root, [record(f"{seed}", seed=seed, device="cuda") for seed in (0, 1, 2, 100, 101)])
+    assert (plan.left, plan.hours, plan.machine) == ((), 0.0, "gpu")
+    assert "no seed is left to run" in format_plans([plan], read_budget(root), None)
+
+
+def test_ablations_are_added_up_and_doubled(root):
+    budget = read_budget(root)
+    plans = [
+        make_plan(root, [record("a", seed=100)]),
+        make_plan(root, [record("a", seed=9, device="cuda", active_seconds=7200.0)]),
+    ]
+    lines = format_plans(plans, budget, None).splitlines()
+    assert lines[2].split() == ["moving-dot", "5", "0", "4", "cpu", "1.00", "4.00", "0.40"]
+    assert lines[3].split() == ["moving-dot", "5", "0", "5", "gpu", "2.00", "10.00", "15.00"]
+    assert [line.split() for line in lines[5:7]] == [["total", "14.00", "15.40"], ["doubled", "28.00", "30.80"]]
+    cheap = Budget("USD", {"cpu": 0.1}, "debugging", budget.stages)
+    text = format_plans(plans, cheap, 80)
+    assert "gpu has no price in budget.yaml" in text and "total leaves out" in text
+    assert max(map(len, text.splitlines())) <= 80
