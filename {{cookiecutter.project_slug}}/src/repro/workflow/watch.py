@@ -1,0 +1,184 @@
+"""`repro watch`: progress of the runs that are running, and word when one ends or needs a person."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+import time
+from collections.abc import Sequence
+from contextlib import nullcontext, suppress
+from datetime import datetime
+from pathlib import Path
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from repro.config import UserError
+from repro.tracking.archive import RunFolder, effective_status
+from repro.tracking.durations import format_seconds
+from repro.tracking.index import list_summaries
+from repro.tracking.text import plain
+from repro.workflow.follow import Event, FollowedRun, is_live
+
+LOOK_SECONDS = 0.5  # between looks at the runs that are followed
+RESCAN_SECONDS = 5.0  # ... and at all runs, for those that have been started since
+LINES_SECONDS = 15.0  # between lines without a terminal
+COMMAND_SECONDS = 30.0  # for the user's command
+WIDE = 120  # columns
+
+
+class Watch:
+    """Runs that are followed; without `runs`, all that are running, and those that will."""
+
+    def __init__(self, root: Path, runs: Sequence[RunFolder], command: str | None, console: Console) -> None:
+        self.root, self.console = root, console
+        self.command = split_command(command) if command is not None else None
+        self.followed = {run.id: FollowedRun(run.path) for run in runs}
+        self.all = not runs
+        self.next_scan = 0.0
+
+    def look(self) -> list[Event]:
+        """What has happened to any of the runs since the last look."""
+        if self.all and time.monotonic() >= self.next_scan:
+            for summary in list_summaries(self.root):
+                known = summary["id"] in self.followed or summary["status"] == "unreadable"
+                if not known and is_live(summary, effective_status(summary)):
+                    with suppress(UserError):  # deleted this very moment
+                        self.followed[summary["id"]] = FollowedRun(self.root / "runs" / summary["id"])
+            self.next_scan = time.monotonic() + RESCAN_SECONDS
+        return [event for run in self.followed.values() for event in run.look()]
+
+    def until_all_end(self) -> int:
+        """Show progress and tell of events until no run is live. Returns 0 if all have finished, else 1."""
+        next_lines = 0.0
+        with Live(console=self.console, auto_refresh=False) if self.console.is_terminal else nullcontext() as live:
+            while True:
+                self._tell(self.look())
+                ended = not any(run.live for run in self.followed.values())
+                if live:
+                    live.update(self.table(), refresh=True)
+                elif ended or time.monotonic() >= next_lines:
+                    self.print_lines()
+                    next_lines = time.monotonic() + LINES_SECONDS
+                if ended:
+                    return 0 if all(run.status == "finished" for run in self.followed.values()) else 1
+                time.sleep(LOOK_SECONDS)
+
+    def show_once(self) -> int:
+        """Show how things stand. Returns 0."""
+        self.look()
+        if self.console.is_terminal and self.followed:
+            self.console.print(self.table())
+        else:
+            self.print_lines()
+        return 0
+
+    def print_lines(self) -> None:
+        """A line for each run: without a terminal."""
+        for run in self.followed.values():
+            steps = f"{run.step:,} of {run.total_steps:,} steps ({_share(run)})"
+            parts = [f"{run.id}: seed {run.record['seed']}", steps]
+            if run.live and run.steps_per_second:
+                parts += [f"{run.steps_per_second:,.0f}/s", f"{_left(run)} left"]
+            if "return/mean" in run.latest:
+                parts.append(f"return {run.latest['return/mean']:.4g}")
+            parts += [run.status, _health(run)]
+            self.console.print(Text(" · ".join(parts)), soft_wrap=True)
+
+    def table(self) -> Table:
+        """All runs, for a terminal of any width."""
+        wide = self.console.width >= WIDE
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+        table.add_column("run", overflow="fold", min_width=12)
+        for column in ("seed", "steps", "%", "steps/s", "left", "return"):
+            table.add_column(column, justify="right", no_wrap=True)
+        table.add_column("health", overflow="fold")
+        if wide:
+            table.add_column("question", no_wrap=True, overflow="ellipsis")
+        for run in self.followed.values():
+            health = _health(run)
+            cells: list[Text | str] = [
+                Text(run.id if wide else run.id.partition("_")[2] or run.id),  # either is enough for other commands
+                str(run.record["seed"]),
+                f"{_count(run.step)}/{_count(run.total_steps)}",
+                _share(run),
+                f"{run.steps_per_second:,.0f}" if run.live and run.steps_per_second else "",
+                _left(run) if run.live else run.status,
+                f"{run.latest['return/mean']:.4g}" if "return/mean" in run.latest else "",
+                Text(health, style="" if health == "ok" else "bold red"),
+            ]
+            if wide:
+                cells.append(Text(plain(run.record.get("question") or "")))
+            table.add_row(*cells)
+        return table
+
+    def _tell(self, events: Sequence[Event]) -> None:
+        for event in events:
+            bad = event.name != "finished"
+            line = f"{datetime.now():%H:%M:%S} {event.name}: {event.run}: {event.text}"
+            self.console.print(Text(line, style="bold red" if bad else "bold green"), soft_wrap=True)
+            if self.console.is_terminal:
+                self.console.bell()
+            if self.command and (problem := run_command(self.command, event)):
+                self.console.print(Text(f"warning: --command: {problem}"), soft_wrap=True)
+
+
+def split_command(command: str) -> list[str]:
+    """The words of a command; no shell is involved. Raises UserError if there is no such program."""
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        raise UserError(f"--command {command}: {error}; close the quotes") from None
+    if not words:
+        raise UserError('--command: is empty; write a command, e.g. --command "notify-send training"')
+    if shutil.which(words[0]) is None:
+        raise UserError(f"--command {command}: no program {words[0]!r} is found; give its path, and no shell syntax")
+    return words
+
+
+def run_command(words: Sequence[str], event: Event) -> str | None:
+    """Run the user's command for an event, which it finds in its environment. Returns what went wrong, if anything."""
+    environment = os.environ | {"REPRO_RUN": event.run, "REPRO_EVENT": event.name, "REPRO_TEXT": event.text}
+    try:
+        done = subprocess.run(
+            words,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=COMMAND_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return f"took longer than {COMMAND_SECONDS:.0f} s and was stopped"
+    except OSError as error:
+        return f"could not be started: {error.strerror}"
+    if done.returncode:
+        last = (done.stderr.decode(errors="replace").strip().splitlines() or ["it said nothing"])[-1]
+        return f"failed with exit code {done.returncode}: {plain(last)}"
+    return None
+
+
+def _share(run: FollowedRun) -> str:
+    return f"{min(1.0, run.step / run.total_steps):.0%}"
+
+
+def _left(run: FollowedRun) -> str:
+    if run.status == "queued":
+        return "queued"
+    return "?" if run.seconds_left is None else format_seconds(run.seconds_left)
+
+
+def _health(run: FollowedRun) -> str:
+    problems = [*run.findings, *(["stalled"] if run.stalled and run.live else [])]
+    return ", ".join(problems) or "ok"
+
+
+def _count(number: int) -> str:
+    for size, letter in ((10**9, "G"), (10**6, "M"), (10**3, "k")):
+        if number >= size:
+            return f"{number / size:.3g}{letter}"
+    return str(number)
