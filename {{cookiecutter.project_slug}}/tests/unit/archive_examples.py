@@ -2,13 +2,16 @@
 
 import os
 import subprocess
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import repro
-from repro.tracking.archive import create_run
+from repro.tracking.archive import this_process
+from repro.tracking.creation import create_run, keep_code
 
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(repro.__file__).parents[1])}
 CONFIG = {"name": "test", "agent": {"learning_rate": 1e-05, "clip": 0.1}, "answer": "no", "list": [1, 2], "none": None}
+START = datetime(2026, 11, 21, 10, 0, 0).astimezone()
 
 
 def git(root, *arguments):
@@ -28,6 +31,45 @@ def make_project(folder):
 
 
 def new_run(root, **fields):
+    """A run that this process is about to do."""
     return create_run(
-        root, **({"kind": "train", "config": CONFIG, "name": "test", "seed": 7, "command": ["x"]} | fields)
+        root, keep_code(root), **({"config": CONFIG, "name": "test", "seed": 7, "command": ["x"]} | fields)
     )
+
+
+def record(code="7f3a", minutes=75, **fields):
+    """The content of a run.json."""
+    return {
+        "id": f"2026-11-21_moving-dot_{code}",
+        "name": "moving-dot",
+        "status": "finished",
+        "project": "p",
+        "cell": None,
+        "stage": "debugging",
+        "device": "cpu",
+        "estimate_minutes": 70.0,
+        "command": ["repro", "train", "--seed", "100"],
+        **this_process(),
+        "devices": {"cpu": "Some CPU", "cores": 2},
+        "started": START.isoformat(),
+        "ended": (START + timedelta(days=1, minutes=minutes)).isoformat(),  # it lay idle for a day
+        "active_seconds": 60.0 * minutes,
+        "exit_code": 0,
+        "commit": "0123456789abcdef",
+        "dirty": True,
+        "code_hash": "948ab30feb101334",
+        "notes": [],
+        "seed": 100,
+        "params": {"training": {"total_steps": 1_500_000}},
+        "versions": {"python": "3.11.7", "torch": None},
+        "data_hashes": {},
+        "question": "Does a smaller ensemble learn the dot as fast?",
+        "prediction": None,
+        "skip_reason": None,
+        "overrides": [],
+        "resumed": [],
+        "result": "score 0.91 of optimal on 100 episodes",
+        "result_metrics": None,
+        "closed": None,
+        "wandb": None,
+    } | fields

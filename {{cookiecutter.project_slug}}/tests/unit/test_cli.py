@@ -9,7 +9,20 @@ import sys
 import pytest
 from project import here
 
-COMMANDS = ["train", "launch", "resume", "runs", "show", "evaluate", "prefs collect", "log", "log add", "prelaunch"]
+COMMANDS = [
+    "train",
+    "launch",
+    "resume",
+    "runs",
+    "show",
+    "evaluate",
+    "prefs collect",
+    "log",
+    "log add",
+    "prelaunch",
+    "close",
+    "ledger",
+]
 
 
 class TestCommands:
@@ -133,6 +146,13 @@ class TestExports:
         (project.root / "export/segments.npz").write_bytes(whole[project.root / "export/segments.npz"])
         assert "holds 16 labels, but preferences.initial_labels is 12" in refusal("--set=preferences.initial_labels=12")
         assert "holds preferences for moving-dot, discrete" in refusal("--set=env.actions=continuous")
+
+    def test_of_true_rewards_there_are_none(self, project, monkeypatch, capsys):
+        """The pipeline collects for every preset, and expects the folder."""
+        settings = ("--set=reward.source=environment", "--set=preferences.segment_steps=99")
+        code, out, _ = here(project, monkeypatch, capsys, "prefs", "collect", "--seed", "5", *settings)
+        assert code == 0 and out == "nothing to collect, as reward.source is environment: data/tiny/seed-5\n"
+        assert list((project.root / "data/tiny/seed-5").iterdir()) == []
 
     def test_the_same_seed_gives_the_same_bytes(self, project, monkeypatch, capsys):
         for folder in ("one", "two"):

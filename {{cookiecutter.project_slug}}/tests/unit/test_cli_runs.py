@@ -14,6 +14,7 @@ from datetime import date
 import pytest
 from project import Project, assert_equal_runs, here, kill, line_count, rows, wait_until
 
+from repro.preflight.checks import CHECKS
 from repro.tracking.archive import effective_status, load_run
 from repro.tracking.snapshot import code_hash
 
@@ -47,6 +48,9 @@ class TestTraining:
         ]
         assert record["gate"]["passed"] == "below threshold"
         assert record["devices"]["gpus"] == [] or record["devices"]["gpus"][0]
+        assert (record["stage"], record["device"], record["closed"]) == ("debugging", "cpu", None)
+        assert record["estimate_minutes"] == record["gate"]["estimate_minutes"] > 0
+        assert 0 < record["active_seconds"] < 120
         assert record["result"] in out and "1,024 steps, " in record["result"]
         assert line_count(run.path / "metrics.jsonl") == 2  # 512 of the 1024 steps were for the initial labels
         assert record["result"] in (run.path / "output.log").read_text()
@@ -55,6 +59,12 @@ class TestTraining:
         assert "does it run?" in project.ok("show", "latest")
         evaluated = project.ok("evaluate", run.id)
         assert "sampled" in evaluated and "<- judged" in evaluated
+        assert f'closed as failed; say what went wrong: repro close {run.id} --cause "…"' in evaluated
+        assert "finished, closed as failed" in page(project) and log_of(project, run.id) == [4]
+        closed = project.ok("close", run.id, "--cause", "it is tiny")
+        assert closed.startswith("replaces: failed, by the success criterion on 20")
+        assert "failed: it is tiny, by a person" in project.ok("evaluate", run.id)
+        assert f"\n{run.id}  debugging  finished  cpu " in project.ok("ledger")
         assert "over 4 episodes" in project.ok("show", run.id[-4:])
 
     def test_a_run_with_a_hard_life(self, project):
@@ -111,6 +121,7 @@ class TestTraining:
         project.ok("resume", run.id)
         assert_equal_runs(undisturbed, run)
         record = load_run(project.root, run.id).record
+        assert record["active_seconds"] > failed.record["active_seconds"] > 0
         assert (record["status"], record["exit_code"], len(record["resumed"])) == ("finished", 0, 4)
         assert log_of(project, run.id) == [4] and page(project).count(f"[{run.id}](") == 1
 
@@ -198,7 +209,7 @@ class TestLaunch:
         text = text.replace('surprise: ""', "surprise: very").replace(
             "failure_probability:", "failure_probability: 0.1"
         )
-        names = ["overfits_batch", "clips_independent", "seeds", "reward_model_start", "reward_model_swap"]
+        names = CHECKS  # whatever so small a run fails
         answers.write_text(text.replace("accept: {}", f"accept: {{{', '.join(f'{name}: tiny' for name in names)}}}"))
         full = {"preexec_fn": lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, resource.RLIM_INFINITY))}
         done = project.repro("launch", "--seed", "100", "--answers", "answers.yaml", "--wait", *options, **full)

@@ -58,6 +58,7 @@ def test_csv_holds_the_unrounded_numbers(project: Path) -> None:
     assert [float(row["minutes"]) for row in rows] == [220 / 60, 221 / 60, 222 / 60]
     assert rows[0]["random_score"] == "0.02"
     assert rows[0]["dirty"] == "False"
+    assert [row["success"] for row in rows] == ["True", "True", "False"]
 
 
 def test_all_plots_are_written(project: Path) -> None:

@@ -9,11 +9,13 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from report_examples import README, Page, files_of, make_cell, make_results, table_rows
 
 from repro.config import UserError
+from repro.workflow import report
 from repro.workflow.report import write_report
 
 
@@ -79,7 +81,6 @@ def drop(*keys: str) -> Callable[[str], str]:
         (lambda text: text.replace('"score": 0.91', '"score": NaN'), "evaluation.sampled.score: NaN"),
         (lambda text: text.replace('"dirty": false', '"dirty": null'), "dirty: null"),
         (lambda text: text.replace('"judged": "sampled"', '"judged": "best"'), 'judged: "best"'),
-        (lambda text: text.replace('"success": true', '"success": false'), "success is false, but"),
         (lambda text: text.replace('"seed": 101', '"seed": 7'), "should be results/cells/moving-dot/seed-7.json"),
     ],
 )
@@ -101,10 +102,11 @@ def test_damaged_cell_is_named_with_its_key(project: Path, damage: Callable[[str
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda text: text[:-10], "line 5: not valid JSON"),
-        (lambda text: text.replace('"env_step": 32000', '"step": 32000'), "line 2: env_step"),
-        (lambda text: text.replace('"env_step": 48000', '"env_step": 32000'), "line 3: env_step: 32000"),
-        (lambda text: text + "7\n", "line 6: env_step"),
+        (lambda text: text.replace('"env_step": 32000', '"step": 32000'), "line 2: not a row of metrics"),
+        (lambda text: text.replace('"env_step": 48000', '"env_step": 32000'), "line 3: env_step: 32000 does not"),
+        (lambda text: text.replace('"env_step": 48000', '"env_step": "NaN"'), "line 3: env_step: nan does not"),
+        (lambda text: text.replace('"env_step": 48000', '"env_step": "a"'), "line 3: env_step: 'a' does not"),
+        (lambda text: text + "7\n", "line 6: not a row of metrics"),
     ],
 )
 def test_damaged_curve_is_named_with_its_line(project: Path, damage: Callable[[str], str], message: str) -> None:
@@ -123,6 +125,19 @@ def test_seeds_of_different_code_or_parameters_are_warned_of(project: Path) -> N
         assert "(seed 101)" in warning
         assert f"{name} differs among seeds" in html
     assert len(warnings) == 3
+
+
+def test_what_no_plot_can_show_is_told(project: Path) -> None:
+    folder = project / "results" / "curves" / "moving-dot"
+    torn, diverged = folder / "seed-100.jsonl", folder / "seed-101.jsonl"
+    torn.write_text(torn.read_text()[:-10])
+    diverged.write_text(
+        re.sub(r'("return/mean": )[^,]+', r'\1"NaN", "value/explained_variance": "NaN"', diverged.read_text())
+    )
+    first, second = write_report(project).warnings
+    assert "seed-100.jsonl does not end at the 80,000 steps of results/cells/moving-dot/seed-100.json" in first
+    assert "seed-101.jsonl holds NaN or infinity" in second and second.endswith(" in: return/mean")
+    assert "NaN or infinity" in (project / "README.md").read_text()
 
 
 def test_seeds_judged_on_different_actions_have_no_mean(project: Path) -> None:
@@ -146,6 +161,29 @@ def test_missing_metrics_and_curves_are_told(project: Path) -> None:
         assert f"{title}: not drawn" in page
     assert any("no learning curve of seed 102" in warning for warning in result.warnings)
     assert "Left out, for want of the metric: seed 102" in page
+
+
+def test_only_plots_of_the_reported_experiments_are_removed(project: Path) -> None:
+    mine = project / "reports" / "figures of mine" / "curves.png"
+    for path in (mine, project / "reports" / "curves.svg", project / "reports" / "moving-dot" / "reward_model.png"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"drawn before")
+    write_report(project)
+    assert mine.exists() and (project / "reports" / "curves.svg").exists()
+    assert not (project / "reports" / "moving-dot" / "reward_model.png").exists()
+
+
+def test_what_is_written_into_the_readme_meanwhile_is_kept(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_section = report.make_section
+
+    def slowly(*arguments: Any) -> Any:
+        (project / "README.md").write_bytes(b"# Edited while it drew\n" + README)
+        return make_section(*arguments)
+
+    monkeypatch.setattr(report, "make_section", slowly)
+    assert write_report(project).written[-1] == project / "README.md"
+    text = (project / "README.md").read_text()
+    assert text.startswith("# Edited while it drew\n# A reproduction\n") and "| moving-dot |" in text
 
 
 def test_text_of_files_cannot_become_markup(tmp_path: Path) -> None:
@@ -176,7 +214,6 @@ def test_full_disk_leaves_whole_files(project: Path) -> None:
         [sys.executable, "-c", program, str(project)], capture_output=True, text=True, check=False, timeout=60
     )
     assert result.returncode == 1
-    assert result.stderr.strip().endswith("it is left as it was")
-    assert "report.html: cannot be written" in result.stderr
+    assert "report.html: the disk is full" in result.stderr
     assert (project / "README.md").read_bytes() == README
     assert {path.name for path in (project / "reports").rglob("*")} == {"results.csv", "results.md"}

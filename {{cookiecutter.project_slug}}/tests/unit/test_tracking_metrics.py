@@ -53,15 +53,6 @@ def test_a_row_needs_env_step(tmp_path):
         writer.write({"return/mean": 1.0})
 
 
-def test_mirror_gets_plain_numbers_after_the_row_is_on_disk(tmp_path):
-    path = tmp_path / "metrics.jsonl"
-    seen = []
-    with MetricsWriter(path, mirror=lambda row: seen.append((row, len(read_metrics(path))))) as writer:
-        writer.write({"env_step": 1, "x": np.float32(2)})
-    assert seen == [({"env_step": 1, "x": 2.0}, 1)]
-    assert type(seen[0][0]["x"]) is float
-
-
 def test_truncating_to_a_position_forgets_what_came_after(tmp_path):
     path = tmp_path / "metrics.jsonl"
     with MetricsWriter(path) as writer:

@@ -79,18 +79,20 @@ def test_code_and_parameters_make_a_run_dirty(repository, name):
     assert new_run(repository).record["dirty"] is True
 
 
-def test_large_and_secret_untracked_files_stay_out(repository, monkeypatch):
-    monkeypatch.setattr("repro.tracking.git.MAX_FILE_BYTES", 1000)
-    for name, content in {".env": "WANDB_API_KEY=1", "big.npz": "x" * 1001, "fine.txt": "x", "gone": ""}.items():
-        (repository / name).write_text(content)
-    (repository / "gone").unlink()
+def test_only_small_text_without_secrets_is_packed(repository):
+    contents = {".env": b"WANDB_API_KEY=1", "big.csv": b"x" * 1_000_001, "model.pt": b"a\0b", "fine.txt": b"\xe9"}
+    for name, content in contents.items():
+        (repository / name).write_bytes(content)
     (repository / "gone").symlink_to("nowhere")
+    (repository / "link").symlink_to(".env")
     os.mkfifo(repository / "pipe")
     run = new_run(repository)
     with tarfile.open(run.path / "untracked.tar.gz") as tar:
-        assert {"fine.txt", "gone"} <= set(tar.getnames()) <= {"fine.txt", "gone", "pipe"}
-    notes = " ".join(run.record["notes"])
-    assert ".env left out: it may hold a secret" in notes and "big.npz left out" in notes
+        assert tar.getnames() == ["fine.txt"] and tar.extractfile("fine.txt").read() == b"\xe9"
+    (note,) = run.record["notes"]
+    assert note.startswith("not in untracked.tar.gz: .env, big.csv, gone, link, model.pt (it holds text")
+    (repository / "zz.pem").write_text("key")
+    assert ", model.pt and 1 more (it holds" in new_run(repository).record["notes"][0]
 
 
 @pytest.mark.parametrize("state", ["no repository", "no commit", "ignored by an outer repository", "git missing"])

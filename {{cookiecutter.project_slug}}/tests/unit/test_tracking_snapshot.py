@@ -5,6 +5,7 @@ import os
 import resource
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,7 @@ def project(tmp_path):
     (root / "src/repro/page").mkdir(parents=True)
     (root / "src/repro/__init__.py").write_text("")
     (root / "src/repro/page/index.html").write_text("<p>é</p>")
-    (root / "pyproject.toml").write_text("[tool.repro.wandb]\nmode = 'disabled'\n")
+    (root / "pyproject.toml").write_text("[project]\nname = 'test'\n[tool.repro.wandb]\nmode = 'disabled'\n")
     (root / "requirements.lock").write_text("numpy==2.4.6\n")
     (root / "params.yaml").write_text("name: test\n")
     return root
@@ -59,10 +60,13 @@ def test_the_hash_speaks_of_the_code_and_nothing_else(project):
     (project / "src/project.egg-info").mkdir()
     (project / "src/project.egg-info/PKG-INFO").write_text("1")
     (project / "src/repro/.page.py.swp").write_text("1")
+    (project / "pyproject.toml").write_text("# mine\n[tool.repro.wandb]\nmode = 'online'\n[project]\nname = 'test'\n")
     assert code_hash(project) == before
 
 
-@pytest.mark.parametrize("name", ["src/repro/__init__.py", "src/repro/page/index.html", "pyproject.toml", "src/new.py"])
+@pytest.mark.parametrize(
+    "name", ["src/repro/__init__.py", "src/repro/page/index.html", "requirements.lock", "src/new.py"]
+)
 def test_any_change_of_code_changes_the_hash_and_taking_it_back_restores_it(project, name):
     before = code_hash(project)
     path = project / name
@@ -71,6 +75,27 @@ def test_any_change_of_code_changes_the_hash_and_taking_it_back_restores_it(proj
     assert code_hash(project) != before
     path.unlink() if content is None else path.write_bytes(content)
     assert code_hash(project) == before
+
+
+@pytest.mark.parametrize("change", ["dependencies = ['numpy']", "[build-system]\nrequires = ['hatchling']"])
+def test_what_is_installed_is_code(project, change):
+    before = code_hash(project)
+    text = (project / "pyproject.toml").read_text()
+    (project / "pyproject.toml").write_text(text.replace("name = 'test'", f"name = 'test'\n{change}"))
+    assert code_hash(project) != before
+
+
+def test_a_broken_pyproject_is_named(project):
+    (project / "pyproject.toml").write_text("[project\n")
+    with pytest.raises(UserError, match=r"pyproject\.toml: not valid TOML"):
+        code_hash(project)
+
+
+def test_runs_whose_settings_of_tools_differ_share_a_snapshot(project):
+    path = snapshot_code(project)
+    kept = (path / "pyproject.toml").read_text()
+    (project / "pyproject.toml").write_text(kept.replace("disabled", "online"))
+    assert snapshot_code(project) == path and (path / "pyproject.toml").read_text() == kept
 
 
 def test_moving_a_file_or_a_byte_between_files_changes_the_hash(project):
@@ -105,6 +130,17 @@ def test_code_runs_from_a_snapshot_and_does_not_change_it(project):
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert Path(done.stdout.strip()).is_relative_to(path)
     assert snapshot_code(project) == path
+
+
+def test_what_a_killed_process_left_is_swept_after_a_day(project):
+    runs = project / "runs"
+    for folder in (runs / ".new-old", runs / ".snapshots/.new-old", runs / ".new-young", runs / "kept"):
+        (folder / "src").mkdir(parents=True)
+        age = 0 if "young" in folder.name else 2 * 24 * 3600
+        os.utime(folder, (time.time() - age,) * 2)
+    path = snapshot_code(project)
+    assert {entry.name for entry in runs.iterdir()} == {".snapshots", ".new-young", "kept"}
+    assert [entry.name for entry in path.parent.iterdir()] == [path.name]
 
 
 def test_an_edited_snapshot_is_refused(project):

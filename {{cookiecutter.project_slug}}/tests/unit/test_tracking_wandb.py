@@ -1,22 +1,38 @@
 """The W&B mirror, with the real wandb: its settings are read, and rows arrive, offline and at a server."""
 
 import json
+import math
 import os
+import shutil
 import sys
 import threading
-import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from wandb_examples import FAKE_KEY, OFFLINE, children, entries, record, rows_of
+from project import wait_until
+from wandb_examples import FAKE_KEY, alerts_of, children, entries, log, rows_of, start
 
 from repro.config import UserError
-from repro.tracking.wandb import WandbMirror, WandbSettings, read_wandb_settings
+from repro.tracking.findings import add_finding
+from repro.tracking.wandb import WandbMirror, WandbSettings, read_mirror, read_wandb_settings
 
 pytestmark = pytest.mark.usefixtures("no_account", "processes_of_others")
 
 
-class Server(BaseHTTPRequestHandler):
+class Service(ThreadingHTTPServer):
+    """What was streamed to it, oldest first."""
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.streams = []
+
+    def rows(self):
+        """env_step of the rows that arrived."""
+        files = [request["files"].get("wandb-history.jsonl") for request in self.streams if "files" in request]
+        return [json.loads(line)["env_step"] for file in filter(None, files) for line in file["content"]]
+
+
+class Handler(BaseHTTPRequestHandler):
     """As much of the W&B service as a run needs."""
 
     def log_message(self, *arguments):
@@ -54,8 +70,7 @@ class Server(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server(monkeypatch):
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Server)
-    server.streams = []
+    server = Service()
     threading.Thread(target=server.serve_forever, daemon=True).start()
     monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{server.server_port}")
     monkeypatch.setenv("WANDB_API_KEY", FAKE_KEY)
@@ -65,54 +80,108 @@ def server(monkeypatch):
 
 
 def test_offline_rows_can_be_read_back(run_dir):
-    mirror = WandbMirror.start(run_dir, record(), OFFLINE)
+    mirror = start(run_dir)
     rows = [{"env_step": step * 512, "return/mean": step / 3} for step in range(50)]
-    durations = []
-    for row in rows:
-        start = time.perf_counter()
-        mirror.log(row)
-        durations.append(time.perf_counter() - start)
-    mirror.log({"env_step": 99_999, "return/mean": float("nan")})
+    log(run_dir, *rows)
+    log(run_dir, {"env_step": 99_999, "return/mean": float("nan")})
     mirror.finish(0)
     assert mirror.record() == {"mode": "offline", "id": "2026-11-21_dot_7f3a", "url": None}
-    assert mirror.dropped == 0 and sorted(durations)[25] < 1e-4
     everything = entries(run_dir)
     assert rows_of(everything)[:50] == rows and len(rows_of(everything)) == 51
+    last = rows_of(everything)[50]
+    assert last["env_step"] == 99_999 and math.isnan(float(last["return/mean"]))
     started = json.dumps(next(entry for entry in everything if entry["type"] == "run"))
     assert all(text in started for text in ("learning_rate", "948ab30feb101334", '"dot"'))
     assert [entry["exit"]["exit_code"] for entry in everything if entry["type"] == "exit"] == [0]
     assert any(entry["type"] == "metric" and "env_step" in json.dumps(entry) for entry in everything)
+    assert alerts_of(everything) == []  # nobody asked for them
     assert "wandb" not in sys.modules  # it ran elsewhere
 
 
-def test_a_resumed_run_keeps_its_id_and_auto_is_offline_without_a_login(run_dir):
-    for attempt, mode in enumerate(["offline", "auto"]):
-        mirror = WandbMirror.start(run_dir, record(), WandbSettings(None, "test", mode))
-        mirror.log({"env_step": attempt})
+def test_what_the_mirror_says_can_be_read_while_the_run_goes_on(run_dir):
+    assert read_mirror(run_dir) is None
+    mirror = start(run_dir)
+    wait_until(lambda: read_mirror(run_dir))
+    assert read_mirror(run_dir) == {"mode": "offline", "id": "2026-11-21_dot_7f3a", "url": None, "warning": None}
+    assert mirror.news() is None
+    mirror.finish(0)
+    (run_dir / "wandb/mirror.json").write_text("[")
+    assert read_mirror(run_dir) is None
+
+
+def test_rows_follow_while_the_run_goes_on_and_half_a_line_waits_for_the_rest(run_dir, server):
+    mirror = start(run_dir, WandbSettings("lab", "test", "online"))
+    log(run_dir, {"env_step": 1})
+    with open(run_dir / "metrics.jsonl", "ab", buffering=0) as file:
+        file.write(b'{"env_step":')
+        wait_until(lambda: server.rows() == [1])
+        file.write(b'2}\n{"env_step":3')
+        wait_until(lambda: server.rows() == [1, 2])
+    mirror.finish(0)
+    assert server.rows() == [1, 2]  # the trainer was killed while it wrote the third
+    assert mirror.record()["mode"] == "online"
+
+
+def test_a_resumed_run_keeps_its_id_and_sends_only_what_is_new(run_dir):
+    for attempt, mode in enumerate(["offline", "auto"]):  # auto is offline without a login
+        mirror = start(run_dir, WandbSettings(None, "test", mode))
+        log(run_dir, {"env_step": attempt})
         mirror.finish(0)
-        assert (mirror.mode, mirror.dropped) == ("offline", 0)
-    files = list((run_dir / "wandb").glob("offline-run-*/*.wandb"))
-    assert {file.name for file in files} == {"run-2026-11-21_dot_7f3a.wandb"}
+        assert mirror.record()["mode"] == "offline"
+        assert rows_of(entries(run_dir)) == [{"env_step": attempt}]
+        (folder,) = (run_dir / "wandb").glob("offline-run-*")
+        assert [file.name for file in folder.glob("*.wandb")] == ["run-2026-11-21_dot_7f3a.wandb"]
+        shutil.rmtree(folder)
 
 
-def test_auto_is_online_with_a_login_and_rows_reach_the_server(run_dir, server):
-    mirror = WandbMirror.start(run_dir, record(), WandbSettings("lab", "test", "auto"))
-    for step in range(100):
-        mirror.log({"env_step": step})
+def test_auto_is_online_with_a_login_and_rows_reach_the_server(run_dir, server, capsys):
+    mirror = start(run_dir, WandbSettings("lab", "test", "auto"))
+    log(run_dir, *({"env_step": step} for step in range(100)))
+    url = f"http://127.0.0.1:{server.server_port}/lab/test/runs/2026-11-21_dot_7f3a"
+    wait_until(lambda: read_mirror(run_dir))
+    assert (mirror.news(), mirror.news()) == (f"W&B: {url}", None)  # it is told once
     mirror.finish(3)
-    assert (mirror.mode, mirror.dropped) == ("online", 0)
-    assert mirror.url == f"http://127.0.0.1:{server.server_port}/lab/test/runs/2026-11-21_dot_7f3a"
-    files = [request["files"].get("wandb-history.jsonl") for request in server.streams if "files" in request]
-    rows = [json.loads(line) for file in filter(None, files) for line in file["content"]]
-    assert [row["env_step"] for row in rows] == list(range(100))
+    assert mirror.record() == {"mode": "online", "id": "2026-11-21_dot_7f3a", "url": url}
+    assert server.rows() == list(range(100))
     assert server.streams[-1]["exitcode"] == 3
+    assert capsys.readouterr().err == ""
+
+
+FINDING = {
+    "check": "flat_reward",
+    "env_step": 2048,
+    "seen": "std is 0 | 😴",
+    "meaning": "No.",
+    "remedy": "labels",
+}
+
+
+@pytest.mark.parametrize(
+    ("exit_code", "end"),
+    [(0, "finished"), (2, "ended with exit code 2"), (None, "was killed")],
+)
+def test_alerts_tell_of_findings_and_of_the_end(run_dir, exit_code, end):
+    add_finding(run_dir, FINDING | {"check": "non_finite"})  # before a resume: it was told of then
+    mirror = start(run_dir, WandbSettings(None, "test", "offline", alerts=True))
+    log(run_dir, {"env_step": 2048})
+    add_finding(run_dir, FINDING)
+    if exit_code is None:
+        mirror._process.stdin.close()
+        mirror._process.wait(15)
+    else:
+        mirror.finish(exit_code)
+    name = run_dir.name
+    assert alerts_of(entries(run_dir)) == [
+        (f"flat_reward: {name}", "step 2,048: std is 0 | 😴. No."),
+        (f"{end}: {name}", f"{name} {end}."),
+    ]
 
 
 def test_disabled_starts_nothing(run_dir):
-    mirror = WandbMirror.start(run_dir, record(), WandbSettings(None, "test", "disabled"))
-    mirror.log({"env_step": 1})
+    mirror = WandbMirror.start(run_dir, WandbSettings(None, "test", "disabled"))
     mirror.finish(0)
-    assert mirror.record()["mode"] == "disabled" and list(run_dir.iterdir()) == [] and children(os.getpid()) == []
+    assert mirror.record()["mode"] == "disabled" and mirror.news() is None
+    assert list(run_dir.iterdir()) == [] and children(os.getpid()) == []
 
 
 def settings(tmp_path, text):
@@ -121,8 +190,8 @@ def settings(tmp_path, text):
 
 
 def test_settings(tmp_path, monkeypatch):
-    full = '[tool.repro.wandb]\nentity = "lab"\nproject = "dot"\nmode = "online"\n'
-    assert settings(tmp_path, full) == WandbSettings("lab", "dot", "online")
+    full = '[tool.repro.wandb]\nentity = "lab"\nproject = "dot"\nmode = "online"\nalerts = true\n'
+    assert settings(tmp_path, full) == WandbSettings("lab", "dot", "online", alerts=True)
     assert settings(tmp_path, '[tool.repro.wandb]\nentity = ""\n') == WandbSettings(None, tmp_path.name, "auto")
     assert settings(tmp_path, "") == WandbSettings(None, tmp_path.name, "auto")
     monkeypatch.setenv("WANDB_MODE", "disabled")
@@ -133,8 +202,9 @@ def test_settings(tmp_path, monkeypatch):
     ("text", "message"),
     [
         ('[tool.repro.wandb]\nmode = "onlin"', r"mode = 'onlin': must be one of auto, online, offline, disabled"),
-        ('[tool.repro.wandb]\nenity = "me"', "enity: unknown; it has entity, project and mode"),
+        ('[tool.repro.wandb]\nenity = "me"', "enity: unknown; it has entity, project, mode, alerts"),
         ("[tool.repro.wandb]\nproject = 3", "project = 3: must be text in quotes"),
+        ('[tool.repro.wandb]\nalerts = "yes"', r"alerts = 'yes': must be true or false, without quotes"),
         ("[tool.repro.wandb\n", "cannot be read"),
     ],
 )

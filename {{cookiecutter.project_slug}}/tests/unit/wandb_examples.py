@@ -7,7 +7,8 @@ import sys
 
 import psutil
 
-from repro.tracking.wandb import WandbSettings
+from repro.tracking.metrics import MetricsWriter
+from repro.tracking.wandb import WandbMirror, WandbSettings
 
 OFFLINE = WandbSettings(entity=None, project="test", mode="offline")
 FAKE_KEY = "0123456789abcdef0123456789abcdef01234567"
@@ -18,7 +19,6 @@ def record(**fields):
     return {
         "id": "2026-11-21_dot_7f3a",
         "name": "dot",
-        "kind": "train",
         "seed": 100,
         "commit": None,
         "dirty": True,
@@ -28,6 +28,18 @@ def record(**fields):
         "pid": os.getpid(),
         "question": "Does it é?",
     } | fields
+
+
+def start(run_dir, settings=OFFLINE):
+    """The mirror of a run that has written no row yet."""
+    (run_dir / "run.json").write_text(json.dumps(record()))
+    return WandbMirror.start(run_dir, settings)
+
+
+def log(run_dir, *rows):
+    with MetricsWriter(run_dir / "metrics.jsonl") as writer:
+        for row in rows:
+            writer.write(row)
 
 
 def entries(run_dir):
@@ -42,6 +54,10 @@ def entries(run_dir):
 def rows_of(everything):
     items = [entry["history"]["item"] for entry in everything if entry["type"] == "history"]
     return [{name: value for name, value in item.items() if not name.startswith("_")} for item in items]
+
+
+def alerts_of(everything):
+    return [(entry["alert"]["title"], entry["alert"]["text"]) for entry in everything if entry["type"] == "alert"]
 
 
 def children(pid):

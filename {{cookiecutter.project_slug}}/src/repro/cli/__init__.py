@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any, NoReturn
 
 import typer
 
-from repro.cli import archive, log, training, workflow
+from repro.cli import archive, ledger, log, training, watch, workflow
 from repro.config import UserError
 
 app = typer.Typer(
@@ -17,7 +18,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for commands in (training, archive, workflow):
+for commands in (training, archive, watch, ledger, workflow):
     app.add_typer(commands.app)
 app.add_typer(log.log, name="log")
 
@@ -30,6 +31,9 @@ def main() -> None:
         sys.exit(app(sys.argv[1:] or ["--help"], prog_name="repro", standalone_mode=False))
     except UserError as error:
         _exit_with(str(error))
+    except (KeyboardInterrupt, typer.Abort):
+        print("\nstopped", file=sys.stderr)
+        sys.exit(128 + signal.SIGINT)
     except USAGE_ERROR as error:
         command = error.ctx.command_path if error.ctx else "repro"
         _exit_with(f"{error.format_message().rstrip('.')}; see {command} --help")

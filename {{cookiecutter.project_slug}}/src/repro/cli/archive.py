@@ -2,24 +2,75 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
 import typer
 
-from repro.cli.common import Run, project_root
+from repro.cli.common import Run, project_root, relative
+from repro.config import UserError
 
 app = typer.Typer()
 
 
 @app.command()
-def runs() -> None:
-    """List all runs, newest first.
+def runs(
+    sort: Annotated[str, typer.Option(help="By: started, score, return, time, seed or name.")] = "started",
+    status: Annotated[str | None, typer.Option(help="Only: queued, running, finished, failed, crashed, ...")] = None,
+    name: Annotated[str | None, typer.Option(help="Only runs of this experiment.")] = None,
+    stage: Annotated[str | None, typer.Option(help="Only runs booked to this stage of budget.yaml.")] = None,
+    question: Annotated[str | None, typer.Option(help="Only runs whose question contains this.")] = None,
+    since: Annotated[str | None, typer.Option(help="Only runs started since this day, e.g. 2026-11-21.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many.")] = None,
+    html: Annotated[bool, typer.Option("--html", help="Write a page of them that opens in a browser.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Where to, with --html; default: runs/index.html.")] = None,
+    prune: Annotated[
+        bool, typer.Option("--prune", help="Propose what to delete of them: checkpoints and videos of old ones.")
+    ] = False,
+    older_than: Annotated[int, typer.Option(min=0, help="Days since they ended, with --prune.")] = 30,
+    yes: Annotated[bool, typer.Option("--yes", help="Delete without being asked, with --prune.")] = False,
+) -> None:
+    """List runs, newest first; or write a page of them, or make room.
 
-    Example: repro runs
+    Example: repro runs --status finished --sort score --limit 10
     """
-    from repro.tracking.archive import list_runs
+    from repro.tracking.index import list_summaries
     from repro.tracking.listing import format_runs
+    from repro.tracking.selection import Selection, parse_day, select
 
-    records = list_runs(project_root())
-    print(format_runs(records) if records else "no runs yet; start one with: repro train --seed 100")
+    root = project_root()
+    if out and not html:
+        raise UserError(f"--out {out}: is where the page goes; add --html to write it")
+    day = parse_day(since) if since else None
+    everything = list_summaries(root)
+    found = select(everything, Selection(sort, status, name, stage, question, day, limit))
+    if prune:
+        _prune(root, found, older_than, yes)
+    elif html:
+        from repro.workflow.runs_page import write_runs_page
+
+        print(f"written: {relative(write_runs_page(root, found, out or root / 'runs/index.html'))}")
+    elif found:
+        print(format_runs(found))
+    else:
+        print("no run is like that" if everything else "no runs yet; start one with: repro train --seed 100")
+
+
+def _prune(root: Path, summaries: list[dict[str, Any]], older_than: int, yes: bool) -> None:
+    from repro.tracking.prune import delete, find_prunable, format_proposal
+
+    found = find_prunable(root, summaries, older_than)
+    print(format_proposal(found, older_than))
+    if not found:
+        return
+    if not yes:
+        if not sys.stdin.isatty():
+            raise UserError("there is no terminal to ask on, and nothing was deleted; to delete these: --yes")
+        if not typer.confirm("Delete them?"):
+            print("nothing was deleted")
+            return
+    print(f"deleted: {delete(found)}")
 
 
 @app.command()
@@ -28,10 +79,14 @@ def show(run: Run) -> None:
 
     Example: repro show latest
     """
-    from repro.tracking.listing import format_run
-    from repro.tracking.metrics import read_last_row
-    from repro.workflow.runs import find_run
+    from repro.tracking.archive import is_run_folder, read_run
+    from repro.tracking.run_page import format_remains, format_run
+    from repro.workflow.runs import find_run_folder
 
-    folder = find_run(project_root(), run)
-    metrics = folder.path / "metrics.jsonl"
-    print(format_run(folder.record, read_last_row(metrics) if metrics.exists() else None))
+    path = Path(run).absolute() if is_run_folder(Path(run)) else find_run_folder(project_root(), run)
+    try:
+        folder = read_run(path)
+    except UserError:
+        print(format_remains(path))
+        raise
+    print(format_run(folder))

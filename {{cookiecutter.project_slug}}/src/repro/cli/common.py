@@ -14,6 +14,9 @@ Params = Annotated[Path | None, typer.Option(help="Parameter file.", show_defaul
 Set = Annotated[list[str] | None, typer.Option("--set", help="Override, e.g. agent.learning_rate=3e-4. Repeatable.")]
 Seed = Annotated[int, typer.Option(min=0, help="All randomness follows from it.")]
 Question = Annotated[str | None, typer.Option(help="What this run is to answer; stands in the work log.")]
+Stage = Annotated[
+    str | None, typer.Option(help="Stage of budget.yaml to book it to.", show_default="the one that is on")
+]
 Preferences = Annotated[Path | None, typer.Option(help="Start from comparisons exported to this folder.")]
 Answers = Annotated[Path | None, typer.Option(help="Answers to the pre-launch questions, for use without a terminal.")]
 Skip = Annotated[str | None, typer.Option(help="Start without the pre-launch questions, for this reason (recorded).")]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -16,11 +16,12 @@ from repro.cli.common import (
     Seed,
     Set,
     Skip,
+    Stage,
     open_project,
     project_root,
     relative,
 )
-from repro.config import UserError
+from repro.config import Config, UserError
 
 app = typer.Typer()
 prefs = typer.Typer(help="Preferences: comparisons of segments and their labels.")
@@ -33,6 +34,7 @@ def train(
     params: Params = None,
     set_: Set = None,
     question: Question = None,
+    stage: Stage = None,
     preferences: Preferences = None,
     cell: Annotated[bool, typer.Option(help="Publish models and curve for the pipeline (used by dvc.yaml).")] = False,
     answers: Answers = None,
@@ -45,7 +47,8 @@ def train(
     from repro.workflow import runs
 
     root, config = open_project(params, set_)
-    run = runs.prepare_run(root, config, runs.Wish(seed, set_ or (), question, preferences, cell, answers, skip))
+    request = runs.RunRequest(seed, set_ or (), question, stage, preferences, cell, answers, skip)
+    run = runs.prepare_run(root, config, request)
     print(f"run {run.id}", flush=True)
     runs.become_run(root, run)
 
@@ -56,6 +59,7 @@ def launch(
     params: Params = None,
     set_: Set = None,
     question: Question = None,
+    stage: Stage = None,
     preferences: Preferences = None,
     answers: Answers = None,
     skip: Skip = None,
@@ -68,8 +72,8 @@ def launch(
     from repro.workflow import runs
 
     root, config = open_project(params, set_)
-    wish = runs.Wish(seed, set_ or (), question, preferences, answers=answers, skip=skip)
-    run = runs.prepare_run(root, config, wish)
+    request = runs.RunRequest(seed, set_ or (), question, stage, preferences, answers=answers, skip=skip)
+    run = runs.prepare_run(root, config, request)
     process = runs.start_run(root, run)
     print(f"run {run.id} started; follow it with: tail -f {relative(run.path / 'output.log')}", flush=True)
     if wait:
@@ -82,10 +86,10 @@ def resume(run: Run) -> None:
 
     Example: repro resume 7f3a
     """
-    from repro.workflow.runs import become_run, find_run
+    from repro.workflow.runs import become_run, find_own_run
 
     root = project_root()
-    folder = find_run(root, run)
+    folder = find_own_run(root, run)
     if folder.record["status"] == "finished":
         raise UserError(f"{folder.id}: is finished; look at it with: repro show {folder.id}")
     become_run(root, folder)
@@ -112,25 +116,40 @@ def evaluate(
     """
     from repro.config import parse_config
     from repro.results import cells
-    from repro.results.evaluate import evaluate as evaluate_agent
-    from repro.results.evaluate import format_evaluation
-    from repro.workflow.runs import find_run
+    from repro.workflow.predictions import close_by_criterion
+    from repro.workflow.runs import find_own_run
 
     if cell and seed is not None and run is None:
         root, config = open_project(params, None)
         name = cells.cell_name(config, seed)
-        cells.read_model_facts(root, name)
-        evaluation = evaluate_agent(config, root / "models" / name / "agent.pt")
-        print(format_evaluation(evaluation, config))
+        facts = cells.read_model_facts(root, config, name)
+        evaluation = _play(root, config, root / "models" / name / "agent.pt", facts["code_hash"])
         print(f"written: {relative(cells.publish_evaluation(root, config, name, evaluation))}")
         return
     if cell or seed is not None or run is None:
         raise UserError("name a run (repro evaluate latest), or a cell (repro evaluate --cell --seed 100)")
-    folder = find_run(project_root(), run)
+    if params:
+        raise UserError(f"--params {params}: is for cells; a run is evaluated by its own parameters, so leave it out")
+    root = project_root()
+    folder = find_own_run(root, run)
     config = parse_config(folder.record["params"])
-    evaluation = evaluate_agent(config, folder.path / "checkpoints/agent.pt")
+    evaluation = _play(root, config, folder.path / "checkpoints/agent.pt", folder.record["code_hash"])
     folder.update(evaluation=evaluation)
+    if said := close_by_criterion(root, folder, evaluation):
+        print(said)
+
+
+def _play(root: Path, config: Config, agent_file: Path, trained_by: str) -> dict[str, Any]:
+    """Evaluate and print the result, and a note if the code (its hash) is not that which the agent was trained by."""
+    from repro.results.evaluate import evaluate, format_evaluation
+    from repro.tracking.snapshot import code_hash
+
+    code = code_hash(root)
+    evaluation = evaluate(config, agent_file) | {"code_hash": code}
     print(format_evaluation(evaluation, config))
+    if code != trained_by:
+        print(f"note: evaluated by the code as it is now ({code}), not by that which trained the agent ({trained_by})")
+    return evaluation
 
 
 @prefs.command("collect")

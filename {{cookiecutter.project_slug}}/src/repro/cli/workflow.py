@@ -25,6 +25,7 @@ def prelaunch(
 
     Example: repro prelaunch --set training.total_steps=1000000
     """
+    from repro.preflight.estimate import estimate_minutes
     from repro.tracking.snapshot import code_hash
     from repro.workflow.checklist import read_checklist, write_answers_template
     from repro.workflow.prelaunch import gate_key
@@ -36,7 +37,8 @@ def prelaunch(
         write_answers_template(write_answers, read_checklist(root), code, gate_key(code, config))
         print(f"written: {write_answers}; fill it in, then: repro prelaunch --answers {write_answers}")
         return
-    record = pass_gate(root, config, config.seeds.tuning[0], answers, skip, always=True)
+    minutes = estimate_minutes(config, config.seeds.tuning[0])
+    record = pass_gate(root, config, code_hash(root), minutes, answers, skip, always=True)
     print(f"passed ({record['passed']}): runs with this code and these parameters may start")
 
 

@@ -1,34 +1,29 @@
 """The archive: one folder a run under `runs/`, with all that is needed to know, and to repeat, what was done.
 
-`run.json` is written when a run is created and again when it ends, each time whole or not at all. A run that says
-"running" while its process is gone has crashed (`effective_status`).
+`run.json` is written when a run is created (`repro.tracking.creation`) and again when it ends, each time whole or not
+at all. A run that says "running" while its process is gone has crashed (`effective_status`). Which process may do a run
+is decided by the lock on `.lock` in its folder (`hold_run`), on every machine that shares the folder.
 """
 
 from __future__ import annotations
 
 import contextlib
 import difflib
-import io
+import fcntl
 import json
 import os
-import secrets
-import shutil
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-
 from repro.config import UserError
 from repro.files import storage_error, write_atomic
-from repro.tracking import provenance
-from repro.tracking.git import read_git, write_untracked
-from repro.tracking.metrics import encode
+from repro.tracking.durations import active_seconds, timestamp
+from repro.tracking.metrics import encode, read_last_row
 from repro.tracking.process import is_running, process_start
-from repro.tracking.snapshot import snapshot_code
 
 STATUSES = ("queued", "running", "finished", "failed", "interrupted")
 Record = dict[str, Any]
@@ -53,107 +48,63 @@ class RunFolder:
 
     def update(self, **fields: Any) -> None:
         """Set fields of the record and save it. The others are read again, as another process may have set them."""
-        with contextlib.suppress(OSError, ValueError):
-            self.record = _read_record(self.path)
-        self.record.update(fields)
-        self.save()
+        self.revise(lambda _: fields)
+
+    def revise(self, change: Callable[[Record], Mapping[str, Any]]) -> None:
+        """Set the fields that `change` derives from the record as it is now; nobody else sets any meanwhile.
+
+        If `change` raises, nothing is changed. Raises UserError as `save` does.
+        """
+        with _updating(self.path):
+            with contextlib.suppress(OSError, ValueError):
+                self.record = read_record(self.path)
+            self.record.update(change(self.record))
+            self.save()
 
 
-def create_run(
-    root: Path,
-    *,
-    kind: str,
-    config: Mapping[str, Any],
-    name: str,
-    seed: int,
-    command: Sequence[str],
-    cell: str | None = None,
-    question: str | None = None,
-    prediction: Mapping[str, Any] | None = None,
-    gate: Mapping[str, Any] | None = None,
-    skip_reason: str | None = None,
-    overrides: Sequence[str] = (),
-) -> RunFolder:
-    """Create the folder of a run that this process is about to do: code, parameters, circumstances.
+def hold_run(path: Path) -> int:
+    """Be the only process that does the run in this folder, until the returned file is closed or this process ends.
 
-    `config` holds all parameters, resolved. The folder appears complete or not at all. Raises UserError if the disk
-    is full. The environment's variables are not recorded, and keys in the command are blanked out.
+    Raises UserError if another does it, or the folder cannot be written.
     """
-    snapshot = snapshot_code(root)
-    state = read_git(root)
-    started = datetime.now().astimezone()
-    temporary = root / "runs" / f".new-{secrets.token_hex(8)}"
     try:
-        temporary.mkdir(parents=True)
-        (temporary / "params.yaml").write_text(_to_yaml(config), encoding="utf-8")
-        if state.diff is not None:
-            (temporary / "code.diff").write_bytes(state.diff)
-        if state.untracked:
-            state.notes += write_untracked(root, state.untracked, temporary / "untracked.tar.gz")
-        record: Record = {
-            "id": "",  # known once the folder has its name
-            "name": name,
-            "status": "running",
-            "kind": kind,
-            "cell": cell,
-            "command": provenance.redact(command),
-            "overrides": provenance.redact(overrides),
-            "cwd": str(Path.cwd()),
-            **_this_process(),
-            "devices": provenance.devices(),
-            "started": started.isoformat(timespec="seconds"),
-            "ended": None,
-            "exit_code": None,
-            "commit": state.commit,
-            "dirty": state.dirty,
-            "code_hash": snapshot.name,
-            "notes": state.notes,
-            "seed": seed,
-            "params": dict(config),
-            "versions": provenance.versions(root),
-            "data_hashes": provenance.data_hashes(root, cell),
-            "question": question,
-            "prediction": prediction,
-            "gate": gate,
-            "skip_reason": skip_reason,
-            "resumed": [],
-            "result": None,
-            "result_metrics": None,
-            "wandb": None,
-        }
-        return _move_into_place(RunFolder(temporary, record), root / "runs", f"{started:%Y-%m-%d}_{name}")
-    except OSError as error:
-        raise storage_error(Path(error.filename or root / "runs"), error) from None
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        return _lock(path / ".lock", fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise UserError(f"{path.name}: is being done by another process; stop that one first") from None
 
 
-def _move_into_place(run: RunFolder, runs: Path, stem: str) -> RunFolder:
-    """Give the folder a name that no other run has: renaming onto an existing run fails."""
-    for digits in (4, 4, 4, 6, 8, 16):
-        path = runs / f"{stem}_{secrets.token_hex(digits // 2)}"
-        run.record["id"] = path.name
-        run.save()
-        try:
-            os.rename(run.path, path)
-        except OSError:
-            if path.exists():
-                continue
-            raise
-        return RunFolder(path, run.record)
-    raise UserError(f"{runs / stem}_…: no free name found")
+def is_held(path: Path) -> bool:
+    """Whether a process does the run in this folder now, on whichever machine. Raises UserError."""
+    try:
+        os.close(_lock(path / ".lock", fcntl.LOCK_SH | fcntl.LOCK_NB))
+    except BlockingIOError:
+        return True
+    return False
 
 
 def claim_run(run: RunFolder) -> None:
-    """Make this process the one that does the run, again if it was killed. Raises UserError if another does it now."""
-    record = run.record
-    mine = _this_process()
+    """Make this process, which holds the run, the one that does it, again if it was stopped or killed.
+
+    What the last attempt ended with is forgotten; the seconds it took are not. Raises UserError if a process of this
+    machine is about to do the run.
+    """
+    record, mine = run.record, this_process()
     if (record["pid"], record["process_start"], record["host"]) == tuple(mine.values()):
         return
-    if effective_status(record) == "running":
+    if runs_here(record):
         raise UserError(f"{run.id}: is being done by process {record['pid']} on {record['host']}; stop that one first")
     resumed = record["resumed"] + ([] if record["status"] == "queued" else [_now()])
-    run.update(**mine, status="running", ended=None, exit_code=None, resumed=resumed)
+    run.update(
+        **mine,
+        status="running",
+        ended=None,
+        exit_code=None,
+        result=None,
+        result_metrics=None,
+        closed=None,
+        resumed=resumed,
+        active_seconds=active_seconds(record, read_last_row(run.path / "metrics.jsonl"), running=False),
+    )
 
 
 def finish_run(
@@ -162,67 +113,92 @@ def finish_run(
     exit_code: int,
     result: str | None = None,
     result_metrics: Mapping[str, Any] | None = None,
+    seconds: float = 0.0,
 ) -> None:
-    """Record how the run ended. Raises UserError if its folder is gone or the disk full."""
+    """Record how the run ended, `seconds` after it was claimed. Raises UserError if its folder is gone or disk full."""
     if status not in STATUSES[2:]:
         raise ValueError(f"status {status!r}: expected one of {STATUSES[2:]}")
     metrics = None if result_metrics is None else {key: encode(value) for key, value in result_metrics.items()}
-    run.update(status=status, exit_code=exit_code, ended=_now(), result=result, result_metrics=metrics)
+    run.update(
+        status=status,
+        exit_code=exit_code,
+        ended=_now(),
+        result=result,
+        result_metrics=metrics,
+        active_seconds=round(run.record.get("active_seconds", 0.0) + seconds, 3),
+    )
 
 
 def load_run(root: Path, name: str) -> RunFolder:
     """The run with this id, the only one whose id starts so, or the only one with this code (`7f3a`).
 
-    A path to the folder will do as well. Raises UserError if there is none, or more than one.
+    A path to the folder will do as well, wherever that is. Raises UserError if there is none, or more than one.
     """
+    return read_run(find_folder(root, name))
+
+
+def find_folder(root: Path, name: str) -> Path:
+    """The folder of the run that `load_run` would read. Raises UserError."""
+    if name and is_run_folder(Path(name)):
+        return Path(os.path.abspath(name))
     wanted = Path(name).name
-    known = _run_ids(root)
+    known = run_ids(root)
     matches = [wanted] if wanted in known else _matching(wanted, known)
     if not matches:
         raise UserError(f"no run {name!r}{_nearest(wanted, known)}")
     if len(matches) > 1:
-        raise UserError(f"{name!r} may be any of {', '.join(sorted(matches)[:5])}; give more of the id")
-    path = root / "runs" / matches[0]
+        more = f" and {len(matches) - 5} more" if len(matches) > 5 else ""
+        raise UserError(f"{name!r} may be any of {', '.join(sorted(matches)[:5])}{more}; give more of the id")
+    return root / "runs" / matches[0]
+
+
+def is_run_folder(path: Path) -> bool:
+    """Whether the path leads to a run, wherever that is."""
+    return (path / "run.json").is_file()
+
+
+def read_run(path: Path) -> RunFolder:
+    """The run in this folder. Raises UserError if its record is missing or damaged."""
     try:
-        return RunFolder(path, _read_record(path))
+        return RunFolder(path, read_record(path))
     except (OSError, ValueError) as error:
         raise UserError(f"{path / 'run.json'}: missing or damaged ({error}); this run cannot be used") from None
 
 
 def list_runs(root: Path) -> list[Record]:
-    """The records of all runs, oldest first. One that cannot be read has the status "unreadable"."""
+    """The whole records of all runs, oldest first (`repro.tracking.index` has less of each, quicker).
+
+    One that cannot be read has the status "unreadable".
+    """
     records = []
-    for run_id in _run_ids(root):
+    for run_id in run_ids(root):
         try:
-            records.append(_read_record(root / "runs" / run_id))
+            records.append(read_record(root / "runs" / run_id))
         except (OSError, ValueError):
             records.append({"id": run_id, "status": "unreadable"})
-    return sorted(records, key=lambda record: (_timestamp(record), record["id"]))
+    return sorted(records, key=lambda record: (timestamp(record.get("started")), record["id"]))
 
 
 def effective_status(record: Record) -> str:
     """The status, with "crashed" for a run whose process is gone (as far as can be told: on its own host only)."""
     if record["status"] == "running" and record["host"] == socket.gethostname():
-        return "running" if is_running(record["pid"], record["process_start"]) else "crashed"
+        return "running" if runs_here(record) else "crashed"
     return record["status"]
 
 
-def _this_process() -> Record:
+def runs_here(record: Record) -> bool:
+    """Whether a process of this machine does the run, or is about to."""
+    here = record["status"] == "running" and record["host"] == socket.gethostname()
+    return here and is_running(record["pid"], record["process_start"])
+
+
+def this_process() -> Record:
+    """What a record says of the process that does the run."""
     return {"pid": os.getpid(), "process_start": process_start(os.getpid()), "host": socket.gethostname()}
 
 
-def _now() -> str:
-    return datetime.now().astimezone().isoformat(timespec="seconds")
-
-
-def _timestamp(record: Record) -> float:
-    try:
-        return datetime.fromisoformat(record["started"]).timestamp()
-    except (KeyError, TypeError, ValueError):
-        return 0.0
-
-
-def _run_ids(root: Path) -> list[str]:
+def run_ids(root: Path) -> list[str]:
+    """The names of all run folders, in no order."""
     try:
         with os.scandir(root / "runs") as entries:
             return [entry.name for entry in entries if not entry.name.startswith(".") and entry.is_dir()]
@@ -230,13 +206,50 @@ def _run_ids(root: Path) -> list[str]:
         return []
 
 
-def _read_record(path: Path) -> Record:
-    """The content of a run.json. Raises OSError or ValueError."""
+def read_record(path: Path) -> Record:
+    """The run.json in a folder; `id` is the folder's name, whatever it was once. Raises OSError or ValueError."""
     record = json.loads((path / "run.json").read_bytes())
     needed = ("status", "pid", "process_start", "host", "params", "seed", "code_hash")
-    if not isinstance(record, dict) or any(field not in record for field in needed):
+    if (
+        not isinstance(record, dict)
+        or any(field not in record for field in needed)
+        or type(record["params"]) is not dict
+    ):
         raise ValueError("not the record of a run")
-    return {**record, "id": path.name}
+    record["id"] = path.name
+    return record
+
+
+def _lock(path: Path, operation: int) -> int:
+    """Open and lock a file; closing it unlocks it. Raises UserError; BlockingIOError if it must not wait."""
+    try:
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)  # NFS locks only what is open for writing
+    except OSError as error:
+        raise storage_error(path, error) from None
+    try:
+        fcntl.flock(file, operation)
+    except OSError as error:
+        os.close(file)
+        if isinstance(error, BlockingIOError):
+            raise
+        raise storage_error(path, error) from None
+    return file
+
+
+@contextlib.contextmanager
+def _updating(path: Path) -> Iterator[None]:
+    """Keep other processes from changing the record meanwhile."""
+    file = _lock(path / ".record.lock", fcntl.LOCK_EX)
+    try:
+        for leftover in path.glob(".run.json.*.tmp"):  # half-written by a killed process: nobody else writes now
+            leftover.unlink()
+        yield
+    finally:
+        os.close(file)
+
+
+def _now() -> str:
+    return datetime.now().astimezone().isoformat(timespec="seconds")
 
 
 def _matching(wanted: str, known: list[str]) -> list[str]:
@@ -251,12 +264,3 @@ def _nearest(wanted: str, known: list[str]) -> str:
     if near:
         return f"; did you mean {codes.get(near[0], near[0])}?"
     return f"; the latest is {max(known)}, and `repro runs` lists them all"
-
-
-def _to_yaml(config: Mapping[str, Any]) -> str:
-    yaml = YAML(typ="safe", pure=True)
-    yaml.default_flow_style = False
-    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]  # keep the order of the sections
-    text = io.StringIO()
-    yaml.dump(dict(config), text)
-    return text.getvalue()

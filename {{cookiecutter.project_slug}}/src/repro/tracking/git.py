@@ -13,8 +13,7 @@ from pathlib import Path
 # What decides whether a run is of a clean commit.
 WATCHED = ("src", "pyproject.toml", "requirements.lock", "params.yaml", "presets")
 SECRETS = (".env", ".env.*", ".netrc", "_netrc", "*.pem", "*.key", "id_rsa*", "id_ed25519*", "*credentials*")
-MAX_FILE_BYTES = 50_000_000
-MAX_TOTAL_BYTES = 100_000_000
+MAX_FILE_BYTES = 1_000_000
 
 
 @dataclass
@@ -54,30 +53,33 @@ def read_git(root: Path) -> GitState:
 
 
 def write_untracked(root: Path, names: list[str], archive: Path) -> list[str]:
-    """Pack the untracked files; returns notes on those left out: too large, or likely to hold a secret."""
-    notes = []
-    total = 0
+    """Pack the untracked files that may be code: text, small, no secrets. Returns a note on the others, if any."""
+    left_out = []
     with tarfile.open(archive, "w:gz", compresslevel=1) as tar:
         for name in names:
-            path = root / name
-            if any(fnmatch.fnmatch(path.name.lower(), pattern) for pattern in SECRETS):
-                notes.append(f"untracked {name} left out: it may hold a secret")
+            content = _read_text(root / name)
+            if content is None:
+                left_out.append(name)
                 continue
-            try:
-                entry = tar.gettarinfo(path, arcname=name)
-                size = entry.size
-                if size > MAX_FILE_BYTES or total + size > MAX_TOTAL_BYTES:
-                    notes.append(f"untracked {name} left out: {size / 1e6:.0f} MB is too large; track it with DVC")
-                    continue
-                # Read whole: a file that shrinks meanwhile would break the archive.
-                content = path.read_bytes() if entry.isfile() else b""
-            except OSError as error:
-                notes.append(f"untracked {name} left out: cannot be read ({error.strerror})")
-                continue
+            entry = tarfile.TarInfo(name)
             entry.size = len(content)
             tar.addfile(entry, io.BytesIO(content))
-            total += entry.size
-    return notes
+    if not left_out:
+        return []
+    shown = ", ".join(left_out[:5]) + (f" and {len(left_out) - 5} more" if len(left_out) > 5 else "")
+    return [f"not in untracked.tar.gz: {shown} (it holds text of up to 1 MB a file, and no secrets)"]
+
+
+def _read_text(path: Path) -> bytes | None:
+    """The content of an ordinary small text file, else None."""
+    secret = any(fnmatch.fnmatch(path.name.lower(), pattern) for pattern in SECRETS)
+    try:
+        if secret or path.is_symlink() or not path.is_file() or path.stat().st_size > MAX_FILE_BYTES:
+            return None
+        content = path.read_bytes()
+    except OSError:
+        return None
+    return None if b"\0" in content else content
 
 
 def _git(root: Path, *arguments: str) -> bytes:

@@ -10,7 +10,7 @@ import contextlib
 import json
 import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +24,11 @@ Row = dict[str, Any]  # metric name -> int or float; `env_step` is always presen
 class MetricsWriter:
     """Appends rows to a metrics file; each is on disk, whole, when `write` returns.
 
-    `mirror` is called with every row after it was written (see `repro.tracking.wandb`). A line torn by a killed
-    process is removed on opening.
+    A line torn by a killed process is removed on opening.
     """
 
-    def __init__(self, path: Path, mirror: Callable[[Row], None] | None = None) -> None:
+    def __init__(self, path: Path) -> None:
         self.path = Path(path)
-        self._mirror = mirror
         try:
             self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
             os.ftruncate(self._file, _end_of_last_line(self._file))
@@ -41,8 +39,8 @@ class MetricsWriter:
         """Append one row. Values are numbers, numpy or torch scalars included. Raises UserError if the disk refuses."""
         if "env_step" not in row:
             raise ValueError("a row of metrics needs env_step, the agent steps taken so far")
-        values = {name: _number(name, value) for name, value in row.items()}
-        line = json.dumps({name: encode(value) for name, value in values.items()}, separators=(",", ":"))
+        values = {name: encode(_number(name, value)) for name, value in row.items()}
+        line = json.dumps(values, separators=(",", ":"))
         data = line.encode() + b"\n"
         start = self.position()
         try:
@@ -54,8 +52,6 @@ class MetricsWriter:
         except OSError as error:
             os.ftruncate(self._file, start)
             raise storage_error(self.path, error) from None
-        if self._mirror is not None:
-            self._mirror(values)
 
     def position(self) -> int:
         """The length of the file in bytes; what a checkpoint stores."""
@@ -94,7 +90,7 @@ def read_metrics(path: Path) -> list[Row]:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from None
     rows = []
     for number, line in enumerate(lines, start=1):
-        row = _decode(line)
+        row = decode_row(line)
         if row is not None:
             rows.append(row)
         elif number < len(lines):  # what follows the last newline is empty or torn
@@ -113,7 +109,7 @@ def read_last_row(path: Path) -> Row | None:
             lines = file.read().split(b"\n")
     except OSError:
         return None
-    return next((row for line in reversed(lines) if (row := _decode(line)) is not None), None)
+    return next((row for line in reversed(lines) if (row := decode_row(line)) is not None), None)
 
 
 def encode(value: int | float) -> int | float | str:
@@ -121,6 +117,17 @@ def encode(value: int | float) -> int | float | str:
     if math.isfinite(value):
         return value
     return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+
+
+def decode_row(line: bytes) -> Row | None:
+    """The row in a line, or None if the line holds none."""
+    try:
+        row = json.loads(line)
+    except ValueError:
+        return None
+    if not isinstance(row, dict) or "env_step" not in row:
+        return None
+    return {name: NON_FINITE.get(value, value) if isinstance(value, str) else value for name, value in row.items()}
 
 
 def _number(name: str, value: Any) -> int | float:
@@ -131,17 +138,6 @@ def _number(name: str, value: Any) -> int | float:
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise TypeError(f"metric {name}: expected a number, got {value!r}")
     return value
-
-
-def _decode(line: bytes) -> Row | None:
-    """The row in a line, or None if the line holds none."""
-    try:
-        row = json.loads(line)
-    except ValueError:
-        return None
-    if not isinstance(row, dict) or "env_step" not in row:
-        return None
-    return {name: NON_FINITE.get(value, value) if isinstance(value, str) else value for name, value in row.items()}
 
 
 def _end_of_last_line(file: int) -> int:

@@ -25,9 +25,13 @@ def versions(root: Path) -> dict[str, str | None]:
             found[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
             found[package] = None
-    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8")).get("project", {})
-    found["project"] = project.get("version")
+    found["project"] = project(root).get("version")
     return found
+
+
+def project(root: Path) -> dict[str, Any]:
+    """The `[project]` table of pyproject.toml: name, version."""
+    return tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8")).get("project", {})
 
 
 def devices() -> dict[str, Any]:

@@ -6,10 +6,13 @@ project while a run is queued, running or waiting to be resumed changes nothing 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import json
 import os
 import secrets
 import shutil
+import time
 import tomllib
 from pathlib import Path, PurePosixPath
 
@@ -17,6 +20,7 @@ from repro.config import UserError
 from repro.files import storage_error
 
 CODE_FILES = ("pyproject.toml", "requirements.lock")  # and everything under src/
+SWEEP_SECONDS = 24 * 3600  # a folder half-made for longer belongs to no living process
 
 
 def project_root(start: Path | None = None) -> Path:
@@ -43,8 +47,11 @@ def _is_project(pyproject: Path) -> bool:
 
 
 def code_hash(root: Path) -> str:
-    """16 hex digits that name the code: src/, pyproject.toml and requirements.lock, not the parameters."""
-    return _hash(_read_code(root))
+    """16 hex digits that name the code: src/, requirements.lock, and of pyproject.toml what is installed.
+
+    The parameters are no part of it, nor the settings of tools: another W&B mode or line length is the same code.
+    """
+    return _hash(read_code(root))
 
 
 def snapshot_path(root: Path, code: str) -> Path:
@@ -60,8 +67,10 @@ def snapshot_code(root: Path) -> Path:
 
     Several processes may do so at once: each writes its own folder, and one is renamed into place.
     """
-    files = _read_code(root)
+    files = read_code(root)
     store = root / "runs" / ".snapshots"
+    _sweep(store)
+    _sweep(root / "runs")
     path = store / _hash(files)
     if not path.is_dir():
         temporary = store / f".new-{secrets.token_hex(8)}"
@@ -78,8 +87,8 @@ def snapshot_code(root: Path) -> Path:
     return path
 
 
-def _read_code(root: Path) -> dict[str, bytes]:
-    """Path below `root` -> content. Read once, so that what is hashed is what is copied."""
+def read_code(root: Path) -> dict[str, bytes]:
+    """Path below `root`, a project or a snapshot -> content. Read once, so that what is hashed is what is copied."""
     paths = [root / name for name in CODE_FILES if (root / name).is_file()]
     for folder, subfolders, names in os.walk(root / "src"):
         subfolders[:] = [name for name in subfolders if not _is_byproduct(name)]
@@ -91,15 +100,36 @@ def _read_code(root: Path) -> dict[str, bytes]:
 
 
 def _is_byproduct(name: str) -> bool:
-    """Written by tools beside the code: caches, installation records, editors' backups."""
-    return name == "__pycache__" or name.endswith((".pyc", ".egg-info", "~", "#")) or name.startswith(".")
+    """Written by tools beside the code: caches, installation records, editors' backups. As src/.dvcignore has it."""
+    by_an_editor = name.startswith(".") or name.endswith("~") or (name.startswith("#") and name.endswith("#"))
+    return by_an_editor or name == "__pycache__" or name.endswith((".pyc", ".egg-info"))
 
 
 def _hash(files: dict[str, bytes]) -> str:
     total = hashlib.sha256()
     for path in sorted(files):
-        total.update(f"{path}\0{hashlib.sha256(files[path]).hexdigest()}\n".encode())
+        content = _installed(files[path]) if path == "pyproject.toml" else files[path]
+        total.update(f"{path}\0{hashlib.sha256(content).hexdigest()}\n".encode())
     return total.hexdigest()[:16]
+
+
+def _installed(pyproject: bytes) -> bytes:
+    """The tables of a pyproject.toml that say what is built and installed."""
+    try:
+        tables = tomllib.loads(pyproject.decode())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"pyproject.toml: not valid TOML: {error}") from None
+    return json.dumps(
+        {name: tables.get(name) for name in ("build-system", "project")}, default=str, sort_keys=True
+    ).encode()
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what killed processes left half-made."""
+    for leftover in folder.glob(".new-*"):
+        with contextlib.suppress(FileNotFoundError):  # another process sweeps too
+            if leftover.stat().st_mtime < time.time() - SWEEP_SECONDS:
+                shutil.rmtree(leftover, ignore_errors=True)
 
 
 def _write_files(folder: Path, files: dict[str, bytes]) -> None:

@@ -88,13 +88,13 @@ def run_gate(
     key = gate_key(code_hash, config)
     if answers_file is None and not always:
         if estimate_minutes <= config.gate.after_minutes:
-            return {"passed": "below threshold", "estimate_minutes": round(estimate_minutes, 2)}
+            return {"passed": "below threshold", "estimate_minutes": float(f"{estimate_minutes:.3g}")}
         if earlier := find_pass(root, key):
             say(_earlier_line(earlier))
             return earlier
     record: Record = {
         "passed": "answered",
-        "estimate_minutes": round(estimate_minutes, 2),
+        "estimate_minutes": float(f"{estimate_minutes:.3g}"),
         "code_hash": code_hash,
         "gate_key": key,
         "skip_reason": None,

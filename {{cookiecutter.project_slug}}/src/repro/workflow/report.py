@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import csv
 import io
-import os
-import shutil
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from repro.config import UserError
+from repro.files import storage_error, write_atomic
 from repro.results.records import Cell, Rows, read_cells, read_curve
 from repro.workflow.report_content import Section, make_section, make_summary
 from repro.workflow.report_pages import html_page, markdown_page, markdown_summary
@@ -35,15 +34,15 @@ class ReportResult:
 def write_report(root: Path, seeds: Mapping[str, Collection[int]] | None = None) -> ReportResult:
     """Write `reports/` and the README's results table of the project at `root`.
 
-    Everything is read and drawn before the first file is written, and each file is replaced whole. Plots
-    of an earlier report that this one lacks are removed. Raises UserError if there are no results, a file
-    is damaged, or the README lacks the markers of its table.
+    Everything is read and drawn before the first file is written, and each file is replaced whole. Plots of an earlier
+    report of the same experiments that this one lacks are removed. Raises UserError if there are no results, a file is
+    damaged, or the README lacks the markers of its table.
 
     Args:
         seeds: by experiment, those that are reported; so that tuning seeds of earlier do not mix with final ones.
     """
     readme = root / "README.md"
-    before, after = _around_results(readme)
+    _around_results(readme)  # a README that cannot take the table is refused before minutes of drawing
     experiments, left_out = _select(read_cells(root), seeds or {})
     sections = [_section(root, name, cells) for name, cells in experiments.items()]
     summary = make_summary(sections)
@@ -58,18 +57,22 @@ def write_report(root: Path, seeds: Mapping[str, Collection[int]] | None = None)
         for plot in section.plots:
             files[reports / section.experiment / f"{plot.name}.png"] = plot.png
             files[reports / section.experiment / f"{plot.name}.svg"] = plot.svg
+    possible = {
+        reports / section.experiment / f"{name}.{form}"
+        for section in sections
+        for name in PLOT_NAMES
+        for form in ("png", "svg")
+    }
+    for stale in possible - files.keys():
+        stale.unlink(missing_ok=True)
+    for path, content in files.items():
+        _write(path, content)
+    before, after = _around_results(readme)  # as it is now: it may have been edited meanwhile
     newline = b"\r\n" if b"\r\n" in before else b"\n"
     table = markdown_summary(summary, sections).encode().replace(b"\n", newline)
-    files[readme] = before + 2 * newline + table + 2 * newline + after
-
-    for name in PLOT_NAMES:
-        for stale in (*reports.rglob(f"{name}.png"), *reports.rglob(f"{name}.svg")):
-            if stale not in files:
-                stale.unlink()
-    for path, content in files.items():
-        _replace(path, content)
+    _write(readme, before + 2 * newline + table + 2 * newline + after)
     return ReportResult(
-        written=list(files),
+        written=[*files, readme],
         warnings=left_out + [f"{section.experiment}: {text}" for section in sections for text in section.warnings],
         not_made=[f"{section.experiment}: {text}" for section in sections for text in section.not_made],
     )
@@ -111,7 +114,7 @@ def _csv(experiments: dict[str, list[Cell]]) -> str:
     """All numbers of all cells, a row each, unrounded."""
     rows = []
     for cell in (cell for cells in experiments.values() for cell in cells):
-        values = cell.model_dump(exclude={"evaluation", "wall_seconds"})
+        values = cell.model_dump(exclude={"evaluation", "wall_seconds"}) | {"success": cell.success}
         evaluation = cell.evaluation.model_dump()
         values |= {"minutes": cell.wall_seconds / 60, "episodes": evaluation.pop("episodes")}
         values["evaluation_seed"] = evaluation.pop("seed")
@@ -143,18 +146,12 @@ def _around_results(readme: Path) -> tuple[bytes, bytes]:
     return content[:start], content[end:]
 
 
-def _replace(path: Path, content: bytes) -> None:
-    """Write a whole file or nothing, keeping the mode of the one it replaces; leave an equal file alone."""
-    path = path.resolve()  # a link stays a link
-    temporary = path.with_name(f".{path.name}.part")
+def _write(path: Path, content: bytes) -> None:
+    """Write a whole file or nothing; leave an equal one alone, so that nothing takes it for changed."""
     try:
         if path.is_file() and path.read_bytes() == content:
             return
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(content)
-        if path.exists():
-            shutil.copymode(path, temporary)
-        os.replace(temporary, path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise UserError(f"{path}: cannot be written ({error.strerror}); it is left as it was") from None
+        raise storage_error(path, error) from None
+    write_atomic(path, content)

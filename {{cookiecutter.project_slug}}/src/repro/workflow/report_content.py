@@ -1,14 +1,16 @@
-"""What a report says about each experiment: facts, warnings, tables and plots, before any markup."""
+"""What a report says about each experiment: warnings, tables and plots, before any markup."""
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from repro.results.proportions import wilson_interval
 from repro.results.records import Cell, Rows
-from repro.results.statistics import t_interval, wilson_interval
-from repro.workflow.report_plots import Plot, make_plots, seed_list
+from repro.results.statistics import t_interval
+from repro.workflow.report_plots import PLOTTED, Plot, make_plots, seed_list
 
 NOTHING = "–"
 
@@ -24,21 +26,11 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Fact:
-    """One number that sums up the experiment, and how sure it is."""
-
-    label: str
-    value: str
-    detail: str
-
-
-@dataclass(frozen=True)
 class Section:
     """All about one experiment."""
 
     experiment: str
     cells: list[Cell]
-    facts: list[Fact]
     explanation: str
     results: Table
     sources: Table
@@ -53,7 +45,6 @@ def make_section(experiment: str, cells: list[Cell], curves: dict[int, Rows]) ->
     return Section(
         experiment=experiment,
         cells=cells,
-        facts=_facts(cells),
         explanation=(
             f"The score is the sum of true returns over {cells[0].evaluation.episodes} full episodes from fixed "
             f"starts, divided by the sum that is optimal from the same starts. Judged are {cells[0].judged} actions: a "
@@ -122,33 +113,6 @@ def _common(texts: list[str]) -> str:
     return texts[0] if len(set(texts)) == 1 else "differ"
 
 
-def _facts(cells: list[Cell]) -> list[Fact]:
-    n = len(cells)
-    successes = sum(cell.success for cell in cells)
-    low, high = wilson_interval(successes, n)
-    minutes = [cell.wall_seconds / 60 for cell in cells]
-    other = "greedy" if cells[0].judged == "sampled" else "sampled"
-
-    def score(name: str, values: list[float]) -> Fact:
-        mean, lower, upper = t_interval(values)
-        detail = f"mean of {n} seeds, 95% t {lower:.3f} to {upper:.3f}" if n > 1 else "one seed (n=1), no interval"
-        return Fact(name, f"{mean:.3f}", detail)
-
-    return [
-        Fact(
-            "seeds that succeed", f"{successes} of {n}", f"rate {successes / n:.0%}, 95% Wilson {low:.0%} to {high:.0%}"
-        ),
-        score(f"score, {cells[0].judged} actions (judged)", [cell.judged_score.score for cell in cells]),
-        score(f"score, {other} actions", [cell.other_score.score for cell in cells]),
-        Fact("random policy", _baseline_text([cell.evaluation.random.score for cell in cells]), "score; optimal is 1"),
-        Fact(
-            "minutes of training a seed",
-            f"{statistics.median(minutes):.1f}",
-            f"median, {min(minutes):.1f} to {max(minutes):.1f}" if n > 1 else "one seed",
-        ),
-    ]
-
-
 def _warnings(cells: list[Cell], curves: dict[int, Rows]) -> list[str]:
     warnings = []
     dirty = [cell.seed for cell in cells if cell.dirty]
@@ -175,6 +139,13 @@ def _warnings(cells: list[Cell], curves: dict[int, Rows]) -> list[str]:
     missing = [cell.seed for cell in cells if cell.seed not in curves]
     if missing:
         warnings.append(f"no learning curve of {seed_list(missing)} in results/curves; the curve plots leave them out")
+    for cell in (cell for cell in cells if cell.seed in curves):
+        rows = curves[cell.seed]
+        if not rows or rows[-1]["env_step"] != cell.env_steps:
+            warnings.append(f"{cell.curve_path} does not end at the {cell.env_steps:,} steps of {cell.path}")
+        bad = [name for name in PLOTTED if any(not math.isfinite(row.get(name, 0)) for row in rows)]
+        if bad:
+            warnings.append(f"{cell.curve_path} holds NaN or infinity, which no plot can show, in: {', '.join(bad)}")
     return warnings
 
 

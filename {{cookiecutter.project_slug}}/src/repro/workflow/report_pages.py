@@ -67,9 +67,7 @@ def _markdown_code(text: str) -> str:
 def html_page(summary: Table, sections: Sequence[Section]) -> str:
     """`reports/report.html`: no script, nothing loaded from elsewhere, light and dark as the reader's system."""
     names = ", ".join(section.experiment for section in sections)
-    body = ["<h1>Results</h1>"]
-    if len(sections) > 1:
-        body += [_html_table(summary), f"<p class=legend>{LEGEND}</p>"]
+    body = ["<h1>Results</h1>", _html_table(summary), f"<p class=legend>{LEGEND}</p>"]
     body += [_html_section(section) for section in sections]
     return PAGE_START + f"<title>Results: {html.escape(names)}</title>\n</head>\n<body>\n" + "\n".join(body) + PAGE_END
 
@@ -77,12 +75,6 @@ def html_page(summary: Table, sections: Sequence[Section]) -> str:
 def _html_section(section: Section) -> str:
     parts = [f"<section>\n<h2>{html.escape(section.experiment)}</h2>"]
     parts += [f"<p class=warning><strong>Warning.</strong> {html.escape(text)}</p>" for text in section.warnings]
-    facts = [
-        f"<div><dt>{html.escape(fact.label)}</dt><dd>{html.escape(fact.value)}"
-        f"<small>{html.escape(fact.detail)}</small></dd></div>"
-        for fact in section.facts
-    ]
-    parts.append(f"<dl>{''.join(facts)}</dl>")
     parts.append(f"<p>{html.escape(section.explanation)}</p>")
     parts.append(_html_table(section.results))
     parts.append(f"<div class=plots>{''.join(_html_plot(plot) for plot in section.plots)}</div>")
@@ -149,17 +141,12 @@ h2 { margin: 1.8rem 0 0.8rem; padding-bottom: 0.3rem; border-bottom: 2px solid v
 h2, li { overflow-wrap: anywhere; }
 h3 { margin: 0 0 0.5rem; font-size: 1.02rem; }
 p { max-width: 46rem; }
-.legend, figcaption, footer, small { color: var(--faint); }
+.legend, figcaption, footer { color: var(--faint); }
 .warning {
   max-width: none; margin: 0.6rem 0; padding: 0.6rem 0.9rem; border-left: 4px solid var(--warning-line);
   border-radius: 4px; background: var(--warning); overflow-wrap: anywhere;
 }
-dl { display: grid; grid-template-columns: repeat(auto-fit, minmax(10.5rem, 1fr)); gap: 0.8rem; margin: 1rem 0; }
-dl > div, figure, .scroll { border: 1px solid var(--line); border-radius: 8px; background: var(--card); }
-dl > div { padding: 0.7rem 0.9rem; }
-dt { color: var(--faint); font-size: 0.85rem; }
-dd { margin: 0; font-size: 1.55rem; font-variant-numeric: tabular-nums; }
-dd small { display: block; font-size: 0.8rem; line-height: 1.35; }
+figure, .scroll { border: 1px solid var(--line); border-radius: 8px; background: var(--card); }
 .scroll { margin: 1rem 0; overflow-x: auto; }
 table { width: 100%; border-collapse: collapse; font-size: 0.88rem; font-variant-numeric: tabular-nums; }
 th, td { padding: 0.4rem 0.6rem; border-bottom: 1px solid var(--line); text-align: left; white-space: nowrap; }
@@ -176,7 +163,7 @@ picture, img { display: block; }
 img { width: 100%; max-width: 40rem; height: auto; margin: 0 auto; }
 figcaption { margin-top: 0.5rem; font-size: 0.85rem; }
 footer { margin-top: 2rem; font-size: 0.85rem; }
-@media print { figure, tr, dl > div { break-inside: avoid; } }
+@media print { figure, tr { break-inside: avoid; } }
 </style>
 """
 

@@ -13,6 +13,9 @@ from repro.results import plots
 from repro.results.records import Cell, Columns, Rows, columns
 
 PLOT_NAMES = ("curves", "seeds", "reward_model", "predicted_return")
+RETURN, SHARE, PREDICTED = "return/mean", "return/fraction_of_optimal", "predicted_return/mean"
+ACCURACIES = ("reward_model/accuracy_train", "reward_model/accuracy_val")
+PLOTTED = (RETURN, SHARE, PREDICTED, *ACCURACIES)
 BAND = " Thin: each seed. Thick: their mean, over the steps that all of them cover. Band: its pointwise 95% t-interval."
 
 
@@ -52,7 +55,7 @@ def seed_list(seeds: Sequence[int]) -> str:
 
 def _learning_curves(cells: list[Cell], curves: dict[int, Rows]) -> Plot:
     title = "Learning curves"
-    shares = _metrics(title, curves, "return/fraction_of_optimal")
+    shares = _metrics(title, curves, SHARE)
     draw = partial(
         plots.draw_learning_curves, curves=shares, random=_random_score(cells), success=cells[0].success_score
     )
@@ -84,8 +87,7 @@ def _seed_scores(cells: list[Cell], curves: dict[int, Rows]) -> Plot:
 
 def _reward_model(cells: list[Cell], curves: dict[int, Rows]) -> Plot:
     title = "Accuracy of the reward model"
-    names = ("reward_model/accuracy_train", "reward_model/accuracy_val")
-    both = _metrics(title, curves, *names)
+    both = _metrics(title, curves, *ACCURACIES)
     draw = partial(
         plots.draw_reward_model,
         training={seed: (steps, accuracy) for seed, (steps, accuracy, _) in both.items()},
@@ -100,7 +102,7 @@ def _reward_model(cells: list[Cell], curves: dict[int, Rows]) -> Plot:
 
 def _predicted_return(cells: list[Cell], curves: dict[int, Rows]) -> Plot:
     title = "Predicted against true return"
-    points = _metrics(title, curves, "return/mean", "predicted_return/mean")
+    points = _metrics(title, curves, RETURN, PREDICTED)
     caption = (
         "Each point is a rollout of one seed: the means over the episodes that end in it. Predicted returns have no "
         "unit of their own; what counts is that they rise with the true ones. Correlation: Pearson's r."

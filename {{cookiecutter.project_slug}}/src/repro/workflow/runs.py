@@ -6,8 +6,6 @@ code, does it (`do_run`), again after it was killed. torch is imported only wher
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import os
 import signal
 import subprocess
@@ -21,88 +19,104 @@ from typing import Any, NoReturn
 
 import repro
 from repro.config import Config, UserError, parse_config
+from repro.files import storage_error
 from repro.results.cells import cell_name, publish_training
-from repro.tracking.archive import RunFolder, claim_run, create_run, finish_run, list_runs, load_run
+from repro.tracking import provenance
+from repro.tracking.archive import RunFolder, claim_run, find_folder, finish_run, hold_run, read_run
+from repro.tracking.creation import create_run, keep_code
+from repro.tracking.index import list_summaries
 from repro.tracking.output import tee_output
-from repro.tracking.snapshot import code_hash, snapshot_path
+from repro.tracking.snapshot import snapshot_path
 from repro.tracking.wandb import read_wandb_settings
 from repro.workflow import worklog
+from repro.workflow.budget import read_budget, stage_name
+from repro.workflow.earlier_runs import check_clock, find_same_run, find_unfinished, offer_earlier
+from repro.workflow.reproduced import compare_with_original
 
 FAILED, REFUSED, INTERRUPTED, TERMINATED = 1, 2, 128 + signal.SIGINT, 128 + signal.SIGTERM  # exit codes
 
 
 @dataclass(frozen=True)
-class Wish:
+class RunRequest:
     """What a user asked for on the command line, beside the parameters."""
 
     seed: int
     overrides: Sequence[str] = ()
     question: str | None = None
+    stage: str | None = None  # of the budget; by default the one that is on
     preferences: Path | None = None  # start from the comparisons exported to this folder
     cell: bool = False  # publish the models and the curve for the pipeline
     answers: Path | None = None
     skip: str | None = None
 
 
-def prepare_run(root: Path, config: Config, wish: Wish) -> RunFolder:
-    """Check what can be checked at once, pass the gate, and create the run folder. Raises UserError."""
+def prepare_run(root: Path, config: Config, request: RunRequest) -> RunFolder:
+    """Check what can be checked at once, pass the gate, and create the run folder. Raises UserError.
+
+    For a cell of the pipeline, an unfinished run that would be the same is returned instead, to go on with.
+    """
+    from repro.preflight.estimate import estimate_minutes
     from repro.training.device import choose_device, choose_precision
     from repro.training.preferences import check_export
 
     read_wandb_settings(root / "pyproject.toml")
+    stage = stage_name(read_budget(root), request.stage)
     device = choose_device(config.training.device)
-    name = cell_name(config, wish.seed)
-    preferences = wish.preferences
-    if wish.cell and config.reward.source == "learned":
+    name = cell_name(config, request.seed)
+    preferences = request.preferences
+    if request.cell and config.reward.source == "learned":
         preferences = preferences or root / "data" / name
     if preferences:
-        check_export(config, preferences, wish.seed)
-    code = code_hash(root)
-    runs = len(config.seeds.pipeline) if wish.cell else 1  # a sweep passes once, for its total
-    gate = pass_gate(root, config, wish.seed, wish.answers, wish.skip, runs=runs)
-    if code_hash(root) != code:
-        raise UserError(
-            "src/ changed while the pre-launch checks were made and answered; start again, with the new code"
-        )
+        check_export(config, preferences, request.seed)
+    check_clock(root)
+    code = keep_code(root)  # before the gate: what is checked and asked about is what will run
     params = config.model_dump(mode="json")
+    params["training"]["device"] = device.type
     params["training"]["precision"] = choose_precision(config.training.precision, device)
-    run = create_run(
+    if request.cell and (unfinished := find_unfinished(root, name, code.hash, params, preferences)):
+        print(f"going on with {unfinished.id}, an unfinished run of this cell with this code, data and parameters")
+        return unfinished
+    minutes = estimate_minutes(config, request.seed)
+    if earlier := find_same_run(root, code.hash, params, request.seed, preferences):
+        long = minutes > config.gate.after_minutes
+        offer_earlier(earlier, input if long and sys.stdin.isatty() else None)
+    runs = len(config.seeds.pipeline) if request.cell else 1  # a sweep passes once, for its total
+    gate = pass_gate(root, config, code.hash, runs * minutes, request.answers, request.skip)
+    return create_run(
         root,
-        kind="train",
+        code,
         config=params,
         name=config.name,
-        seed=wish.seed,
+        seed=request.seed,
         command=["repro", *sys.argv[1:]],
-        cell=name if wish.cell else None,
-        question=wish.question or gate.get("question"),
-        prediction=gate.get("prediction"),
+        overrides=request.overrides,
+        cell=name if request.cell else None,
+        stage=stage,
+        question=request.question,
         gate=gate,
-        skip_reason=gate.get("skip_reason"),
-        overrides=wish.overrides,
+        estimate_minutes=float(f"{minutes:.3g}"),
+        device=device.type,
+        preferences=preferences,
     )
-    if preferences:
-        run.update(preferences=str(preferences.resolve()))
-    return run
 
 
 def pass_gate(
     root: Path,
     config: Config,
-    seed: int,
+    code: str,
+    minutes: float,
     answers: Path | None,
     skip: str | None,
     always: bool = False,
-    runs: int = 1,
 ) -> dict[str, Any]:
-    """Estimate how long the runs take and pass the pre-launch gate; returns its record. Raises UserError."""
-    from repro.preflight.estimate import estimate_minutes
+    """Pass the pre-launch gate with runs that take so long; returns its record. Raises UserError."""
     from repro.workflow.prelaunch import run_gate
 
     return run_gate(
         root,
         config,
-        code_hash=code_hash(root),
-        estimate_minutes=runs * estimate_minutes(config, seed),
+        code_hash=code,
+        estimate_minutes=minutes,
         answers_file=answers,
         skip_reason=skip,
         interactive=sys.stdin.isatty(),
@@ -111,13 +125,23 @@ def pass_gate(
 
 
 def collect_preferences(config: Config, seed: int, folder: Path) -> str:
-    """Collect and export the initial comparisons to `folder`; returns what they are in a line. Raises UserError."""
+    """Collect and export the initial comparisons to `folder`; returns what they are in a line. Raises UserError.
+
+    Where rewards are not learned there is nothing to collect: the folder stays empty, as the pipeline expects one.
+    """
+    if config.reward.source != "learned":
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise storage_error(folder, error) from None
+        return "nothing to collect, as reward.source is environment"
+    from repro.envs import describe_environment
     from repro.preferences.store import PreferenceStore
-    from repro.training.preferences import collect_initial_labels, describe_environment
+    from repro.training.preferences import collect_initial_labels
 
     with (
         tempfile.TemporaryDirectory() as temporary,
-        PreferenceStore(Path(temporary) / "preferences.db", describe_environment(config)) as store,
+        PreferenceStore(Path(temporary) / "preferences.db", describe_environment(config.env)) as store,
     ):
         steps = collect_initial_labels(config, seed, store, "initial")
         store.export(folder, name=config.name, seed=seed, env_steps=steps)
@@ -126,13 +150,29 @@ def collect_preferences(config: Config, seed: int, folder: Path) -> str:
 
 
 def find_run(root: Path, name: str) -> RunFolder:
-    """The run that a user named: an id, the start of one, or `latest`. Raises UserError."""
+    """The run that a user named: an id, the start of one, a path, or `latest`. Raises UserError."""
+    return read_run(find_run_folder(root, name))
+
+
+def find_run_folder(root: Path, name: str) -> Path:
+    """The folder of the run that a user named, be its record readable or not. Raises UserError."""
     if name == "latest":
-        records = list_runs(root)
-        if not records:
+        runs = list_summaries(root)
+        if not runs:
             raise UserError("there is no run yet; start one with: repro train --seed 100")
-        name = records[-1]["id"]
-    return load_run(root, name)
+        name = runs[0]["id"]
+    return find_folder(root, name)
+
+
+def find_own_run(root: Path, name: str) -> RunFolder:
+    """As `find_run`, for what computes with the run: it must be of this project, in its archive. Raises UserError."""
+    run = find_run(root, name)
+    project, other = provenance.project(root).get("name"), run.record.get("project")
+    if other is not None and other != project:
+        raise UserError(f"{run.id}: is a run of the project {other}, not of {project}; go to that one's folder")
+    if run.path.parent.resolve() != (root / "runs").resolve():
+        raise UserError(f"{run.path}: lies outside this project's runs/; move it there, with its code in .snapshots")
+    return run
 
 
 def become_run(root: Path, run: RunFolder) -> NoReturn:
@@ -150,7 +190,7 @@ def start_run(root: Path, run: RunFolder) -> subprocess.Popen[bytes]:
     process = subprocess.Popen(
         command, cwd=root, env=environment, stdin=null, stdout=null, stderr=null, start_new_session=True
     )
-    while load_run(root, run.id).record["status"] == "queued":
+    while read_run(run.path).record["status"] == "queued":
         if process.poll() is not None:
             raise UserError(f"{run.id}: did not get under way; see why with: repro resume {run.id}")
         time.sleep(0.05)
@@ -178,12 +218,14 @@ def _process(root: Path, run: RunFolder) -> tuple[list[str], dict[str, str]]:
 def do_run(path: Path) -> int:
     """Do what the run folder at `path` describes, in this process. Returns the exit code. Raises UserError."""
     root = Path(os.path.abspath(path)).parent.parent  # not resolved: runs/ may be a link to a larger disk
-    _hold(path)
-    run = load_run(root, path.name)
+    read_run(path)  # says so if there is no such run
+    hold_run(path)  # until this process ends
+    run = read_run(path)
     if not Path(repro.__file__).is_relative_to(snapshot_path(root, run.record["code_hash"])):
         raise UserError(f"{run.id}: {repro.__file__} is not the code this run was launched with")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
     status, exit_code, result, metrics = "failed", FAILED, None, None
+    start = time.monotonic()
     try:
         claim_run(run)
         _log(worklog.enter_run, root, run.record)
@@ -191,6 +233,8 @@ def do_run(path: Path) -> int:
             metrics = _train(root, run)
             status, exit_code, result = "finished", 0, _describe(metrics)
             print(f"{run.id}: {result}")
+            if run.record.get("rerun_of"):
+                print(compare_with_original(root, run))
     except (KeyboardInterrupt, SystemExit) as stop:
         status, exit_code = "interrupted", TERMINATED if isinstance(stop, SystemExit) else INTERRUPTED
         print(f"\ninterrupted; go on with: repro resume {run.id}", file=sys.stderr)
@@ -204,18 +248,8 @@ def do_run(path: Path) -> int:
         for number in (signal.SIGINT, signal.SIGTERM):  # an impatient second Ctrl-C must not spoil the record
             signal.signal(number, signal.SIG_IGN)
         if run.record["pid"] == os.getpid():  # it is ours
-            _end(root, run, status, exit_code, result, metrics)
+            _end(root, run, status, exit_code, result, metrics, time.monotonic() - start)
     return exit_code
-
-
-def _hold(path: Path) -> None:
-    """Be the only process that does the run, until it ends, however it ends. Raises UserError."""
-    with contextlib.suppress(FileNotFoundError):  # that there is no such run is said later
-        folder = os.open(path, os.O_RDONLY)  # stays open
-        try:
-            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(f"{path.name}: is being done by another process; stop that one first") from None
 
 
 def _train(root: Path, run: RunFolder) -> dict[str, Any]:
@@ -232,11 +266,17 @@ def _train(root: Path, run: RunFolder) -> dict[str, Any]:
 
 
 def _end(
-    root: Path, run: RunFolder, status: str, exit_code: int, result: str | None, metrics: dict[str, Any] | None
+    root: Path,
+    run: RunFolder,
+    status: str,
+    exit_code: int,
+    result: str | None,
+    metrics: dict[str, Any] | None,
+    seconds: float,
 ) -> None:
     """Record the end of a run in its folder and in the work log, as far as the disk lets us."""
     try:
-        finish_run(run, status, exit_code, result, metrics)
+        finish_run(run, status, exit_code, result, metrics, seconds)
     except UserError as error:
         print(f"warning: the end of the run is not recorded: {error}", file=sys.stderr)
     _log(worklog.finish_run, root, run.record)

@@ -1,0 +1,148 @@
+"""A new run folder: the code it will run from, its parameters, and the circumstances it was made in."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from repro.files import storage_error
+from repro.tracking import provenance
+from repro.tracking.archive import Record, RunFolder, this_process
+from repro.tracking.git import GitState, read_git, write_untracked
+from repro.tracking.snapshot import snapshot_code
+
+LEFTOVER_SECONDS = 86400.0  # no creation takes a day
+
+
+@dataclass(frozen=True)
+class Code:
+    """The project's code at one moment: the name of its snapshot, and what git said of it then."""
+
+    hash: str
+    git: GitState
+
+
+def keep_code(root: Path) -> Code:
+    """Take the snapshot that a run will run from, whatever is edited from now on. Raises UserError."""
+    return Code(snapshot_code(root).name, read_git(root))
+
+
+def create_run(
+    root: Path,
+    code: Code,
+    *,
+    config: Mapping[str, Any],
+    name: str,
+    seed: int,
+    command: Sequence[str],
+    overrides: Sequence[str] = (),
+    cell: str | None = None,
+    stage: str | None = None,
+    question: str | None = None,
+    gate: Mapping[str, Any] | None = None,
+    estimate_minutes: float | None = None,
+    device: str | None = None,
+    preferences: Path | None = None,
+    rerun_of: str | None = None,
+) -> RunFolder:
+    """Create the folder of a run that this process is about to do.
+
+    `config` holds all parameters, resolved; `gate` is the record of the pre-launch gate, whose prediction and question
+    are the run's; `estimate_minutes` is for this run alone. The folder appears complete or not at all. Raises UserError
+    if the disk is full. The environment's variables are not recorded, and keys in the command are blanked out.
+    """
+    git, gate, started = code.git, gate or {}, datetime.now().astimezone()
+    temporary = root / "runs" / f".new-{secrets.token_hex(8)}"
+    try:
+        temporary.mkdir(parents=True)
+        _clear_leftovers(root / "runs")
+        (temporary / "params.yaml").write_text(_to_yaml(config), encoding="utf-8")
+        if git.diff is not None:
+            (temporary / "code.diff").write_bytes(git.diff)
+        left_out = write_untracked(root, git.untracked, temporary / "untracked.tar.gz") if git.untracked else []
+        record: Record = {
+            "id": "",  # known once the folder has its name
+            "project": provenance.project(root).get("name"),
+            "name": name,
+            "status": "running",
+            "cell": cell,
+            "stage": stage,
+            "command": provenance.redact(command),
+            "overrides": provenance.redact(overrides),
+            "cwd": str(Path.cwd()),
+            **this_process(),
+            "device": device,
+            "devices": provenance.devices(),
+            "started": started.isoformat(timespec="seconds"),
+            "ended": None,
+            "resumed": [],
+            "active_seconds": 0.0,  # that processes spent on it; those of the one at work come when it ends
+            "estimate_minutes": estimate_minutes,
+            "exit_code": None,
+            "commit": git.commit,
+            "dirty": git.dirty,
+            "code_hash": code.hash,
+            "notes": git.notes + left_out,
+            "seed": seed,
+            "params": dict(config),
+            "versions": provenance.versions(root),
+            "data_hashes": provenance.data_hashes(root, cell),
+            "preferences": str(preferences.resolve()) if preferences else None,
+            "rerun_of": rerun_of,
+            "question": question or gate.get("question"),
+            "prediction": gate.get("prediction"),
+            "gate": dict(gate) or None,
+            "skip_reason": gate.get("skip_reason"),
+            "result": None,
+            "result_metrics": None,
+            "closed": None,
+            "wandb": None,
+        }
+        return _move_into_place(RunFolder(temporary, record), root / "runs", f"{started:%Y-%m-%d}_{name}")
+    except OSError as error:
+        raise storage_error(Path(error.filename or root / "runs"), error) from None
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _clear_leftovers(runs: Path) -> None:
+    """Delete the folders of creations that were killed long ago."""
+    for folder in runs.glob(".new-*"):
+        with contextlib.suppress(FileNotFoundError):  # another process finished it, or deletes it too
+            if folder.stat().st_mtime < time.time() - LEFTOVER_SECONDS:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _move_into_place(run: RunFolder, runs: Path, stem: str) -> RunFolder:
+    """Give the folder a name that no other run has: renaming onto an existing run fails. Raises OSError."""
+    while True:
+        path = runs / f"{stem}_{secrets.token_hex(2)}"
+        run.record["id"] = path.name
+        run.save()
+        try:
+            os.rename(run.path, path)
+        except OSError:
+            if not path.exists():
+                raise
+        else:
+            return RunFolder(path, run.record)
+
+
+def _to_yaml(config: Mapping[str, Any]) -> str:
+    yaml = YAML(typ="safe", pure=True)
+    yaml.default_flow_style = False
+    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]  # keep the order of the sections
+    text = io.StringIO()
+    yaml.dump(dict(config), text)
+    return text.getvalue()

@@ -1,0 +1,40 @@
+"""How long a run took: the time that processes spent on it, without the time it lay idle between them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+
+def active_seconds(record: Mapping[str, Any], last_row: Mapping[str, Any] | None = None, *, running: bool) -> float:
+    """Seconds that processes spent on the run, up to now if one is `running`.
+
+    A process that was killed recorded no end: what `last_row` of the metrics says of it counts, which is the time spent
+    on training since the run began, resumes included.
+    """
+    known = record.get("active_seconds") or 0.0
+    if record["status"] != "running":
+        return known
+    if running:
+        session = (record.get("resumed") or [record.get("started")])[-1]
+        return known + max(0.0, datetime.now().timestamp() - timestamp(session))  # the clock may have been set back
+    return max(known, (last_row or {}).get("time/wall", 0.0))
+
+
+def timestamp(time: Any) -> float:
+    """An ISO time as seconds since 1970; 0 if it is missing or damaged."""
+    try:
+        return datetime.fromisoformat(time).timestamp()
+    except (TypeError, ValueError, OverflowError, OSError):
+        return 0.0
+
+
+def format_seconds(seconds: float) -> str:
+    """30s, 2m15s, 10h00m."""
+    whole = int(seconds)
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m{whole % 60:02d}s"
+    return f"{whole // 3600}h{whole % 3600 // 60:02d}m"

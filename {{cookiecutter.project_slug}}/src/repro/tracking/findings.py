@@ -1,0 +1,32 @@
+"""`health.jsonl`: what the live health checks found in a run, one finding a line, each check once.
+
+It is written by the trainer, and read by all who watch: `repro.tracking.wandb`, commands, a person.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from repro.config import UserError
+from repro.files import write_atomic
+
+Finding = Mapping[str, Any]  # check, env_step, seen, meaning, remedy
+
+
+def add_finding(run_path: Path, finding: Finding) -> None:
+    """Append a finding; the file is whole at any moment. Raises UserError if the disk refuses."""
+    path = run_path / "health.jsonl"
+    before = path.read_bytes() if path.exists() else b""
+    write_atomic(path, before + json.dumps(finding).encode() + b"\n")
+
+
+def read_findings(run_path: Path) -> list[dict[str, Any]]:
+    """The findings of a run, oldest first; none where nothing was found. Raises UserError if the file is damaged."""
+    path = run_path / "health.jsonl"
+    try:
+        return [json.loads(line) for line in path.read_bytes().splitlines()] if path.exists() else []
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read ({error}); delete it, and a resumed run starts it anew") from None

@@ -1,0 +1,86 @@
+"""What lists and pages need of each run, quickly: `runs/.index.json` keeps it for the run.json that have not changed.
+
+The index can be deleted at any time. An entry counts only while size, inode and time of its run.json are as they were
+when it was read, and runs that were written just before are not entered: a second change might leave those the same.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from repro.config import UserError
+from repro.files import write_atomic
+from repro.tracking.archive import Record, read_record, run_ids
+from repro.tracking.durations import timestamp
+
+# Of the record as they are; `summarise` adds steps, score and return.
+FIELDS = (
+    *("id", "project", "name", "status", "cell", "stage", "seed", "code_hash", "question", "skip_reason", "result"),
+    *("pid", "process_start", "host", "device", "started", "resumed", "ended", "exit_code"),
+    *("active_seconds", "estimate_minutes", "closed"),
+)
+SETTLED_SECONDS = 2.0  # more than the resolution of any file system's times
+WORTH_WRITING = 200  # changed entries; reading fewer again is quicker than writing the index
+
+
+def list_summaries(root: Path) -> list[Record]:
+    """A summary of each run, newest first. One that cannot be read has the status "unreadable"."""
+    path = root / "runs" / ".index.json"
+    old = _read_index(path)
+    entries: dict[str, list[Any]] = {}
+    summaries, changed = [], 0
+    now = time.time()
+    for run_id in run_ids(root):
+        file = f"{root}/runs/{run_id}/run.json"
+        try:
+            stat = os.stat(file)
+            stamp = [stat.st_mtime_ns, stat.st_size, stat.st_ino]
+            known = old.get(run_id)
+            if known and known[0] == stamp:
+                summary = known[1]
+            else:
+                summary = summarise(read_record(root / "runs" / run_id))
+                changed += 1
+        except (OSError, ValueError):
+            summaries.append({"id": run_id, "status": "unreadable"})
+            continue
+        summaries.append(summary)
+        if stat.st_mtime < now - SETTLED_SECONDS:
+            entries[run_id] = [stamp, summary]
+    if changed + len(old.keys() - entries.keys()) >= WORTH_WRITING:
+        content = json.dumps({"fields": FIELDS, "entries": entries}, separators=(",", ":"))
+        with contextlib.suppress(UserError):  # a full disk only makes the next list slower
+            write_atomic(path, content.encode())
+    return sorted(summaries, key=lambda summary: (timestamp(summary.get("started")), summary["id"]), reverse=True)
+
+
+def summarise(record: Record) -> Record:
+    """FIELDS of a record, and steps done (or planned), score and return: as evaluated, else of the training's end.
+
+    The score is the share of the optimal return.
+    """
+    metrics = record.get("result_metrics") or {}
+    training = record["params"].get("training") or {}
+    judged = (record["params"].get("evaluation") or {}).get("actions", "sampled")
+    evaluated = (record.get("evaluation") or {}).get(judged) or {}
+    return {field: record.get(field) for field in FIELDS} | {
+        "steps": metrics.get("env_step", training.get("total_steps")),
+        "score": evaluated.get("score", metrics.get("return/fraction_of_optimal")),
+        "return": evaluated.get("return_mean", metrics.get("return/mean")),
+    }
+
+
+def _read_index(path: Path) -> dict[str, list[Any]]:
+    """Run id -> [stamp, summary]; nothing if there is no index, or it is of another version, or damaged."""
+    try:
+        index = json.loads(path.read_bytes())
+        entries = index["entries"] if index["fields"] == list(FIELDS) else {}
+        whole = all(summary["id"] == run_id and "status" in summary for run_id, (_, summary) in entries.items())
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return {}
+    return entries if whole else {}

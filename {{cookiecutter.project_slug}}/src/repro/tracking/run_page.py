@@ -1,0 +1,116 @@
+"""One run as text: what `repro show` prints."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from repro.tracking.archive import RunFolder, effective_status
+from repro.tracking.durations import active_seconds, format_seconds
+from repro.tracking.listing import shown_status
+from repro.tracking.metrics import read_last_row
+from repro.tracking.text import plain
+
+
+def format_run(run: RunFolder) -> str:
+    """Everything about one run that a person would ask for; the latest metrics are shown until it ends."""
+    record, last_row = run.record, read_last_row(run.path / "metrics.jsonl")
+    lines = [f"{name:<11}{plain(value)}" for name, value in _entries(run, last_row).items() if value not in (None, "")]
+    metrics = record.get("result_metrics") or last_row  # the former is of more than one row
+    return "\n".join(lines + (["", "latest metrics:", *_groups(metrics)] if metrics else []))
+
+
+def format_remains(path: Path) -> str:
+    """What there is in the folder of a run whose run.json cannot be read."""
+    files = sorted(str(file.relative_to(path)) for file in path.rglob("*") if file.is_file())
+    last_row = read_last_row(path / "metrics.jsonl")
+    lines = [f"run        {plain(path.name)}", "status     unreadable", f"files      {plain(_shown_path(path))}"]
+    lines += [f"  {plain(name)}" for name in files]
+    return "\n".join(lines + (["", "latest metrics:", *_groups(last_row)] if last_row else []))
+
+
+def _entries(run: RunFolder, last_row: Mapping[str, Any] | None) -> dict[str, Any]:
+    record, mirror = run.record, run.record.get("wandb") or {}
+    status = effective_status(record)
+    seconds = active_seconds(record, last_row, running=status == "running")
+    exit_code = record.get("exit_code")
+    closed = record.get("closed")
+    return {
+        "run": record["id"],
+        "project": record.get("project"),
+        "status": shown_status(record, status) + (f" (exit code {exit_code})" if exit_code is not None else ""),
+        "closed": f"{closed['outcome']} {closed['cause'] or ''}".strip() if closed else None,
+        "question": record.get("question"),
+        "result": record.get("result"),
+        "evaluation": _scores(record.get("evaluation")),
+        "gate": f"skipped: {record['skip_reason']}" if record.get("skip_reason") else None,
+        "prediction": _pairs(record.get("prediction")),
+        "stage": record.get("stage"),
+        "started": record.get("started"),
+        "resumed": ", ".join(record.get("resumed", [])),
+        "ended": record.get("ended"),
+        "took": format_seconds(seconds) if seconds else None,
+        "estimated": _minutes(record.get("estimate_minutes")),
+        "command": " ".join(record.get("command", [])),
+        "set": ", ".join(record.get("overrides", [])),
+        "cell": record.get("cell"),
+        "seed": record["seed"],
+        "files": _shown_path(run.path),
+        "pruned": ", ".join(record.get("pruned", [])),
+        "code": f"{record['code_hash']}, commit {_commit(record)}",
+        "notes": "; ".join(record.get("notes", [])),
+        "host": _host(record),
+        "versions": _pairs(record.get("versions")),
+        "data": _pairs(record.get("data_hashes")),
+        "wandb": mirror.get("url") or mirror.get("mode"),
+    }
+
+
+def _shown_path(path: Path) -> str:
+    """As short as it can be written from here."""
+    relative = os.path.relpath(path)
+    return str(path) if relative.startswith("..") else relative
+
+
+def _scores(evaluation: Mapping[str, Any] | None) -> str:
+    """Shares of the optimal return, of an evaluation by `repro evaluate`."""
+    if not evaluation:
+        return ""
+    shares = ", ".join(f"{name} {evaluation[name]['score']:.3f}" for name in ("sampled", "greedy", "random"))
+    return f"{shares} of the optimal return over {evaluation['episodes']} episodes"
+
+
+def _minutes(minutes: float | None) -> str:
+    return "" if minutes is None else format_seconds(60 * minutes)
+
+
+def _host(record: Mapping[str, Any]) -> str:
+    devices = record.get("devices") or {}
+    known = [devices.get("cpu"), *devices.get("gpus", [])]
+    return ", ".join([record["host"], f"{devices.get('cores', '?')} cores", *filter(None, known)])
+
+
+def _commit(record: Mapping[str, Any]) -> str:
+    if not record.get("commit"):
+        return "none"
+    return record["commit"][:10] + (" with changes" if record.get("dirty") else "")
+
+
+def _groups(metrics: Mapping[str, Any]) -> list[str]:
+    """A line for the metrics of each group: `policy/loss` and `policy/entropy` are of one."""
+    groups: dict[str, dict[str, Any]] = {}
+    for name, value in metrics.items():
+        group, slash, rest = name.partition("/")
+        groups.setdefault(group if slash else "", {})[rest if slash else name] = value
+    size = max(map(len, groups))
+    return [f"  {group:<{size}}  {plain(_pairs(values))}" for group, values in groups.items()]
+
+
+def _pairs(values: Mapping[str, Any] | None) -> str:
+    return ", ".join(f"{name} {_short(value)}" for name, value in (values or {}).items())
+
+
+def _short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

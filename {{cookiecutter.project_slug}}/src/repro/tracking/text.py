@@ -1,0 +1,50 @@
+"""Text for a terminal: one line, harmless, and of a known width."""
+
+from __future__ import annotations
+
+import functools
+import unicodedata
+from typing import Any
+
+JOINERS = "\u200c\u200d"  # within words of some scripts, and within emoji
+
+
+def plain(value: Any) -> str:
+    """One line without control characters: questions and results are typed or computed by anyone."""
+    words = " ".join(str(value).split())
+    if words.isprintable():
+        return words
+    return "".join(letter for letter in words if letter in JOINERS or unicodedata.category(letter)[0] != "C")
+
+
+def width(text: str) -> int:
+    """Columns in a terminal: wide characters take two, combining ones none."""
+    if text.isascii():
+        return len(text)
+    return sum(map(_columns, text))
+
+
+def cut(text: str, size: int) -> str:
+    """At most `size` columns of the text, with an ellipsis if that is not all."""
+    if width(text) <= size:
+        return text
+    kept, columns = [], 1
+    for letter in text:
+        columns += _columns(letter)
+        if columns > size:
+            break
+        kept.append(letter)
+    return "".join(kept) + "…"
+
+
+def pad(text: str, size: int) -> str:
+    """The text in exactly `size` columns."""
+    text = cut(text, size)
+    return text.ljust(size) if text.isascii() else text + " " * (size - width(text))
+
+
+@functools.cache
+def _columns(letter: str) -> int:
+    if unicodedata.category(letter) in ("Mn", "Me", "Cf"):
+        return 0
+    return 2 if unicodedata.east_asian_width(letter) in "WF" else 1

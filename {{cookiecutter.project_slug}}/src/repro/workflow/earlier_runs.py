@@ -1,0 +1,74 @@
+"""What earlier runs mean for one that is about to start: one did the same, one can go on, one is of the future."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from repro.config import UserError
+from repro.tracking import provenance
+from repro.tracking.archive import RunFolder, is_held, read_run, runs_here
+from repro.tracking.durations import timestamp
+from repro.tracking.index import list_summaries
+
+CLOCK_TOLERANCE = 3600.0  # seconds that machines that share the archive may differ
+
+
+def find_same_run(
+    root: Path, code: str, params: dict[str, Any], seed: int, preferences: Path | None = None
+) -> RunFolder | None:
+    """The newest finished run of this code, these parameters (as in run.json), this seed and this start."""
+    for summary in list_summaries(root):
+        if summary["status"] == "finished" and (summary["code_hash"], summary["seed"]) == (code, seed):
+            run = read_run(root / "runs" / summary["id"])
+            start = str(preferences.resolve()) if preferences else None
+            if run.record.get("preferences") == start and _of_one_run(run.record["params"]) == _of_one_run(params):
+                return run
+    return None
+
+
+def offer_earlier(run: RunFolder, ask: Callable[[str], str] | None) -> None:
+    """Say that this run did the same; where somebody can be asked, start again only if they want to.
+
+    Raises UserError if they do not.
+    """
+    result = run.record.get("result") or "no result"
+    print(f"{run.id} had the same code, parameters and seed: {result}; see it with: repro show {run.id}", flush=True)
+    if ask and not ask("Start it again all the same? [y/N] ").strip().lower().startswith("y"):
+        raise UserError(f"nothing was started; the earlier result: repro show {run.id}")
+
+
+def find_unfinished(
+    root: Path, cell: str, code: str, params: dict[str, Any], preferences: Path | None
+) -> RunFolder | None:
+    """The newest run of this cell that was interrupted or killed, with this code, these parameters and this data."""
+    wanted = {
+        "code_hash": code,
+        "data_hashes": provenance.data_hashes(root, cell),
+        "preferences": str(preferences.resolve()) if preferences else None,
+    }
+    for summary in list_summaries(root):
+        if summary.get("cell") == cell and summary["status"] in ("interrupted", "running"):
+            run = read_run(root / "runs" / summary["id"])
+            same = all(run.record.get(field) == value for field, value in wanted.items())
+            same = same and _of_one_run(run.record["params"]) == _of_one_run(params)
+            if same and not runs_here(run.record) and not is_held(run.path):  # the latter on whichever machine
+                return run
+    return None
+
+
+def _of_one_run(params: dict[str, Any]) -> dict[str, Any]:
+    """Without the list of seeds, to which one may have been added, and the gate's threshold."""
+    return {section: values for section, values in params.items() if section not in ("seeds", "gate")}
+
+
+def check_clock(root: Path) -> None:
+    """Raise UserError if a run of the archive began in the future: order and durations would mean nothing."""
+    runs = list_summaries(root)
+    if runs and timestamp(runs[0].get("started")) > time.time() + CLOCK_TOLERANCE:
+        raise UserError(
+            f"the clock went back: it is {time.strftime('%Y-%m-%d %H:%M')}, but {runs[0]['id']} began at "
+            f"{runs[0]['started'][:16].replace('T', ' ')}; set the clock, or correct `started` in that run.json"
+        )

@@ -1,0 +1,148 @@
+"""The reward model while the agent trains: which comparisons it gets and when, from which start, at which rate."""
+
+from __future__ import annotations
+
+import json
+import time
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import torch
+from project import assert_equal_runs, labels, write_tiny_params
+
+from repro.agents.ppo import PPO
+from repro.config import Config, UserError, load_config
+from repro.envs import describe_environment
+from repro.preferences.reward_model import RewardModel
+from repro.preferences.schedule import labels_due
+from repro.preferences.store import PreferenceStore
+from repro.tracking.archive import RunFolder
+from repro.tracking.metrics import read_metrics
+from repro.tracking.wandb import WandbSettings
+from repro.training import on_policy
+from repro.training.on_policy import OnPolicyTrainer
+from repro.training.preferences import check_export, collect_initial_labels
+from repro.training.progress import Progress
+from repro.training.session import train_run
+
+# A rollout of 32 steps seldom holds a segment of 25 more than once, and no more than 8 in all environments.
+SCARCE = ("preferences.segment_steps=25", "preferences.initial_labels=4", "preferences.total_labels=40")
+
+
+def tiny(folder: Path, *overrides: str) -> Config:
+    write_tiny_params(folder / "params.yaml")
+    return load_config(folder / "params.yaml", overrides)
+
+
+def train(folder: Path, *overrides: str, preferences: Path | None = None) -> list[dict]:
+    """A run in `folder`, or what is left of it; its metrics."""
+    folder.mkdir(exist_ok=True)
+    run = RunFolder(folder, {"id": "run", "seed": 5})
+    train_run(run, tiny(folder, *overrides), WandbSettings(None, "dot", "disabled"), preferences)
+    return read_metrics(folder / "metrics.jsonl")
+
+
+def export(folder: Path, *overrides: str) -> Path:
+    config = tiny(folder, *overrides)
+    with PreferenceStore(folder / "initial.db", describe_environment(config.env)) as store:
+        steps = collect_initial_labels(config, 5, store, "initial")
+        store.export(folder / "export", name="tiny", seed=5, env_steps=steps)
+    return folder / "export"
+
+
+def interrupt_at(monkeypatch: pytest.MonkeyPatch, env_step: int) -> None:
+    """Stop the next run when it has done so many steps, its last rows not yet in a checkpoint."""
+    update = Progress.update
+
+    def stop(self: Progress, row: dict) -> None:
+        if row["env_step"] >= env_step:
+            raise KeyboardInterrupt
+        update(self, row)
+
+    monkeypatch.setattr(Progress, "update", stop)
+
+
+def test_what_finds_no_segments_is_asked_for_later_and_no_segment_twice(tmp_path, monkeypatch):
+    rows = train(tmp_path / "whole", *SCARCE)
+    preferences = tiny(tmp_path, *SCARCE).preferences
+    initial = rows[0]["env_step"] - 256
+    due = [labels_due(preferences, row["env_step"] - initial, 3072 - initial) for row in rows]
+    counts = [row["preferences/labels"] for row in rows]
+    assert all(count <= wanted for count, wanted in zip(counts, due, strict=True)) and counts != due
+    assert all(later - earlier <= 4 for earlier, later in pairwise(counts))
+    assert counts[-1] > 20
+    sides = [side for label in labels(tmp_path / "whole") for side in label[2:4]]
+    assert len(set(sides)) == len(sides) == 2 * counts[-1]
+
+    interrupt_at(monkeypatch, rows[-3]["env_step"])
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / "stopped", *SCARCE)
+    monkeypatch.undo()
+    train(tmp_path / "stopped", *SCARCE)
+    assert_equal_runs(tmp_path / "whole", tmp_path / "stopped")
+
+
+def test_an_answer_that_cannot_be_learned_from_does_not_stop_a_resume(tmp_path, monkeypatch):
+    folder = export(tmp_path)
+    lines = [json.loads(line) for line in (folder / "labels.jsonl").read_text().splitlines()]
+    lines[3]["answer"] = "incomparable"
+    (folder / "labels.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    whole = train(tmp_path / "whole", preferences=folder)
+    assert whole[-1]["preferences/labels"] == 39  # of 40 queries
+    interrupt_at(monkeypatch, whole[-1]["env_step"])
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / "stopped", preferences=folder)
+    monkeypatch.undo()
+    assert (tmp_path / "stopped/checkpoints/last.pt").exists()
+    train(tmp_path / "stopped", preferences=folder)
+    assert_equal_runs(tmp_path / "whole", tmp_path / "stopped")
+
+
+def test_exports_of_other_segments_are_refused(tmp_path):
+    folder = export(tmp_path)
+    check_export(tiny(tmp_path), folder, 5)
+    with pytest.raises(UserError, match=r"holds segments of 10 steps, but preferences.segment_steps is 12; collect"):
+        check_export(tiny(tmp_path, "preferences.segment_steps=12"), folder, 5)
+
+
+def test_both_learning_rates_follow_the_progress_before_the_rollout(tmp_path, monkeypatch):
+    seen: dict[type, list[float]] = {RewardModel: [], PPO: []}
+    fit, update = RewardModel.train, PPO.update
+
+    def record_fit(self, steps, progress=0.0):
+        seen[RewardModel].append(progress)
+        return fit(self, steps, progress)
+
+    def record_update(self, rollout, progress):
+        seen[PPO].append(progress)
+        return update(self, rollout, progress)
+
+    monkeypatch.setattr(RewardModel, "train", record_fit)
+    monkeypatch.setattr(PPO, "update", record_update)
+    train(tmp_path / "run")
+    pretraining, *fits = seen[RewardModel]
+    assert pretraining == 0 and fits == seen[PPO] == [step / 3072 for step in range(512, 3072, 256)]
+
+
+def test_the_time_before_the_first_rollout_is_no_part_of_it(tmp_path, monkeypatch):
+    def slowly(*arguments):
+        time.sleep(1)
+        return collect_initial_labels(*arguments)
+
+    monkeypatch.setattr(on_policy, "collect_initial_labels", slowly)
+    first, second, *_ = train(tmp_path / "run")
+    rollout = 256 / first["throughput/steps_per_second"]
+    assert first["time/wall"] - rollout > 1 and first["time/initial_labels"] > 1
+    assert "time/initial_labels" not in second and second["time/wall"] > first["time/wall"]
+
+
+def test_the_first_weights_of_the_reward_model_do_not_depend_on_the_policy(tmp_path):
+    def weights(seed: int, *overrides: str) -> torch.Tensor:
+        with PreferenceStore(tmp_path / "preferences.db") as store:
+            trainer = OnPolicyTrainer(tiny(tmp_path, *overrides), seed, "run", store)
+        assert trainer.learning
+        return torch.cat([values.flatten() for values in trainer.learning.model.network.parameters()])
+
+    assert torch.equal(weights(5), weights(5, "env.actions=continuous"))
+    assert not torch.equal(weights(5), weights(6))

@@ -1,0 +1,146 @@
+"""Which runs are listed, in which order; and that the index never says anything else than the records."""
+
+import json
+import multiprocessing
+import os
+import shutil
+import time
+from datetime import date, timedelta
+
+import pytest
+from archive_examples import record
+
+from repro.config import UserError
+from repro.tracking.index import list_summaries, summarise
+from repro.tracking.selection import Selection, parse_day, select
+
+
+def write_runs(root, count, age=60.0, **fields):
+    """Records of so many runs, written `age` seconds ago."""
+    for index in range(count):
+        folder = root / "runs" / f"2026-11-21_dot_{index:04x}"
+        folder.mkdir(parents=True, exist_ok=True)
+        content = record(f"{index:04x}", started=f"2026-11-{1 + index % 28:02d}T10:00:00+00:00", **fields)
+        (folder / "run.json").write_text(json.dumps(content))
+        os.utime(folder / "run.json", (time.time() - age, time.time() - age))
+    return root / "runs/.index.json"
+
+
+def test_newest_first(tmp_path):
+    write_runs(tmp_path, 30)
+    days = [summary["started"][:10] for summary in list_summaries(tmp_path)]
+    assert days == sorted(days, reverse=True) and len(days) == 30
+    assert list_summaries(tmp_path / "nowhere") == []
+    assert not (tmp_path / "runs/.index.json").exists()  # not worth it
+
+
+def test_the_index_follows_every_change(tmp_path):
+    index = write_runs(tmp_path, 300)
+    before = list_summaries(tmp_path)
+    assert index.exists() and list_summaries(tmp_path) == before
+    changed = tmp_path / "runs/2026-11-21_dot_0007/run.json"
+    changed.write_text(changed.read_text().replace("finished", "faileded"))  # of the same length
+    (tmp_path / "runs/2026-11-21_dot_0008/run.json").write_text("{")
+    shutil.rmtree(tmp_path / "runs/2026-11-21_dot_0009")
+    os.rename(tmp_path / "runs/2026-11-21_dot_000a", tmp_path / "runs/renamed")
+    after = {summary["id"]: summary for summary in list_summaries(tmp_path)}
+    assert len(after) == 299 and after["2026-11-21_dot_0007"]["status"] == "faileded"
+    assert after["2026-11-21_dot_0008"] == {"id": "2026-11-21_dot_0008", "status": "unreadable"}
+    assert "2026-11-21_dot_0009" not in after and after["renamed"]["seed"] == 100
+
+
+def test_a_record_that_was_just_written_is_not_trusted_to_stay(tmp_path):
+    """Two writes within the resolution of the clock look the same, so recent ones are read again."""
+    write_runs(tmp_path, 300, age=0.0)
+    list_summaries(tmp_path)
+    path = tmp_path / "runs/2026-11-21_dot_0007/run.json"
+    stat = path.stat()
+    path.write_text(path.read_text().replace("finished", "queuedxx"))
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert "queuedxx" in [summary["status"] for summary in list_summaries(tmp_path)]
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b"[]", b"null", b'{"fields": [], "entries": {}}', "entries", "ids"])
+def test_a_damaged_index_is_made_anew(tmp_path, damage):
+    index = write_runs(tmp_path, 250)
+    wanted = list_summaries(tmp_path)
+    content = json.loads(index.read_bytes())
+    if damage == "entries":
+        content["entries"]["2026-11-21_dot_0007"] = 5
+    elif damage == "ids":
+        entries = content["entries"]
+        entries["2026-11-21_dot_0007"], entries["2026-11-21_dot_0008"] = entries["2026-11-21_dot_0008"], []
+    index.write_bytes(damage if isinstance(damage, bytes) else json.dumps(content).encode())
+    assert list_summaries(tmp_path) == wanted
+    assert json.loads(index.read_bytes())["entries"].keys() == {run["id"] for run in wanted}
+
+
+def test_processes_that_list_at_once_agree(tmp_path):
+    write_runs(tmp_path, 400)
+    with multiprocessing.get_context("fork").Pool(6) as pool:
+        lists = pool.map(list_summaries, [tmp_path] * 12)
+    assert all(each == lists[0] for each in lists) and len(lists[0]) == 400
+    assert not list((tmp_path / "runs").glob(".*.tmp"))
+
+
+def test_score_and_return_are_as_evaluated_or_else_of_the_training():
+    training = {"return/fraction_of_optimal": 0.5, "return/mean": 10.0, "env_step": 99}
+    assert summarise(record(result_metrics=training)).items() >= {"score": 0.5, "return": 10.0, "steps": 99}.items()
+    judged = {"sampled": {"score": 0.7, "return_mean": 14.0}, "greedy": {"score": 0.9, "return_mean": 18.0}}
+    both = record(result_metrics=training, evaluation=judged)
+    assert summarise(both).items() >= {"score": 0.7, "return": 14.0}.items()
+    both["params"]["evaluation"] = {"actions": "greedy"}
+    assert summarise(both)["score"] == 0.9
+    assert summarise(record()).items() >= {"score": None, "return": None, "steps": 1_500_000}.items()
+
+
+RUNS = [
+    summarise(record(code, **fields))
+    for code, fields in {
+        "d": {"started": "2026-11-21T10:00:00+00:00", "seed": 3, "result_metrics": {"return/fraction_of_optimal": 0.5}},
+        "c": {"started": "2026-11-20T10:00:00+00:00", "seed": 1, "name": "pong", "status": "failed", "minutes": 5},
+        "b": {"started": "2026-11-19T10:00:00+00:00", "seed": 2, "result_metrics": {"return/fraction_of_optimal": 0.9}},
+        "a": {"started": "2026-11-18T10:00:00+00:00", "seed": 2, "question": "Größe?", "stage": "tuning"},
+        "n": {
+            "started": None,
+            "seed": 0,
+            "result_metrics": {"return/fraction_of_optimal": "NaN"},
+            "process_start": "x",
+        },
+    }.items()
+]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "codes"),
+    [
+        ({}, "dcban"),
+        ({"sort": "score"}, "bdcan"),
+        ({"sort": "seed"}, "ncbad"),
+        ({"sort": "name"}, "dbanc"),
+        ({"sort": "time"}, "dbanc"),
+        ({"limit": 2}, "dc"),
+        ({"status": "failed"}, "c"),
+        ({"status": "crashed"}, ""),
+        ({"name": "pong"}, "c"),
+        ({"stage": "tuning"}, "a"),
+        ({"question": "GRÖSSE"}, "a"),
+        ({"since": date(2026, 11, 20)}, "dc"),
+        ({"since": date(2026, 11, 19), "sort": "score", "limit": 1}, "b"),
+    ],
+)
+def test_filters_and_orders(wanted, codes):
+    assert "".join(run["id"][-1] for run in select(RUNS, Selection(**wanted))) == codes
+
+
+@pytest.mark.parametrize(("wanted", "message"), [({"sort": "date"}, "started, score"), ({"status": "done"}, "crashed")])
+def test_unknown_words_are_refused_with_the_known_ones(wanted, message):
+    with pytest.raises(UserError, match=rf"^--{next(iter(wanted))} \w+: choose one of .*{message}"):
+        select(RUNS, Selection(**wanted))
+
+
+def test_days():
+    assert parse_day("2026-11-21") == date(2026, 11, 21)
+    assert parse_day("yesterday") == date.today() - timedelta(days=1)
+    with pytest.raises(UserError, match=r"--since last week: not a day; write it as 2026-11-21"):
+        parse_day("last week")

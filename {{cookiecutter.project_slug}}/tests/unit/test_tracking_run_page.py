@@ -1,0 +1,76 @@
+"""The page of one run: all that was asked for, wherever its folder is, and whatever is left of it."""
+
+from archive_examples import record
+
+from repro.tracking.archive import RunFolder
+from repro.tracking.run_page import format_remains, format_run
+
+
+def test_one_run(run_dir):
+    fields = {
+        "skip_reason": "a quick look",
+        "overrides": ["agent.learning_rate=3e-4"],
+        "evaluation": {
+            "episodes": 100,
+            "sampled": {"score": 0.931},
+            "greedy": {"score": 0.95},
+            "random": {"score": -0.2},
+        },
+        "prediction": {"success": 0.8},
+        "wandb": {"mode": "online", "id": "x", "url": "https://wandb.ai/me/p/runs/x"},
+        "notes": ["untracked big.npz left out"],
+        "status": "failed",
+        "exit_code": 1,
+    }
+    (run_dir / "metrics.jsonl").write_text(
+        '{"env_step": 512, "return/mean": 1.23456, "policy/entropy": 1.5, "return/std": 2}\n{"env_st'
+    )
+    text = format_run(RunFolder(run_dir, record(**fields)))
+    for part in (
+        "failed (exit code 1)",
+        "skipped: a quick look",
+        "success 0.8",
+        "https://wandb.ai/me/p/runs/x",
+        "repro train --seed 100",
+        "948ab30feb101334, commit 0123456789 with changes",
+        "untracked big.npz left out",
+        "set        agent.learning_rate=3e-4\n",
+        f"files      {run_dir}\n",
+        "project    p\n",
+        "stage      debugging\n",
+        "took       1h15m\n",
+        "estimated  1h10m\n",
+        "sampled 0.931, greedy 0.950, random -0.200 of the optimal return over 100 episodes",
+        "latest metrics:\n          env_step 512\n  return  mean 1.235, std 2\n  policy  entropy 1.5",
+        "python 3.11.7",
+    ):
+        assert part in text
+    assert "data" not in {line.partition(" ")[0] for line in text.split("\n")}  # what is empty is left out
+    metrics = {"score": 0.912345, "loss": "NaN"}
+    assert "score 0.9123, loss NaN" in format_run(RunFolder(run_dir, record(**fields, result_metrics=metrics)))
+
+
+def test_a_crashed_run_took_what_its_metrics_say(run_dir):
+    (run_dir / "metrics.jsonl").write_text('{"env_step": 512, "time/wall": 125.0}\n')
+    crashed = record(status="running", process_start="tick 1", minutes=0)
+    assert "took       2m05s\n" in format_run(RunFolder(run_dir, crashed))
+
+
+def test_a_record_with_the_bare_minimum(run_dir):
+    needed = ("id", "status", "pid", "process_start", "host", "seed", "code_hash", "params")
+    text = format_run(RunFolder(run_dir, {name: record()[name] for name in needed}))
+    assert "2026-11-21_moving-dot_7f3a" in text and "status     finished" in text
+
+
+def test_what_remains_of_a_half_written_folder(run_dir):
+    (run_dir / "metrics.jsonl").write_text('{"env_step": 512, "return/mean": 1.5}\n')
+    (run_dir / "checkpoints").mkdir()
+    (run_dir / "checkpoints/agent.pt").touch()
+    text = format_remains(run_dir)
+    assert "unreadable" in text and "  checkpoints/agent.pt\n" in text and "return  mean 1.5" in text
+
+
+def test_control_characters_reach_no_terminal(run_dir):
+    hostile = "\x1b[2Jcleared\x07\nsecond line\r over"
+    text = format_run(RunFolder(run_dir, record(question=hostile, command=[hostile], host=hostile)))
+    assert not set("\x1b\x07\r") & set(text) and text.count("second line over") == 3
