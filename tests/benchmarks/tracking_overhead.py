@@ -23,12 +23,12 @@ from typing import Any
 
 TEMPLATE = Path(__file__).resolve().parents[2] / "template"
 WATCHED = {
-    "repro.workflow.runs": ("read_wandb_settings", "code_hash", "create_run", "snapshot_path", "load_run", "claim_run"),
+    "repro.workflow.runs": ("read_wandb_settings", "keep_code", "create_run", "snapshot_path", "read_run", "claim_run"),
     "repro.workflow.worklog": ("enter_run", "finish_run"),
-    "repro.training.session": ("find_problems", "save_checkpoint", "devices"),
+    "repro.training.session": ("find_problems", "add_finding", "save_checkpoint", "devices"),
     "repro.tracking.output": ("_Tee.write",),
     "repro.tracking.metrics": ("MetricsWriter.write", "MetricsWriter.position"),
-    "repro.tracking.wandb": ("WandbMirror.start", "WandbMirror.finish"),
+    "repro.tracking.wandb": ("WandbMirror.start", "WandbMirror.news", "WandbMirror.finish"),
     "repro.tracking.archive": ("RunFolder.update",),
 }
 
@@ -74,7 +74,7 @@ def one_process(step: str, root: Path, *arguments: str) -> None:
 
     facts: dict[str, Any] = {}
     if step == "prepare":
-        run = runs.prepare_run(root, load_config(root / "params.yaml", arguments), runs.Wish(seed=100))
+        run = runs.prepare_run(root, load_config(root / "params.yaml", arguments), runs.RunRequest(seed=100))
         facts["run"] = str(run.path)
     else:
         assert runs.do_run(Path(arguments[0])) == 0

@@ -19,7 +19,8 @@ import torch
 
 from repro.cli import main
 from repro.config import Config, load_config
-from repro.tracking.archive import RunFolder, create_run, load_run
+from repro.tracking.archive import RunFolder, load_run
+from repro.tracking.creation import create_run, keep_code
 from repro.tracking.metrics import read_metrics
 
 SOURCE = Path(__file__).resolve().parent.parent  # the project that these tests belong to
@@ -67,7 +68,7 @@ class Project:
         skipped = shutil.ignore_patterns("__pycache__", ".*", "*.egg-info")
         shutil.copytree(SOURCE / "src", root / "src", ignore=skipped)
         shutil.copytree(SOURCE / "checklists", root / "checklists")
-        for name in ("pyproject.toml", "requirements.lock"):
+        for name in ("pyproject.toml", "requirements.lock", "budget.yaml"):
             shutil.copy(SOURCE / name, root / name)
         self.params = root / "params.yaml"
         write_tiny_params(self.params)
@@ -118,13 +119,13 @@ class Project:
         config = self.config(*overrides)
         run = create_run(
             self.root,
-            kind="train",
+            keep_code(self.root),
             config=config.model_dump(mode="json"),
             name=config.name,
             seed=seed,
             command=["repro", "train"],
         )
-        run.update(status="queued", **fields)
+        run.update(**{"status": "queued"} | fields)
         return run
 
     def runs(self) -> list[RunFolder]:

@@ -15,9 +15,10 @@ from typing import Annotated, Any, Literal
 import numpy as np
 import pydantic
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field
 
 from repro.config import UserError
+from repro.tracking.metrics import read_metrics
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0)]
@@ -31,13 +32,6 @@ class Record(BaseModel):
     """A JSON object of a cell; keys that are not needed here are allowed."""
 
     model_config = ConfigDict(extra="ignore", frozen=True, strict=True)
-
-
-class Optimal(Record):
-    """What the best policy reaches from the same starts."""
-
-    return_mean: Number
-    returns_sum: Number
 
 
 class Score(Record):
@@ -57,7 +51,7 @@ class Evaluation(Record):
     sampled: Score
     greedy: Score
     random: Score
-    optimal: Optimal
+    optimal: Score
 
 
 class Cell(Record):
@@ -73,7 +67,6 @@ class Cell(Record):
     labels: Count | None  # None: trained without preferences
     wall_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)]  # of training
     judged: Literal["sampled", "greedy"]
-    success: bool
     success_score: Number
     evaluation: Evaluation
 
@@ -86,22 +79,16 @@ class Cell(Record):
         return self.evaluation.greedy if self.judged == "sampled" else self.evaluation.sampled
 
     @property
+    def success(self) -> bool:
+        return self.judged_score.score >= self.success_score
+
+    @property
     def path(self) -> str:
         return f"results/cells/{self.experiment}/seed-{self.seed}.json"
 
     @property
     def curve_path(self) -> str:
         return f"results/curves/{self.experiment}/seed-{self.seed}.jsonl"
-
-    @model_validator(mode="after")
-    def success_follows_from_score(self) -> Cell:
-        distance = self.judged_score.score - self.success_score
-        if abs(distance) > 1e-3 and self.success != (distance > 0):  # a score may have been rounded
-            raise ValueError(
-                f"success is {str(self.success).lower()}, but the {self.judged} score {self.judged_score.score:g} "
-                f"and success_score {self.success_score:g} say otherwise"
-            )
-        return self
 
 
 def read_cells(root: Path) -> dict[str, list[Cell]]:
@@ -135,7 +122,7 @@ def _read_cell(path: Path, shown: str) -> Cell:
         key = ".".join(str(part) for part in problem["loc"])
         if problem["type"] == "missing":
             raise UserError(f"{shown}: {key}: missing; {REMEDY}") from None
-        message = problem["msg"].removeprefix("Value error, ")
+        message = problem["msg"]
         if key:
             message = f"{key}: {json.dumps(problem['input'])[:60]} will not do: {message[0].lower()}{message[1:]}"
         raise UserError(f"{shown}: {message}; {REMEDY}") from None
@@ -146,24 +133,16 @@ def read_curve(root: Path, cell: Cell) -> Rows | None:
 
     Raises UserError naming the file and the line that is wrong.
     """
-    try:
-        lines = (root / cell.curve_path).read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
+    path = root / cell.curve_path
+    if not path.exists():
         return None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{cell.curve_path}: cannot be read: {error}; {REMEDY}") from None
-    rows: Rows = []
-    for number, line in enumerate(lines, start=1):
-        where = f"{cell.curve_path}, line {number}"
-        try:
-            row = json.loads(line)
-        except ValueError as error:
-            raise UserError(f"{where}: not valid JSON: {error}; {REMEDY}") from None
-        if not isinstance(row, dict) or type(row.get("env_step")) is not int:
-            raise UserError(f"{where}: env_step: a whole number is needed; {REMEDY}")
-        if rows and row["env_step"] <= rows[-1]["env_step"]:
-            raise UserError(f"{where}: env_step: {row['env_step']} does not follow {rows[-1]['env_step']}; {REMEDY}")
-        rows.append(row)
+    rows = read_metrics(path)
+    before = -1
+    for number, row in enumerate(rows, start=1):
+        step = row["env_step"]
+        if not isinstance(step, int) or step <= before:
+            raise UserError(f"{path}, line {number}: env_step: {step!r} does not follow {before}; {REMEDY}")
+        before = step
     return rows
 
 
