@@ -1,10 +1,11 @@
 """Fixtures that several files of unit tests share; what they are made of is in the modules of examples."""
 
 import os
+import shutil
 
 import pytest
 from archive_examples import git, make_project
-from gate_examples import CHECKLIST
+from gate_examples import CHECKLIST, PROJECT
 from wandb_examples import OTHERS, children
 
 
@@ -23,6 +24,7 @@ def root(tmp_path, monkeypatch):
     """A project with what the pre-launch gate reads."""
     monkeypatch.delenv("WANDB_MODE", raising=False)
     (tmp_path / "pyproject.toml").write_text('[tool.repro.wandb]\nmode = "offline"\n')
+    shutil.copy(PROJECT / "budget.yaml", tmp_path)
     (tmp_path / "checklists").mkdir()
     (tmp_path / "checklists" / "prelaunch.yaml").write_text(CHECKLIST)
     return tmp_path

@@ -177,3 +177,12 @@ def test_ctrl_c_on_a_real_terminal_stores_nothing(root):
             break
     assert terminal.process.returncode == 130
     assert stored(root) == []
+
+
+@pytest.mark.parametrize(
+    ("minutes", "expected"),
+    [(0.2, "about 1 min, 0.00 USD"), (60, "about 60 min, 0.10 USD"), (1500, "about 25.0 hours, 2.50 USD")],
+)
+def test_duration_and_cost_are_told(root, minutes, expected):
+    _, said = run_gate(root, COMPLETE, minutes=minutes, always=True)
+    assert f"moving-dot: {expected}. Ctrl-C" in said

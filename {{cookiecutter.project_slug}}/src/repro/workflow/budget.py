@@ -67,6 +67,11 @@ def stage_name(budget: Budget, wanted: str | None) -> str:
     return wanted
 
 
+def machine_of(device: str | None) -> str:
+    """The machine that hours on a device ("cpu", "cuda") are booked to."""
+    return "gpu" if device == "cuda" else "cpu"
+
+
 def _stage(entry: Any, prices: Collection[str], where: str) -> Stage:
     _entries(entry, ("name", "about", "machine", "compute_hours", "person_hours"), where)
     name, about, machine = (_text(entry[key], f"{where}.{key}") for key in ("name", "about", "machine"))

@@ -17,7 +17,7 @@ from pathlib import Path
 from repro.tracking.archive import Record, effective_status, runs_here
 from repro.tracking.durations import active_seconds, timestamp
 from repro.tracking.metrics import read_last_row
-from repro.workflow.budget import Budget
+from repro.workflow.budget import Budget, machine_of
 
 UNKNOWN = "unknown"  # stage or month
 
@@ -101,7 +101,7 @@ def compare_estimates(booked: Iterable[Booked]) -> Estimates | None:
 def _book(root: Path, record: Record, budget: Budget) -> Booked:
     seconds, problem = _seconds(root, record)
     hours = seconds / 3600
-    machine = "gpu" if record.get("device") == "cuda" else "cpu"
+    machine = machine_of(record.get("device"))
     price = budget.prices.get(machine)
     estimate = record.get("estimate_minutes")
     return Booked(

@@ -10,7 +10,7 @@ from typing import Any
 
 from repro.config import Config
 from repro.tracking.archive import Record
-from repro.workflow.budget import Budget
+from repro.workflow.budget import Budget, machine_of
 from repro.workflow.ledger import Booked
 from repro.workflow.prelaunch import find_pass, gate_key
 
@@ -56,7 +56,7 @@ def plan_runs(root: Path, config: Config, code_hash: str, records: Sequence[Reco
     busy = {seed for seed, status in current if status in ("queued", "running")} - finished
     seeds = sorted({*config.seeds.final, *config.seeds.pipeline})
     hours, source = _hours_per_run(root, gate_key(code_hash, config), [account for _, account in alike])
-    machine = alike[-1][1].machine if alike else "gpu" if config.training.device == "cuda" else "cpu"
+    machine = alike[-1][1].machine if alike else machine_of(config.training.device)
     return Plan(
         name=config.name,
         seeds=tuple(seeds),

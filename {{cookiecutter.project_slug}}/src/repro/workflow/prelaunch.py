@@ -27,6 +27,7 @@ import typer
 from repro.config import Config, UserError
 from repro.files import write_atomic
 from repro.preflight.checks import CheckResult, run_checks
+from repro.workflow.budget import machine_of, read_budget
 from repro.workflow.checklist import ENOUGH, RESPONSES, SURPRISE, Checklist, read_answers, read_checklist
 
 Record = dict[str, Any]
@@ -138,7 +139,7 @@ def _pass_by_asking(
 ) -> Record:
     """Ask a person. Nothing is stored until the last answer; Ctrl-C leaves everything as it was."""
     checklist = read_checklist(root)
-    say(f"{config.name}: about {max(1, round(estimate_minutes))} min. Ctrl-C stops here, with nothing started.\n")
+    say(f"{config.name}: {_expected(root, config, estimate_minutes)}. Ctrl-C stops here, with nothing started.\n")
     try:
         checks = _make_checks(root, config, checklist, say)
         accepted = {}
@@ -154,6 +155,16 @@ def _pass_by_asking(
         return _record(answers, _ask_prediction(ask, say), checks, accepted)
     except EOFError:
         raise UserError("the pre-launch questions were broken off; nothing was started, nothing stored") from None
+
+
+def _expected(root: Path, config: Config, minutes: float) -> str:
+    """Duration and cost in words."""
+    from repro.training.device import choose_device
+
+    budget = read_budget(root)
+    price = budget.prices.get(machine_of(choose_device(config.training.device).type))
+    duration = f"{max(1, round(minutes))} min" if minutes < 120 else f"{minutes / 60:.1f} hours"
+    return f"about {duration}" + ("" if price is None else f", {minutes / 60 * price:.2f} {budget.currency}")
 
 
 def _ask_prediction(ask: Callable[[str], str], say: Callable[[str], None]) -> Record:
