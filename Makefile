@@ -7,7 +7,7 @@ DEMO := build/moving-dot-from-preferences
 CHECK := build/check/awkward-answers
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-template test-project lint final-results clean
+.PHONY: help demo new test test-template test-project lint final-results clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ test-project: .venv/stamp-cookiecutter  ## lint, tests (end to end too) and smok
 	$(MAKE) -C $(CHECK) test
 	$(MAKE) -C $(CHECK) e2e
 	$(MAKE) -C $(CHECK) smoke
+
+new: .venv/stamp-cookiecutter  ## a project of your own beside this folder: asks for each answer
+	$(BIN)/cookiecutter --output-dir .. .
 
 final-results: .venv/stamp-cookiecutter  ## the published result: ten final seeds, from a clean commit (half an hour)
 	$(BIN)/python tests/benchmarks/final_seeds.py

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -93,7 +94,7 @@ def next_steps(project: Path, project_name: str, preset_line: str, git_line: str
   {git_line}
 
 Next:
-  cd {project.name}
+  cd {shlex.quote(str(project))}
   make setup     # a virtual environment with everything (a few minutes)
   make smoke     # the whole chain on a tiny setting
   make           # all other targets; README.md explains the rest

@@ -74,7 +74,7 @@ def test_a_spike_is_seen_against_recent_finite_values():
     assert found(rows) == []
     rows[-1]["policy/approx_kl"] = 0.045
     assert found(rows) == ["kl_spike"] == found(rows[-checks.RECENT_ROWS :])
-    assert "recent median 0.00" in str(checks.find_problems(rows)[0])
+    assert "(at most 5 times the recent median, 0.00" in str(checks.find_problems(rows)[0])
 
 
 def test_few_rows_give_no_median_and_an_unbounded_entropy_no_collapse():

@@ -103,11 +103,11 @@ def kl_spike(rows: Sequence[Row], max_entropy: float | None = None) -> Finding |
     median = statistics.median(earlier) if len(earlier) >= ROWS_FOR_A_MEDIAN else math.inf
     if kl <= MAX_KL and not (kl > MAX_KL_RATIO * median and kl > KL_TOO_SMALL_TO_COMPARE):
         return None
-    usual = "" if median == math.inf else f", the recent median {median:.3g}"
+    bound = f"at most {MAX_KL}" if kl > MAX_KL else f"at most {MAX_KL_RATIO:g} times the recent median, {median:.3g}"
     return Finding(
         "kl_spike",
         rows[-1]["env_step"],
-        f"policy/approx_kl is {kl:.3g} (at most {MAX_KL}){usual}",
+        f"policy/approx_kl is {kl:.3g} ({bound})",
         "Updates this large leave the region in which the surrogate objective can be trusted.",
         "a smaller learning rate, fewer epochs, a smaller clip range",
     )
