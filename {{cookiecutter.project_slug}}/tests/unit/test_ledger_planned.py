@@ -68,6 +68,15 @@ def test_seeds_and_gate_make_no_other_parameters_nor_does_the_precision_that_aut
     assert 0 in make_plan(root, [record("a", seed=0, params=params)], ["training.precision=float32"]).left
 
 
+def test_a_device_left_to_the_machine_finds_its_runs(root):
+    params = json.loads(json.dumps(record()["params"]))
+    for seed, device in ((0, "cuda"), (1, "cpu")):
+        params["training"] |= {"device": device, "precision": "bfloat16"}
+        done = record("a", seed=seed, params=json.loads(json.dumps(params)), device=device)
+        assert make_plan(root, [done], ["training.device=auto"]).left == tuple({0, 1, 2, 100, 101} - {seed})
+    assert 1 in make_plan(root, [done], ["training.device=cuda"]).left
+
+
 def test_an_estimate_stands_in_for_runs_that_have_not_finished(root):
     estimated = record("a", status="failed", estimate_minutes=90.0)
     plan = make_plan(root, [estimated])

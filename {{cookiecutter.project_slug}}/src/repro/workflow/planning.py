@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from repro.config import Config
 from repro.tracking.archive import Record
+from repro.tracking.parameters import same_params
 from repro.workflow.budget import Budget, machine_of
 from repro.workflow.ledger import Booked
 from repro.workflow.prelaunch import find_pass, gate_key
@@ -45,11 +45,11 @@ def plan_runs(root: Path, config: Config, code_hash: str, records: Sequence[Reco
     finished runs with these parameters, whatever their code; else the estimate that the gate recorded.
     """
     accounts = {account.run: account for account in booked}
-    wanted = config.model_dump(mode="json", exclude={"seeds", "gate"})
+    wanted = config.model_dump(mode="json")
     alike = [
         (record, accounts[record["id"]])
         for record in records
-        if record["id"] in accounts and _same(record["params"], wanted)
+        if record["id"] in accounts and same_params(wanted, record["params"])
     ]
     current = [(record["seed"], account.status) for record, account in alike if record["code_hash"] == code_hash]
     finished = {seed for seed, status in current if status == "finished"}
@@ -78,14 +78,3 @@ def _hours_per_run(root: Path, key: str, alike: list[Booked]) -> tuple[float | N
     if passed := find_pass(root, key):
         return passed["estimate_minutes"] / 60, "the estimate recorded when the gate was passed"
     return None, "no run tells yet; repro prelaunch estimates it"
-
-
-def _same(params: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
-    """Whether a run has the parameters, its seeds and gate aside; `auto` stands for whatever precision it chose."""
-    if any(params.get(section) != values for section, values in wanted.items() if section != "training"):
-        return False
-    training = params.get("training")
-    if not isinstance(training, dict):
-        return False
-    chosen = {"precision": "auto"} if wanted["training"]["precision"] == "auto" else {}
-    return training | chosen == wanted["training"]
