@@ -9,10 +9,10 @@ from pathlib import Path
 
 from repro.config import Config
 from repro.tracking.archive import Record
-from repro.tracking.parameters import same_params
+from repro.tracking.parameters import resolutions, same_params
 from repro.workflow.budget import Budget, machine_of
 from repro.workflow.ledger import Booked
-from repro.workflow.prelaunch import find_pass, gate_key
+from repro.workflow.prelaunch import find_pass, key_of
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,8 @@ def plan_runs(root: Path, config: Config, code_hash: str, records: Sequence[Reco
     finished = {seed for seed, status in current if status == "finished"}
     busy = {seed for seed, status in current if status in ("queued", "running")} - finished
     seeds = sorted({*config.seeds.final, *config.seeds.pipeline})
-    hours, source = _hours_per_run(root, gate_key(code_hash, config), [account for _, account in alike])
+    keys = [key_of(code_hash, params) for params in resolutions(wanted)]  # choosing one as a run does takes seconds
+    hours, source = _hours_per_run(root, keys, [account for _, account in alike])
     machine = alike[-1][1].machine if alike else machine_of(config.training.device)
     return Plan(
         name=config.name,
@@ -68,13 +69,13 @@ def plan_runs(root: Path, config: Config, code_hash: str, records: Sequence[Reco
     )
 
 
-def _hours_per_run(root: Path, key: str, alike: list[Booked]) -> tuple[float | None, str]:
+def _hours_per_run(root: Path, keys: Sequence[str], alike: list[Booked]) -> tuple[float | None, str]:
     took = [account.hours for account in alike if account.status == "finished" and account.problem is None]
     if took:
         runs = f"{len(took)} finished runs" if len(took) > 1 else "the finished run"
         return statistics.median(took), f"median of {runs} with these parameters" if len(took) > 1 else runs
     if estimates := [account.estimate for account in alike if account.estimate is not None]:
         return estimates[-1], "the estimate of the latest run with these parameters; none has finished yet"
-    if passed := find_pass(root, key):
+    if passed := next(filter(None, (find_pass(root, key) for key in keys)), None):
         return passed["estimate_minutes"] / 60, "the estimate recorded when the gate was passed"
     return None, "no run tells yet; repro prelaunch estimates it"
