@@ -13,6 +13,9 @@ from repro.config import UserError, read_yaml
 from repro.workflow.checklist import nearest
 
 
+ROWS = ("total", "unknown")  # of the ledger, beside the stages
+
+
 @dataclass(frozen=True)
 class Stage:
     """A stage of the reproduction and the hours planned for it: of compute on `machine`, and of a person."""
@@ -77,6 +80,8 @@ def _stage(entry: Any, prices: Collection[str], where: str) -> Stage:
     name, about, machine = (_text(entry[key], f"{where}.{key}") for key in ("name", "about", "machine"))
     if not re.fullmatch(r"[a-z][a-z0-9-]*", name):
         raise UserError(f"{where}.name: {name!r} will not do; use lower-case letters, digits and -")
+    if name in ROWS:
+        raise UserError(f"{where}.name: {name!r} is another row of repro ledger; give the stage another name")
     if machine not in prices:
         raise UserError(f"{where}.machine: {machine!r} has no price in prices_per_hour{nearest(machine, prices)}")
     compute, person = (_number(entry[key], f"{where}.{key}") for key in ("compute_hours", "person_hours"))
