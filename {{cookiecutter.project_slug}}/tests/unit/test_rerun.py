@@ -15,8 +15,8 @@ from repro.tracking.archive import RunFolder, load_run
 from repro.training.device import resolve_auto
 from repro.workflow.checklist import read_checklist, write_answers_template
 from repro.workflow.prelaunch import gate_key
-from repro.workflow.rerun import prepare_rerun
 from repro.workflow.reproduced import compare_with_original
+from repro.workflow.rerun import prepare_rerun
 
 
 def rerun_of(project: Project, run: RunFolder) -> RunFolder:

@@ -96,7 +96,7 @@ def _leads_out(folder: Path, file: Path) -> bool:
 
 
 def _words_of_people(root: Path) -> set[str]:
-    """All words of claims, tracked results and the work log but for its tables of runs: a run's code there refers to the run.
+    """All words of claims, tracked results and the work log but for its tables of runs: there a code refers to a run.
 
     A code that happens to be a number there keeps a run that nobody meant, which does no harm. Raises UserError.
     """

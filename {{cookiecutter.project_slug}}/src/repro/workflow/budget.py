@@ -11,7 +11,6 @@ from typing import Any
 
 from repro.config import UserError, expect_entries, nearest, read_yaml
 
-
 ROWS = ("total", "unknown")  # of the ledger, beside the stages
 
 
