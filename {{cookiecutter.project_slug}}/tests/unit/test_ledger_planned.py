@@ -8,6 +8,7 @@ import pytest
 from ledger_examples import make_project, record
 
 from repro.config import load_config
+from repro.tracking.index import summarise
 from repro.workflow.budget import Budget, read_budget
 from repro.workflow.ledger import book_runs
 from repro.workflow.ledger_text import format_plans
@@ -24,8 +25,8 @@ def root(tmp_path):
 
 def make_plan(root, records=(), overrides=(), code=CODE):
     config = load_config(root / "params.yaml", ["seeds.final=[0,1,2]", "seeds.pipeline=[100,101]", *overrides])
-    records = [*records, {"id": "x", "status": "unreadable"}]
-    return plan_runs(root, config, code, records, book_runs(root, records, read_budget(root)))
+    summaries = [*map(summarise, records), {"id": "x", "status": "unreadable"}]
+    return plan_runs(root, config, code, summaries, book_runs(root, summaries, read_budget(root)))
 
 
 def test_without_runs_nothing_tells(root):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from repro.config import Config
 from repro.tracking.archive import Record
-from repro.tracking.parameters import resolutions, same_params
+from repro.tracking.parameters import params_hash, resolutions
 from repro.workflow.budget import Budget, machine_of
 from repro.workflow.ledger import Booked
 from repro.workflow.prelaunch import find_pass, key_of
@@ -38,24 +38,23 @@ class Plan:
         return None if self.hours is None or price is None else self.hours * price
 
 
-def plan_runs(root: Path, config: Config, code_hash: str, records: Sequence[Record], booked: Sequence[Booked]) -> Plan:
-    """Plan the seeds `final` and `pipeline`. `booked` are the accounts of `records`.
+def plan_runs(
+    root: Path, config: Config, code_hash: str, summaries: Sequence[Record], booked: Sequence[Booked]
+) -> Plan:
+    """Plan the seeds `final` and `pipeline`. `summaries`: of the archive, oldest first; `booked`: their accounts.
 
     A run counts as one of them if it has these parameters and this code. How long one takes is the median of the
     finished runs with these parameters, whatever their code; else the estimate that the gate recorded.
     """
     accounts = {account.run: account for account in booked}
-    wanted = config.model_dump(mode="json")
-    alike = [
-        (record, accounts[record["id"]])
-        for record in records
-        if record["id"] in accounts and same_params(wanted, record["params"])
-    ]
-    current = [(record["seed"], account.status) for record, account in alike if record["code_hash"] == code_hash]
+    wanted = resolutions(config.model_dump(mode="json"))
+    hashes = set(map(params_hash, wanted))
+    alike = [(run, accounts[run["id"]]) for run in summaries if run["id"] in accounts and run["params_hash"] in hashes]
+    current = [(run["seed"], account.status) for run, account in alike if run["code_hash"] == code_hash]
     finished = {seed for seed, status in current if status == "finished"}
     busy = {seed for seed, status in current if status in ("queued", "running")} - finished
     seeds = sorted({*config.seeds.final, *config.seeds.pipeline})
-    keys = [key_of(code_hash, params) for params in resolutions(wanted)]  # choosing one as a run does takes seconds
+    keys = [key_of(code_hash, params) for params in wanted]  # torch, which knows the one of this machine, loads slowly
     hours, source = _hours_per_run(root, keys, [account for _, account in alike])
     machine = alike[-1][1].machine if alike else machine_of(config.training.device)
     return Plan(
