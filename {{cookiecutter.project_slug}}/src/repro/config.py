@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import json
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -239,6 +240,27 @@ def read_yaml(path: Path) -> Any:
     return _parse_yaml(text, str(path))
 
 
+def expect_entries(value: Any, names: Collection[str], where: str) -> dict[str, Any]:
+    """A mapping with exactly these names. Raises UserError that begins with `where`."""
+    if not isinstance(value, dict):
+        raise UserError(f"{where}: expected the entries {', '.join(names)}")
+    for name in value:
+        if name not in names:
+            raise UserError(f"{where}: unknown entry {name!r}{nearest(name, names)}")
+    missing = [name for name in names if name not in value]
+    if missing:
+        raise UserError(f"{where}: missing: {', '.join(missing)}; add it")
+    return value
+
+
+def nearest(name: object, known: Collection[str]) -> str:
+    """The end of an error line: what may have been meant, else what there is."""
+    matches = difflib.get_close_matches(str(name), known, n=1)
+    if matches:
+        return f"; did you mean {matches[0]!r}?"
+    return f"; known: {', '.join(known)}" if known else ""
+
+
 def _parse_yaml(text: str, source: str) -> Any:
     try:
         return YAML(typ="safe", pure=True).load(text)
@@ -259,10 +281,10 @@ def _apply_override(values: dict[str, Any], override: str) -> None:
     for section in sections:
         if not isinstance(target.get(section), dict):
             known = [name for name, value in target.items() if isinstance(value, dict)]
-            raise ConfigError(f"--set {override}: no section {section!r}{_nearest(section, known)}")
+            raise ConfigError(f"--set {override}: no section {section!r}{nearest(section, known)}")
         target = target[section]
     if field not in target:
-        raise ConfigError(f"--set {override}: no parameter {key.strip()!r}{_nearest(field, list(target))}")
+        raise ConfigError(f"--set {override}: no parameter {key.strip()!r}{nearest(field, list(target))}")
     target[field] = _parse_yaml(text, f"--set {override}")
 
 
@@ -273,7 +295,7 @@ def _explain(error: pydantic.ValidationError) -> str:
     problem = next((one for one in problems if one["type"] == "extra_forbidden"), problems[0])
     field = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
-        return f"{field}: unknown parameter{_nearest(str(problem['loc'][-1]), _known_fields(problem['loc'][:-1]))}"
+        return f"{field}: unknown parameter{nearest(str(problem['loc'][-1]), _known_fields(problem['loc'][:-1]))}"
     if problem["type"] == "missing":
         return f"{field}: missing; add it (the files in presets/ are complete examples)"
     message = problem["msg"].removeprefix("Value error, ")
@@ -294,10 +316,3 @@ def _known_fields(location: tuple[int | str, ...]) -> list[str]:
     for part in location:
         model = model.model_fields[part].annotation
     return list(model.model_fields)
-
-
-def _nearest(name: str, known: list[str]) -> str:
-    matches = difflib.get_close_matches(name, known, n=1)
-    if matches:
-        return f"; did you mean {matches[0]!r}?"
-    return f"; known: {', '.join(known)}" if known else ""

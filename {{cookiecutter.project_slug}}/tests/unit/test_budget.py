@@ -83,6 +83,8 @@ def test_the_stage_that_is_booked_to(root):
         ("person_hours: 60", "hours: 60", "stages[1]: unknown entry 'hours'"),
         ("name: tuning,", "name: debugging,", "stages: 'debugging' is the name of more than one"),
         ("name: tuning,", "name: 'Tuning | final',", "stages[3].name: 'Tuning | final' will not do; use lower-case"),
+        ("name: tuning,", "name: total,", "stages[3].name: 'total' is another row of repro ledger; give the stage"),
+        ("name: tuning,", "name: unknown,", "stages[3].name: 'unknown' is another row of repro ledger"),
         ("name: tuning,", "", "stages[3]: missing: name; add it"),
         ("currency: USD", "currency: [", "not valid YAML"),
     ],

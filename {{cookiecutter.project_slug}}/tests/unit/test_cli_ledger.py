@@ -11,7 +11,9 @@ import pytest
 from ledger_examples import closed, prediction, write_run
 from project import PATIENCE, here
 
+from repro.tracking import archive, index
 from repro.tracking.archive import read_run
+from repro.tracking.index import list_summaries
 from repro.workflow import worklog
 
 
@@ -75,6 +77,20 @@ def test_close_then_ledger(project, monkeypatch, capsys):
     assert code == 0 and out.startswith("planned seeds") and "\ntiny " in out
     code, out, _ = here(project, monkeypatch, capsys, "ledger", "--runs")
     assert code == 0 and run.id in out
+
+
+def test_plan_and_predictions_come_from_the_index(project, monkeypatch, capsys):
+    """Reading ten thousand records takes seconds."""
+    for number in range(250):
+        run = write_run(project.root, f"{number:04x}", prediction=prediction(), closed=closed("failed", "x", False))
+        os.utime(run.path / "run.json", (1e9, 1e9))
+    list_summaries(project.root)
+    for module in (archive, index):
+        monkeypatch.delattr(module, "read_record")
+    for option in ("--planned", "--predictions"):
+        code, out, error = here(project, monkeypatch, capsys, "ledger", option)
+        assert code == 0, error
+    assert "250" in out
 
 
 def test_on_a_terminal_the_prediction_is_shown_and_the_rest_asked(project):

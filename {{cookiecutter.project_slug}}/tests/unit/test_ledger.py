@@ -67,18 +67,19 @@ class TestBooking:
         booked = book(root, budget, **mine, started=str(now + timedelta(hours=2)), active_seconds=0.0)
         assert booked.hours == 0 and "as if a clock went back" in booked.problem
 
-    def test_a_clock_that_went_back_costs_nothing_and_is_named(self, root, budget):
-        booked = book(root, budget, active_seconds=None, ended="2026-11-21T09:00:00+01:00")
-        assert (booked.hours, booked.cost, booked.ratio) == (0, 0, None)
-        assert booked.problem == "ends before it starts, as if a clock went back; counted as 0 hours"
-        # Across time zones the same hour is no step back.
-        booked = book(root, budget, active_seconds=None, ended="2026-11-21T10:00:00+00:00")
-        assert (booked.hours, booked.problem) == (1, None)
+    def test_a_run_on_another_host_counts_what_its_metrics_tell(self, root, budget):
+        fields = {"status": "running", "ended": None, "active_seconds": 0.0, "host": "elsewhere"}
+        booked = book(root, budget, **fields)
+        assert (booked.status, booked.hours) == ("running", 0)
+        assert booked.problem == "runs on elsewhere, without metrics yet; counted as 0 hours"
+        run = write_run(root, **fields)
+        (run.path / "metrics.jsonl").write_text('{"env_step":1,"time/wall":7200.0}\n')
+        booked = book(root, budget, **fields)
+        assert (booked.status, booked.hours, booked.ratio, booked.problem) == ("running", 2.0, None, None)
 
     def test_a_record_that_tells_little(self, root, budget):
-        booked = book(root, budget, active_seconds=None, started=None, stage=None, device=None, estimate_minutes=None)
-        assert (booked.hours, booked.stage, booked.machine) == (0, "unknown", "cpu")
-        assert booked.problem == "how long it took is not recorded; counted as 0 hours"
+        booked = book(root, budget, active_seconds=0.0, started=None, stage=None, device=None, estimate_minutes=None)
+        assert (booked.hours, booked.stage, booked.machine, booked.month) == (0, "unknown", "cpu", "unknown")
         assert book_runs(root, [{"id": "x", "status": "unreadable"}], budget) == []
         assert book(root, budget, status="queued", active_seconds=0.0).problem is None
 
@@ -99,7 +100,7 @@ def test_sums_by_stage_month_and_run_agree(root, budget, seed):
             device=rng.choice(["cpu", "cuda", None]),
             status=rng.choice(["finished", "failed", "interrupted", "queued"]),
             started=f"20{rng.randint(25, 27)}-{rng.randint(1, 12):02}-03T10:00:00+0{rng.randint(0, 9)}:00",
-            active_seconds=rng.choice([None, 0.0, rng.expovariate(1e-4)]),
+            active_seconds=rng.choice([0.0, rng.expovariate(1e-4)]),
         )
         for number in range(200)
     ]
@@ -123,7 +124,6 @@ def test_estimates_against_what_finished_runs_took(root, budget):
                 record("d", active_seconds=9e9, status="failed"),
                 record("e", active_seconds=9e9, estimate_minutes=None),
                 record("f", active_seconds=9e9, estimate_minutes=0.0),
-                record("g", active_seconds=None, ended="2020-01-01T00:00:00+00:00"),
             ],
             budget,
         )
@@ -188,9 +188,9 @@ class TestText:
 
     def test_what_is_wrong_is_named_but_not_a_thousand_times(self, root, budget):
         cheap = Budget("€", {"cpu": 0.1}, "debugging", budget.stages)
-        records = [record(f"{number}", active_seconds=None, started=None) for number in range(8)]
+        records = [record(f"{number}", status="running", active_seconds=0.0) for number in range(8)]
         text = self.text(root, cheap, [*records, record("gpu", device="cuda")])
-        assert text.count("is not recorded") == 5 and "… and 3 more" in text
+        assert text.count("crashed before its first metrics") == 5 and "… and 3 more" in text
         assert "no price in budget.yaml: gpu; its 1.00 h are not in the cost" in text
         assert self.line(text, "2026-11-21_moving-dot_gpu")[5] == "unknown" and "€" in text
 

@@ -8,6 +8,7 @@ import pytest
 from ledger_examples import make_project, record
 
 from repro.config import load_config
+from repro.tracking.index import summarise
 from repro.workflow.budget import Budget, read_budget
 from repro.workflow.ledger import book_runs
 from repro.workflow.ledger_text import format_plans
@@ -24,8 +25,8 @@ def root(tmp_path):
 
 def make_plan(root, records=(), overrides=(), code=CODE):
     config = load_config(root / "params.yaml", ["seeds.final=[0,1,2]", "seeds.pipeline=[100,101]", *overrides])
-    records = [*records, {"id": "x", "status": "unreadable"}]
-    return plan_runs(root, config, code, records, book_runs(root, records, read_budget(root)))
+    summaries = [*map(summarise, records), {"id": "x", "status": "unreadable"}]
+    return plan_runs(root, config, code, summaries, book_runs(root, summaries, read_budget(root)))
 
 
 def test_without_runs_nothing_tells(root):
@@ -66,6 +67,15 @@ def test_seeds_and_gate_make_no_other_parameters_nor_does_the_precision_that_aut
     params["seeds"]["final"] = [50]
     assert 0 not in make_plan(root, [record("a", seed=0, params=params)]).left
     assert 0 in make_plan(root, [record("a", seed=0, params=params)], ["training.precision=float32"]).left
+
+
+def test_a_device_left_to_the_machine_finds_its_runs(root):
+    params = json.loads(json.dumps(record()["params"]))
+    for seed, device in ((0, "cuda"), (1, "cpu")):
+        params["training"] |= {"device": device, "precision": "bfloat16"}
+        done = record("a", seed=seed, params=json.loads(json.dumps(params)), device=device)
+        assert make_plan(root, [done], ["training.device=auto"]).left == tuple({0, 1, 2, 100, 101} - {seed})
+    assert 1 in make_plan(root, [done], ["training.device=cuda"]).left
 
 
 def test_an_estimate_stands_in_for_runs_that_have_not_finished(root):

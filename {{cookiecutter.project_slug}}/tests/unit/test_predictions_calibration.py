@@ -6,7 +6,9 @@ import pytest
 from ledger_examples import closed, make_project, prediction, record
 
 from repro.config import UserError
-from repro.workflow.calibration import Cause, calibrate, next_question, question_id, question_yaml
+from repro.tracking.index import summarise
+from repro.workflow import calibration
+from repro.workflow.calibration import Cause, next_question, question_id, question_yaml
 from repro.workflow.checklist import read_checklist
 from repro.workflow.predictions_text import _bar, format_calibration, write_reliability_plot
 
@@ -15,6 +17,11 @@ def run(code, probability, outcome, cause=None, foreseen=None, **fields):
     """A closed run with a prediction, or without if the probability is None."""
     made = None if probability is None else prediction(probability)
     return record(code, prediction=made, closed=closed(outcome, cause, foreseen), **fields)
+
+
+def calibrate(records):
+    """Of whole records, as they are summarised."""
+    return calibration.calibrate(run if run["status"] == "unreadable" else summarise(run) for run in records)
 
 
 FOUR = [

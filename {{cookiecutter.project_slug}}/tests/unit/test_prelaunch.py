@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 from gate_examples import CODE, COMPLETE, break_tracking, config, run_gate, stored
 
-from repro.config import UserError
+from repro.config import UserError, parse_config
+from repro.training.device import resolve_auto
 from repro.workflow import prelaunch
 
 
@@ -50,6 +51,15 @@ def test_other_code_or_parameters_are_asked_anew(root):
     assert run_gate(root, COMPLETE, code_hash="other")[0]["passed"] == "answered"
     assert len(stored(root)) == 2
     assert prelaunch.gate_key(CODE, config()) == prelaunch.gate_key(CODE, config("gate.after_minutes=1"))
+
+
+def test_auto_is_what_it_comes_to_on_this_machine():
+    auto = config("training.device=auto", "training.precision=auto")
+    resolved = parse_config(resolve_auto(auto))  # as a run records it, and its rerun asks
+    assert "auto" not in resolved.training.model_dump().values()
+    assert prelaunch.gate_key(CODE, auto) == prelaunch.gate_key(CODE, resolved)
+    others = {"float32", "bfloat16"} - {resolved.training.precision}
+    assert prelaunch.gate_key(CODE, auto) != prelaunch.gate_key(CODE, config(f"training.precision={others.pop()}"))
 
 
 def test_it_loops_until_a_failure_would_be_a_surprise(root):

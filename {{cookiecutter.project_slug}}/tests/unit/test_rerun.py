@@ -12,7 +12,11 @@ from archive_examples import new_run
 from project import Project, here, kill, line_count, rows, wait_until
 
 from repro.tracking.archive import RunFolder, load_run
+from repro.training.device import resolve_auto
+from repro.workflow.checklist import read_checklist, write_answers_template
+from repro.workflow.prelaunch import gate_key
 from repro.workflow.reproduced import compare_with_original
+from repro.workflow.rerun import prepare_rerun
 
 
 def rerun_of(project: Project, run: RunFolder) -> RunFolder:
@@ -111,6 +115,22 @@ class TestOther:
         assert again.record["gate"]["passed"] == "answered" and again.record["prediction"] is None
         assert f"started; follow it with: repro watch {again.id}" in out
         assert shared_project.ok("watch", again.id).endswith("finished · ok\n")
+
+
+def test_a_prediction_that_was_asked_for_the_rerun_is_kept(project, monkeypatch):
+    """And the file of answers that fits the parameters, `auto` among them, fits their rerun."""
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    (project.root / "checklists/prelaunch.yaml").write_text("questions: [{id: question, ask: q, why: w}]\nchecks: {}\n")
+    auto = project.config("training.device=auto", "training.precision=auto", "gate.after_minutes=0.0")
+    run = project.queue(100, params=resolve_auto(auto))
+    (run.path / "metrics.jsonl").write_text('{"env_step":256,"time/wall":60.0}\n')
+    answers = project.root / "answers.yaml"
+    code = run.record["code_hash"]
+    write_answers_template(answers, read_checklist(project.root), code, gate_key(code, auto))
+    text = answers.read_text().replace('question: ""', "question: Again?").replace('surprise: ""', "surprise: very")
+    answers.write_text(text.replace("failure_probability:", "failure_probability: 0.25"))
+    again = prepare_rerun(project.root, run, answers=answers)
+    assert again.record["prediction"] == {"failure_probability": 0.25, "surprise": "very", "causes": []}
 
 
 class TestVerdict:

@@ -11,7 +11,7 @@ import pytest
 from archive_examples import record
 
 from repro.config import UserError
-from repro.tracking.index import list_summaries, summarise
+from repro.tracking.index import FIELDS, list_summaries, summarise
 from repro.tracking.selection import Selection, parse_day, select
 
 
@@ -60,7 +60,9 @@ def test_a_record_that_was_just_written_is_not_trusted_to_stay(tmp_path):
     assert "queuedxx" in [summary["status"] for summary in list_summaries(tmp_path)]
 
 
-@pytest.mark.parametrize("damage", [b"", b"{", b"[]", b"null", b'{"fields": [], "entries": {}}', "entries", "ids"])
+@pytest.mark.parametrize(
+    "damage", [b"", b"{", b"[]", b"null", b'{"fields": [], "entries": {}}', "entries", "ids", "older"]
+)
 def test_a_damaged_index_is_made_anew(tmp_path, damage):
     index = write_runs(tmp_path, 250)
     wanted = list_summaries(tmp_path)
@@ -70,6 +72,10 @@ def test_a_damaged_index_is_made_anew(tmp_path, damage):
     elif damage == "ids":
         entries = content["entries"]
         entries["2026-11-21_dot_0007"], entries["2026-11-21_dot_0008"] = entries["2026-11-21_dot_0008"], []
+    if damage == "older":  # of a version that derived less
+        content["fields"] = list(FIELDS)
+        for _, summary in content["entries"].values():
+            del summary["params_hash"]
     index.write_bytes(damage if isinstance(damage, bytes) else json.dumps(content).encode())
     assert list_summaries(tmp_path) == wanted
     assert json.loads(index.read_bytes())["entries"].keys() == {run["id"] for run in wanted}
@@ -92,6 +98,13 @@ def test_score_and_return_are_as_evaluated_or_else_of_the_training():
     both["params"]["evaluation"] = {"actions": "greedy"}
     assert summarise(both)["score"] == 0.9
     assert summarise(record()).items() >= {"score": None, "return": None, "steps": 1_500_000}.items()
+
+
+def test_what_a_prediction_and_its_gate_come_to():
+    gates = [{"decided": 1, "checks": []}, {"checks": [], "decided": 1}, {"decided": 2, "checks": []}]
+    one, same, other = (summarise(record(gate=gate, prediction={"failure_probability": 0.0})) for gate in gates)
+    assert one["gate_hash"] == same["gate_hash"] != other["gate_hash"] and one["failure_probability"] == 0.0
+    assert summarise(record()).items() >= {"gate_hash": None, "failure_probability": None}.items()
 
 
 RUNS = [

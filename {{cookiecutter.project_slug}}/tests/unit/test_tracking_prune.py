@@ -78,6 +78,8 @@ def test_a_run_without_a_time_or_record_is_left_alone(tmp_path):
         ("worklog/2026-11-21.md", "<!-- runs:start -->\nmy note on aaaa\n<!-- runs:end -->"),
         ("worklog/2026-11-21.md", "<!-- runs:start -->\n| [2026-01-01_dot_aaaa](../runs/2026-01-01_dot_aaaa) |"),
         ("worklog/2026-11-21.md", b"\xff\xfe aaaa"),
+        ("worklog/2026-11-21.md", "<!-- hours:start -->\n| debugging | 2.5 | why is aaaa flat? |\n<!-- hours:end -->"),
+        ("worklog/2026-11-21.md", "<!-- confused:start -->\n|- [ ] C3 aaaa | odd\n<!-- confused:end -->"),
     ],
 )
 def test_what_is_referred_to_is_kept(tmp_path, file, text):
@@ -115,6 +117,18 @@ def test_deleting_says_what_and_keeps_the_rest(tmp_path):
     assert not (folder / "checkpoints/last.pt").exists() and not (folder / "videos/eval/0.mp4").exists()
     assert outside.read_text() == "precious" and (folder / "videos/link.mp4").is_symlink()
     assert propose(tmp_path, 30) == []
+
+
+@pytest.mark.parametrize("link", ["videos", "videos/eval", "checkpoints"])
+def test_what_lies_behind_a_link_is_not_touched(tmp_path, link):
+    folder = write_run(tmp_path, "aaaa", video=500)
+    (folder / link).rename(tmp_path / "elsewhere")
+    (folder / link).symlink_to(tmp_path / "elsewhere")
+    before = sorted((tmp_path / "elsewhere").rglob("*"))
+    found = propose(tmp_path, 30)
+    assert found[0].files == (("videos/eval/0.mp4",) if link == "checkpoints" else ("checkpoints/last.pt",))
+    delete(found)
+    assert sorted((tmp_path / "elsewhere").rglob("*")) == before
 
 
 def test_a_run_that_is_being_done_is_not_touched(tmp_path):

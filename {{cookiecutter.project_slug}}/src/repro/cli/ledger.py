@@ -91,7 +91,7 @@ def _show_spent(root: Path, every_run: bool) -> None:
 
 def _show_planned(root: Path, files: list[Path]) -> None:
     from repro.config import load_config
-    from repro.tracking.archive import list_runs
+    from repro.tracking.index import list_summaries
     from repro.tracking.snapshot import code_hash
     from repro.workflow.budget import read_budget
     from repro.workflow.ledger import book_runs
@@ -101,21 +101,21 @@ def _show_planned(root: Path, files: list[Path]) -> None:
 
     budget = read_budget(root)
     configs = [load_config(file) for file in files]
-    records = list_runs(root)
-    booked = book_runs(root, records, budget)
+    summaries = list_summaries(root)[::-1]
+    booked = book_runs(root, summaries, budget)
     code = code_hash(root)
-    plans = [plan_runs(root, config, code, records, booked) for config in configs]
+    plans = [plan_runs(root, config, code, summaries, booked) for config in configs]
     print(format_plans(plans, budget, terminal_width()))
 
 
 def _show_predictions(root: Path, plot: Path | None) -> None:
-    from repro.tracking.archive import list_runs
+    from repro.tracking.index import list_summaries
     from repro.workflow.calibration import calibrate
     from repro.workflow.checklist import read_checklist
     from repro.workflow.predictions_text import format_calibration, write_reliability_plot
     from repro.workflow.tables import terminal_width
 
-    found = calibrate(list_runs(root))
+    found = calibrate(reversed(list_summaries(root)))
     asked = {question.id for question in read_checklist(root).questions}
     if plot:
         write_reliability_plot(plot, found)

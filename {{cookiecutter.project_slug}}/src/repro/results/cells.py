@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -12,8 +11,8 @@ from repro.config import Config, UserError
 from repro.files import storage_error, write_atomic
 from repro.tracking.archive import RunFolder
 from repro.tracking.metrics import read_last_row
+from repro.tracking.parameters import params_hash, resolved_as
 
-RESOLVED_AT_LAUNCH = (("training", "device"), ("training", "precision"))  # where they are "auto"
 MODEL_FACTS = ("id", "seed", "code_hash", "dirty", "params", "env_steps", "labels", "wall_seconds")
 
 
@@ -53,7 +52,7 @@ def publish_evaluation(root: Path, config: Config, cell: str, evaluation: dict[s
         "run": facts["id"],
         "code_hash": facts["code_hash"],
         "dirty": facts["dirty"],
-        "params_hash": params_hash(config),
+        "params_hash": params_hash(config.model_dump(mode="json")),
         **{name: facts[name] for name in ("env_steps", "labels", "wall_seconds")},
         "judged": judged,
         "success": evaluation[judged]["score"] >= config.evaluation.success_score,
@@ -88,21 +87,15 @@ def read_model_facts(root: Path, config: Config, cell: str) -> dict[str, Any]:
 
 
 def _check_trained_with(config: Config, params: dict[str, Any], cell: str) -> None:
-    now = config.model_dump(mode="json")
+    now = resolved_as(config.model_dump(mode="json"), params)
     for section in ("env", "agent", "reward", "preferences", "reward_model", "training"):
         for name, value in now[section].items():
             trained = params.get(section, {}).get(name)
-            if trained != value and not (value == "auto" and (section, name) in RESOLVED_AT_LAUNCH):
+            if trained != value:
                 raise UserError(
                     f"models/{cell}: trained with {section}.{name} = {trained}, but it is {value} now; "
                     "train again with: dvc repro"
                 )
-
-
-def params_hash(config: Config) -> str:
-    """16 hex digits that stand for all parameters but the seeds and the gate."""
-    params = config.model_dump(mode="json", exclude={"seeds", "gate"})
-    return hashlib.sha256(json.dumps(params, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _json(content: dict[str, Any]) -> bytes:

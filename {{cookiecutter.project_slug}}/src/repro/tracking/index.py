@@ -7,6 +7,7 @@ when it was read, and runs that were written just before are not entered: a seco
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import time
@@ -17,13 +18,15 @@ from repro.config import UserError
 from repro.files import write_atomic
 from repro.tracking.archive import Record, read_record, run_ids
 from repro.tracking.durations import timestamp
+from repro.tracking.parameters import params_hash
 
-# Of the record as they are; `summarise` adds steps, score and return.
+# Of the record as they are.
 FIELDS = (
     *("id", "project", "name", "status", "cell", "stage", "seed", "code_hash", "question", "skip_reason", "result"),
     *("pid", "process_start", "host", "device", "started", "resumed", "ended", "exit_code"),
     *("active_seconds", "estimate_minutes", "closed"),
 )
+DERIVED = ("steps", "score", "return", "params_hash", "gate_hash", "failure_probability")  # `summarise` adds them
 SETTLED_SECONDS = 2.0  # more than the resolution of any file system's times
 WORTH_WRITING = 200  # changed entries; reading fewer again is quicker than writing the index
 
@@ -53,25 +56,30 @@ def list_summaries(root: Path) -> list[Record]:
         if stat.st_mtime < now - SETTLED_SECONDS:
             entries[run_id] = [stamp, summary]
     if changed + len(old.keys() - entries.keys()) >= WORTH_WRITING:
-        content = json.dumps({"fields": FIELDS, "entries": entries}, separators=(",", ":"))
+        content = json.dumps({"fields": FIELDS + DERIVED, "entries": entries}, separators=(",", ":"))
         with contextlib.suppress(UserError):  # a full disk only makes the next list slower
             write_atomic(path, content.encode())
     return sorted(summaries, key=lambda summary: (timestamp(summary.get("started")), summary["id"]), reverse=True)
 
 
 def summarise(record: Record) -> Record:
-    """FIELDS of a record, and steps done (or planned), score and return: as evaluated, else of the training's end.
+    """FIELDS of a record, and DERIVED.
 
-    The score is the share of the optimal return.
+    Steps are those done (or planned); score, the share of the optimal return, and return are as evaluated, else of the
+    training's end. Runs of the same parameters, or that passed the gate together, have the same hash of these.
     """
     metrics = record.get("result_metrics") or {}
     training = record["params"].get("training") or {}
     judged = (record["params"].get("evaluation") or {}).get("actions", "sampled")
     evaluated = (record.get("evaluation") or {}).get(judged) or {}
+    gate, prediction = record.get("gate"), record.get("prediction") or {}
     return {field: record.get(field) for field in FIELDS} | {
         "steps": metrics.get("env_step", training.get("total_steps")),
         "score": evaluated.get("score", metrics.get("return/fraction_of_optimal")),
         "return": evaluated.get("return_mean", metrics.get("return/mean")),
+        "params_hash": params_hash(record["params"]),
+        "gate_hash": gate and hashlib.sha256(json.dumps(gate, sort_keys=True).encode()).hexdigest()[:16],
+        "failure_probability": prediction.get("failure_probability"),
     }
 
 
@@ -79,7 +87,7 @@ def _read_index(path: Path) -> dict[str, list[Any]]:
     """Run id -> [stamp, summary]; nothing if there is no index, or it is of another version, or damaged."""
     try:
         index = json.loads(path.read_bytes())
-        entries = index["entries"] if index["fields"] == list(FIELDS) else {}
+        entries = index["entries"] if index["fields"] == [*FIELDS, *DERIVED] else {}
         whole = all(summary["id"] == run_id and "status" in summary for run_id, (_, summary) in entries.items())
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return {}

@@ -20,8 +20,8 @@ from repro.tracking.durations import timestamp
 
 CHECKPOINT = "checkpoints/last.pt"
 VIDEOS = "videos"
-# The tables that the tool keeps in a page of the work log.
-REGION = re.compile(r"^<!-- (\w+):start -->.*?^<!-- \1:end -->", re.DOTALL | re.MULTILINE)
+# The tables of runs that the tool keeps in a page of the work log; what is in the other tables, people wrote.
+REGION = re.compile(r"^<!-- (runs|results):start -->.*?^<!-- \1:end -->", re.DOTALL | re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -82,15 +82,21 @@ def format_size(size: float) -> str:
 
 
 def _prunable(path: Path) -> list[Prunable]:
-    """What may be deleted of this run, if anything; links are left alone."""
+    """What may be deleted of this run, if anything; links, and all that lies behind one, are left alone."""
     candidates = [path / CHECKPOINT, *sorted((path / VIDEOS).rglob("*"))]
-    files = [file for file in candidates if file.is_file() and not file.is_symlink()]
+    files = [file for file in candidates if file.is_file() and not _leads_out(path, file)]
     names = tuple(str(file.relative_to(path)) for file in files)
     return [Prunable(path, names, sum(file.stat().st_size for file in files))] if files else []
 
 
+def _leads_out(folder: Path, file: Path) -> bool:
+    """Whether the way from the folder of a run to a file in it goes through a link, or ends in one."""
+    parts = file.relative_to(folder).parts
+    return any(folder.joinpath(*parts[:depth]).is_symlink() for depth in range(1, len(parts) + 1))
+
+
 def _words_of_people(root: Path) -> set[str]:
-    """All words of claims, tracked results and the work log but for its tables: a run's code there refers to the run.
+    """All words of claims, tracked results and the work log but for its tables of runs: there a code refers to a run.
 
     A code that happens to be a number there keeps a run that nobody meant, which does no harm. Raises UserError.
     """

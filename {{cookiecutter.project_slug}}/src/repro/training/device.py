@@ -6,10 +6,11 @@ import os
 import resource
 import sys
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from repro.config import UserError
+from repro.config import Config, UserError
 
 
 def choose_device(name: str) -> torch.device:
@@ -37,6 +38,15 @@ def choose_precision(name: str, device: torch.device) -> str:
     except OSError:
         flags = ""
     return "bfloat16" if "avx512_bf16" in flags or "amx_bf16" in flags else "float32"
+
+
+def resolve_auto(config: Config) -> dict[str, Any]:
+    """All parameters, as plain values, with what `auto` comes to on this machine. Raises UserError as above."""
+    params = config.model_dump(mode="json")
+    device = choose_device(config.training.device)
+    params["training"]["device"] = device.type
+    params["training"]["precision"] = choose_precision(config.training.precision, device)
+    return params
 
 
 def resident_memory() -> float:

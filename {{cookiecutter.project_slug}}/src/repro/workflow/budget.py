@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from repro.config import UserError, read_yaml
-from repro.workflow.checklist import nearest
+from repro.config import UserError, expect_entries, nearest, read_yaml
+
+ROWS = ("total", "unknown")  # of the ledger, beside the stages
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ def read_budget(root: Path) -> Budget:
     path = Path(root) / "budget.yaml"
     if not path.exists():
         raise UserError(f"{path}: no such file; bring it back with git, e.g. git checkout -- {path.name}")
-    values = _entries(read_yaml(path), ("currency", "prices_per_hour", "stage", "stages"), str(path))
+    values = expect_entries(read_yaml(path), ("currency", "prices_per_hour", "stage", "stages"), str(path))
     prices = values["prices_per_hour"]
     if not isinstance(prices, dict) or not prices:
         raise UserError(f"{path}: prices_per_hour: expected a price for each machine, such as cpu: 0.10")
@@ -73,27 +74,16 @@ def machine_of(device: str | None) -> str:
 
 
 def _stage(entry: Any, prices: Collection[str], where: str) -> Stage:
-    _entries(entry, ("name", "about", "machine", "compute_hours", "person_hours"), where)
+    expect_entries(entry, ("name", "about", "machine", "compute_hours", "person_hours"), where)
     name, about, machine = (_text(entry[key], f"{where}.{key}") for key in ("name", "about", "machine"))
     if not re.fullmatch(r"[a-z][a-z0-9-]*", name):
         raise UserError(f"{where}.name: {name!r} will not do; use lower-case letters, digits and -")
+    if name in ROWS:
+        raise UserError(f"{where}.name: {name!r} is another row of repro ledger; give the stage another name")
     if machine not in prices:
         raise UserError(f"{where}.machine: {machine!r} has no price in prices_per_hour{nearest(machine, prices)}")
     compute, person = (_number(entry[key], f"{where}.{key}") for key in ("compute_hours", "person_hours"))
     return Stage(name, about, machine, compute, person)
-
-
-def _entries(value: Any, names: Collection[str], where: str) -> dict[str, Any]:
-    """A mapping with exactly these names. Raises UserError."""
-    if not isinstance(value, dict):
-        raise UserError(f"{where}: expected the entries {', '.join(names)}")
-    for name in value:
-        if name not in names:
-            raise UserError(f"{where}: unknown entry {name!r}{nearest(name, names)}")
-    missing = [name for name in names if name not in value]
-    if missing:
-        raise UserError(f"{where}: missing: {', '.join(missing)}; add it")
-    return value
 
 
 def _text(value: Any, where: str) -> str:

@@ -62,22 +62,22 @@ class Calibration:
     open_runs: tuple[str, ...]  # ended, with a prediction, not closed
 
 
-def calibrate(records: Iterable[Record]) -> Calibration:
-    """Compare predictions with outcomes. `records`: the archive, oldest first.
+def calibrate(summaries: Iterable[Record]) -> Calibration:
+    """Compare predictions with outcomes. `summaries`: of the archive (`repro.tracking.index`), oldest first.
 
     The Brier score is the mean of (predicted probability of failure - 1 if the run failed, else 0) squared
     (Brier 1950): 0 is perfect, 0.25 is what saying 50% always gets.
     """
-    records = [record for record in records if record["status"] != "unreadable"]
-    closed = [record for record in records if record.get("closed")]
-    predicted = [record for record in closed if record.get("prediction")]
-    pairs = [(record["prediction"]["failure_probability"], _failed(record)) for record in predicted]
+    records = [record for record in summaries if record["status"] != "unreadable"]
+    closed = [record for record in records if record["closed"]]
+    predicted = [record for record in closed if record["failure_probability"] is not None]
+    pairs = [(record["failure_probability"], _failed(record)) for record in predicted]
     n, failed = len(pairs), sum(failed for _, failed in pairs)
     judged = [record["closed"]["foreseen"] for record in predicted if _failed(record)]
     judged = [foreseen for foreseen in judged if foreseen is not None]
     return Calibration(
         n=n,
-        passes=len({json.dumps(record.get("gate"), sort_keys=True) for record in predicted}),
+        passes=len({record["gate_hash"] for record in predicted}),
         failed=failed,
         brier=math.fsum((probability - failed) ** 2 for probability, failed in pairs) / n if n else None,
         brier_base_rate=failed / n * (1 - failed / n) if n else None,
@@ -124,7 +124,7 @@ def _failed(record: Record) -> bool:
 
 
 def _is_open(record: Record) -> bool:
-    if record.get("closed") or not record.get("prediction"):
+    if record["closed"] or record["failure_probability"] is None:
         return False
     return effective_status(record) not in ("running", "queued")
 

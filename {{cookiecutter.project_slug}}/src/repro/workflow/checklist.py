@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import textwrap
 from collections.abc import Collection
@@ -10,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from repro.config import UserError, read_yaml
+from repro.config import UserError, expect_entries, nearest, read_yaml
 from repro.preflight.checks import CHECKS
 
 SURPRISE = ("not", "somewhat", "very", "as surprised as I can get")  # if the run failed
@@ -47,7 +46,7 @@ def read_checklist(root: Path) -> Checklist:
     """Read `checklists/prelaunch.yaml` strictly. Raises UserError that names the entry and the fix."""
     path = Path(root) / "checklists" / "prelaunch.yaml"
     values = _read(path, f"{path}: no such file; bring it back with git, e.g. git checkout -- checklists/{path.name}")
-    _expect_keys(values, ("questions", "checks"), str(path))
+    expect_entries(values, ("questions", "checks"), str(path))
     if not isinstance(values["questions"], list):
         raise UserError(f"{path}: questions: expected a list of entries with id, ask and why")
     questions = tuple(_question(entry, f"{path}: questions[{i}]") for i, entry in enumerate(values["questions"]))
@@ -73,14 +72,14 @@ def read_answers(
     path = Path(path)
     values = _read(path, f"{path}: no such file; repro prelaunch --write-answers {path} makes one to fill in")
     keys = ("code_hash", "gate_key", "answers", "surprise", "causes", "failure_probability", "accept")
-    _expect_keys(values, keys, str(path))
+    expect_entries(values, keys, str(path))
     if (values["code_hash"], values["gate_key"]) != (code_hash, gate_key):
         other = "code" if values["code_hash"] != code_hash else "parameters"
         raise UserError(
             f"{path}: stale: written for other {other}; make a new one with repro prelaunch --write-answers FILE"
         )
     answers = _texts(values["answers"], f"{path}: answers")
-    _expect_keys(answers, [question.id for question in checklist.questions], f"{path}: answers")
+    expect_entries(answers, [question.id for question in checklist.questions], f"{path}: answers")
     accepted = _texts(values["accept"] or {}, f"{path}: accept")
     for name in accepted:
         if name not in checklist.checks:
@@ -90,7 +89,7 @@ def read_answers(
         raise UserError(f"{path}: causes: expected a list of entries with cause, response and reason")
     causes = [_texts(cause, f"{path}: causes[{number}]") for number, cause in enumerate(causes)]
     for number, cause in enumerate(causes):
-        _expect_keys(cause, ("cause", "response", "reason"), f"{path}: causes[{number}]")
+        expect_entries(cause, ("cause", "response", "reason"), f"{path}: causes[{number}]")
         _expect_choice(cause["response"], RESPONSES, f"{path}: causes[{number}].response")
 
     texts = {f"answers.{name}": text for name, text in answers.items()}
@@ -141,14 +140,8 @@ def write_answers_template(path: Path, checklist: Checklist, code_hash: str, gat
         raise UserError(f"{path}: cannot be written: {error.strerror}") from None
 
 
-def nearest(name: object, known: Collection[str]) -> str:
-    """The end of an error line: what may have been meant."""
-    matches = difflib.get_close_matches(str(name), known, n=1)
-    return f"; did you mean {matches[0]!r}?" if matches else f"; known: {', '.join(known)}"
-
-
 def _question(entry: Any, where: str) -> Question:
-    _expect_keys(entry, ("id", "ask", "why"), where)
+    expect_entries(entry, ("id", "ask", "why"), where)
     texts = _texts(entry, where)
     for name, text in texts.items():
         if not text:
@@ -161,7 +154,7 @@ def _question(entry: Any, where: str) -> Question:
 def _rule(name: Any, entry: Any, where: str) -> CheckRule:
     if name not in CHECKS:
         raise UserError(f"{where}: no such check{nearest(name, CHECKS)}")
-    _expect_keys(entry, ("runs", "failure"), where)
+    expect_entries(entry, ("runs", "failure"), where)
     _expect_choice(entry["runs"], ("all", "learned"), f"{where}.runs")
     _expect_choice(entry["failure"], ("blocks", "warns"), f"{where}.failure")
     return CheckRule(**entry)
@@ -171,17 +164,6 @@ def _read(path: Path, if_missing: str) -> Any:
     if not path.exists():
         raise UserError(if_missing)
     return read_yaml(path)
-
-
-def _expect_keys(value: Any, keys: Collection[str], where: str) -> None:
-    if not isinstance(value, dict):
-        raise UserError(f"{where}: expected the entries {', '.join(keys)}")
-    for name in value:
-        if name not in keys:
-            raise UserError(f"{where}: unknown entry {name!r}{nearest(name, keys)}")
-    missing = [name for name in keys if name not in value]
-    if missing:
-        raise UserError(f"{where}: missing: {', '.join(missing)}; add it")
 
 
 def _expect_choice(value: Any, options: Collection[str], where: str) -> None:

@@ -11,9 +11,9 @@ from typing import IO, Any
 
 from repro.config import UserError
 from repro.tracking.archive import Record
+from repro.tracking.parameters import same_params
 
 OF_THE_MACHINE = ("time/", "throughput/", "memory/")  # metrics that differ between equal runs
-WITHOUT_EFFECT = ("seeds", "gate")  # sections that say which runs are made, not what one does
 NOTHING = object()
 
 
@@ -74,12 +74,8 @@ def differing(values: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
 
 def same_task(one: Record, other: Record) -> bool:
     """Whether two runs have the same code, parameters and initial labels; their seeds may differ."""
-    params = [
-        {name: section for name, section in record["params"].items() if name not in WITHOUT_EFFECT}
-        for record in (one, other)
-    ]
     same_labels = one.get("preferences") == other.get("preferences")
-    return one["code_hash"] == other["code_hash"] and not differing(params) and same_labels
+    return one["code_hash"] == other["code_hash"] and same_params(one["params"], other["params"]) and same_labels
 
 
 def circumstances(record: Record) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from repro.tracking import provenance
 from repro.tracking.archive import RunFolder, is_held, read_run, runs_here
 from repro.tracking.durations import timestamp
 from repro.tracking.index import list_summaries
+from repro.tracking.parameters import same_params
 
 CLOCK_TOLERANCE = 3600.0  # seconds that machines that share the archive may differ
 
@@ -24,7 +25,7 @@ def find_same_run(
         if summary["status"] == "finished" and (summary["code_hash"], summary["seed"]) == (code, seed):
             run = read_run(root / "runs" / summary["id"])
             start = str(preferences.resolve()) if preferences else None
-            if run.record.get("preferences") == start and _of_one_run(run.record["params"]) == _of_one_run(params):
+            if run.record.get("preferences") == start and same_params(params, run.record["params"]):
                 return run
     return None
 
@@ -53,15 +54,10 @@ def find_unfinished(
         if summary.get("cell") == cell and summary["status"] in ("interrupted", "running"):
             run = read_run(root / "runs" / summary["id"])
             same = all(run.record.get(field) == value for field, value in wanted.items())
-            same = same and _of_one_run(run.record["params"]) == _of_one_run(params)
+            same = same and same_params(params, run.record["params"])
             if same and not runs_here(run.record) and not is_held(run.path):  # the latter on whichever machine
                 return run
     return None
-
-
-def _of_one_run(params: dict[str, Any]) -> dict[str, Any]:
-    """Without the list of seeds, to which one may have been added, and the gate's threshold."""
-    return {section: values for section, values in params.items() if section not in ("seeds", "gate")}
 
 
 def check_clock(root: Path) -> None:

@@ -119,23 +119,21 @@ def _book(root: Path, record: Record, budget: Budget) -> Booked:
 
 def _seconds(root: Path, record: Record) -> tuple[float, str | None]:
     """How long processes were busy with a run, and what is wrong with that number, if anything."""
-    live = runs_here(record)
-    last_row = None
-    if record["status"] == "running" and not live:
-        last_row = read_last_row(Path(root) / "runs" / record["id"] / "metrics.jsonl")
-    start, end = timestamp(record.get("started")), timestamp(record.get("ended"))
-    if live and timestamp((record.get("resumed") or [record.get("started")])[-1]) > time.time():
-        problem = "started later than it is now, as if a clock went back; its time counts once it ends"
-        return record.get("active_seconds") or 0.0, problem
-    if record.get("active_seconds") is not None or record["status"] in ("running", "queued"):
-        seconds = active_seconds(record, last_row, running=live)
-        lost = record["status"] == "running" and not live and not seconds
-        return seconds, "crashed before its first metrics; its hours are not known" if lost else None
-    if not start or not end:
-        return 0.0, "how long it took is not recorded; counted as 0 hours"
-    if end < start:
-        return 0.0, "ends before it starts, as if a clock went back; counted as 0 hours"
-    return end - start, None
+    if record["status"] != "running":
+        return active_seconds(record, running=False), None
+    if runs_here(record):
+        if timestamp((record.get("resumed") or [record.get("started")])[-1]) > time.time():
+            problem = "started later than it is now, as if a clock went back; its time counts once it ends"
+            return record.get("active_seconds") or 0.0, problem
+        return active_seconds(record, running=True), None
+    # Its process is gone, or on another host, of which only the metrics tell.
+    last_row = read_last_row(Path(root) / "runs" / record["id"] / "metrics.jsonl")
+    seconds = active_seconds(record, last_row, running=False)
+    if seconds:
+        return seconds, None
+    if effective_status(record) == "crashed":
+        return 0.0, "crashed before its first metrics; its hours are not known"
+    return 0.0, f"runs on {record['host']}, without metrics yet; counted as 0 hours"
 
 
 def _total(runs: list[Booked]) -> Total:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from repro.config import Config
 from repro.tracking.archive import Record
+from repro.tracking.parameters import params_hash, resolutions
 from repro.workflow.budget import Budget, machine_of
 from repro.workflow.ledger import Booked
-from repro.workflow.prelaunch import find_pass, gate_key
+from repro.workflow.prelaunch import find_pass, key_of
 
 
 @dataclass(frozen=True)
@@ -38,24 +38,24 @@ class Plan:
         return None if self.hours is None or price is None else self.hours * price
 
 
-def plan_runs(root: Path, config: Config, code_hash: str, records: Sequence[Record], booked: Sequence[Booked]) -> Plan:
-    """Plan the seeds `final` and `pipeline`. `booked` are the accounts of `records`.
+def plan_runs(
+    root: Path, config: Config, code_hash: str, summaries: Sequence[Record], booked: Sequence[Booked]
+) -> Plan:
+    """Plan the seeds `final` and `pipeline`. `summaries`: of the archive, oldest first; `booked`: their accounts.
 
     A run counts as one of them if it has these parameters and this code. How long one takes is the median of the
     finished runs with these parameters, whatever their code; else the estimate that the gate recorded.
     """
     accounts = {account.run: account for account in booked}
-    wanted = config.model_dump(mode="json", exclude={"seeds", "gate"})
-    alike = [
-        (record, accounts[record["id"]])
-        for record in records
-        if record["id"] in accounts and _same(record["params"], wanted)
-    ]
-    current = [(record["seed"], account.status) for record, account in alike if record["code_hash"] == code_hash]
+    wanted = resolutions(config.model_dump(mode="json"))
+    hashes = set(map(params_hash, wanted))
+    alike = [(run, accounts[run["id"]]) for run in summaries if run["id"] in accounts and run["params_hash"] in hashes]
+    current = [(run["seed"], account.status) for run, account in alike if run["code_hash"] == code_hash]
     finished = {seed for seed, status in current if status == "finished"}
     busy = {seed for seed, status in current if status in ("queued", "running")} - finished
     seeds = sorted({*config.seeds.final, *config.seeds.pipeline})
-    hours, source = _hours_per_run(root, gate_key(code_hash, config), [account for _, account in alike])
+    keys = [key_of(code_hash, params) for params in wanted]  # torch, which knows the one of this machine, loads slowly
+    hours, source = _hours_per_run(root, keys, [account for _, account in alike])
     machine = alike[-1][1].machine if alike else machine_of(config.training.device)
     return Plan(
         name=config.name,
@@ -68,24 +68,13 @@ def plan_runs(root: Path, config: Config, code_hash: str, records: Sequence[Reco
     )
 
 
-def _hours_per_run(root: Path, key: str, alike: list[Booked]) -> tuple[float | None, str]:
+def _hours_per_run(root: Path, keys: Sequence[str], alike: list[Booked]) -> tuple[float | None, str]:
     took = [account.hours for account in alike if account.status == "finished" and account.problem is None]
     if took:
         runs = f"{len(took)} finished runs" if len(took) > 1 else "the finished run"
         return statistics.median(took), f"median of {runs} with these parameters" if len(took) > 1 else runs
     if estimates := [account.estimate for account in alike if account.estimate is not None]:
         return estimates[-1], "the estimate of the latest run with these parameters; none has finished yet"
-    if passed := find_pass(root, key):
+    if passed := next(filter(None, (find_pass(root, key) for key in keys)), None):
         return passed["estimate_minutes"] / 60, "the estimate recorded when the gate was passed"
     return None, "no run tells yet; repro prelaunch estimates it"
-
-
-def _same(params: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
-    """Whether a run has the parameters, its seeds and gate aside; `auto` stands for whatever precision it chose."""
-    if any(params.get(section) != values for section, values in wanted.items() if section != "training"):
-        return False
-    training = params.get("training")
-    if not isinstance(training, dict):
-        return False
-    chosen = {"precision": "auto"} if wanted["training"]["precision"] == "auto" else {}
-    return training | chosen == wanted["training"]

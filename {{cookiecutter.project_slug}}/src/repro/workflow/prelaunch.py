@@ -27,6 +27,7 @@ import typer
 from repro.config import Config, UserError
 from repro.files import write_atomic
 from repro.preflight.checks import CheckResult, run_checks
+from repro.tracking.parameters import effective_params
 from repro.workflow.budget import machine_of, read_budget
 from repro.workflow.checklist import ENOUGH, RESPONSES, SURPRISE, Checklist, read_answers, read_checklist
 
@@ -34,9 +35,20 @@ Record = dict[str, Any]
 
 
 def gate_key(code_hash: str, config: Config) -> str:
-    """16 hex digits that stand for code and parameters, without the seeds and the gate's own threshold."""
-    params = config.model_dump(mode="json", exclude={"seeds", "gate"})
-    text = json.dumps([code_hash, params], sort_keys=True)
+    """16 hex digits that stand for code and parameters, without the seeds and the gate's own threshold.
+
+    They are those of the run itself: `auto` is what it comes to on this machine. Raises UserError if that is unknown.
+    """
+    if "auto" not in (config.training.device, config.training.precision):
+        return key_of(code_hash, config.model_dump(mode="json"))
+    from repro.training.device import resolve_auto
+
+    return key_of(code_hash, resolve_auto(config))
+
+
+def key_of(code_hash: str, params: Record) -> str:
+    """The gate's key of runs with these parameters, in which nothing is `auto`."""
+    text = json.dumps([code_hash, effective_params(params)], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -58,7 +58,7 @@ def prepare_rerun(
         overrides=record.get("overrides") or [],
         stage=stage,
         question=_question(original, seed),
-        gate={name: value for name, value in gate.items() if name != "prediction"},  # that was made for the original
+        gate=gate,
         estimate_minutes=round(minutes, 2),
         device=device.type,
         preferences=preferences,
@@ -94,11 +94,14 @@ def _estimate_minutes(original: RunFolder) -> float:
 def _pass_gate(
     root: Path, original: RunFolder, minutes: float, answers: Path | None, skip: str | None
 ) -> dict[str, Any]:
-    """The record of the gate. What the original passed holds for it as well: code and parameters are the same."""
+    """The record of the gate. What the original passed holds for it as well: code and parameters are the same.
+
+    Only its prediction was made for the original, whose outcome is known.
+    """
     gate = original.record.get("gate") or {}
     if answers is None and skip is None:
         if gate.get("passed") in ("answered", "skipped"):
-            return gate
+            return {name: value for name, value in gate.items() if name != "prediction"}
         if minutes <= original.record["params"]["gate"]["after_minutes"]:  # asked here: old ones may not parse today
             return {"passed": "below threshold", "estimate_minutes": round(minutes, 2)}
     return pass_gate(root, _config(original), original.record["code_hash"], minutes, answers, skip)

@@ -56,7 +56,7 @@ def prepare_run(root: Path, config: Config, request: RunRequest) -> RunFolder:
     For a cell of the pipeline, an unfinished run that would be the same is returned instead, to go on with.
     """
     from repro.preflight.estimate import estimate_minutes
-    from repro.training.device import choose_device, choose_precision
+    from repro.training.device import choose_device, resolve_auto
     from repro.training.preferences import check_export
 
     read_wandb_settings(root / "pyproject.toml")
@@ -70,9 +70,7 @@ def prepare_run(root: Path, config: Config, request: RunRequest) -> RunFolder:
         check_export(config, preferences, request.seed)
     check_clock(root)
     code = keep_code(root)  # before the gate: what is checked and asked about is what will run
-    params = config.model_dump(mode="json")
-    params["training"]["device"] = device.type
-    params["training"]["precision"] = choose_precision(config.training.precision, device)
+    params = resolve_auto(config)
     if request.cell and (unfinished := find_unfinished(root, name, code.hash, params, preferences)):
         print(f"going on with {unfinished.id}, an unfinished run of this cell with this code, data and parameters")
         return unfinished
