@@ -1,21 +1,20 @@
 """The parameters of a run: strict models of `params.yaml`, and overrides from the command line.
 
 Every field is required and checked before any compute is spent. A mistake is reported as one line
-that names the field, the value and the fix (`ConfigError`).
+that names the field, the value and the fix (`UserError`).
 """
 
 from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pydantic
 from pydantic import BaseModel, ConfigDict, Field, model_validator
-from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+from repro.reading import UserError, nearest, parse_yaml, read_yaml
 
 PositiveInt = Annotated[int, Field(gt=0)]
 NonNegativeInt = Annotated[int, Field(ge=0)]
@@ -25,17 +24,6 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 OpenFraction = Annotated[float, Field(gt=0, lt=1)]
 
 MIN_MINIBATCH = 8  # steps
-
-
-class UserError(ValueError):
-    """Something the user can put right; the message is one line that names it and the fix."""
-
-    def __init__(self, message: str):
-        super().__init__(" ".join(message.splitlines()))  # the names and values in it may hold line breaks
-
-
-class ConfigError(UserError):
-    """A parameter file or an override that cannot be used."""
 
 
 class Section(BaseModel):
@@ -211,64 +199,22 @@ class Config(Section):
 
 
 def load_config(path: Path | str = "params.yaml", overrides: list[str] | tuple[str, ...] = ()) -> Config:
-    """Read a parameter file and apply `section.key=value` overrides. Raises ConfigError."""
+    """Read a parameter file and apply `section.key=value` overrides. Raises UserError."""
     path = Path(path)
     values = read_yaml(path)
     if not isinstance(values, dict):
-        raise ConfigError(f"{path}: expected sections such as 'env:' and 'agent:', found {type(values).__name__}")
+        raise UserError(f"{path}: expected sections such as 'env:' and 'agent:', found {type(values).__name__}")
     for override in overrides:
         _apply_override(values, override)
-    return parse_config(values, source=str(path))
+    return parse_config(values, source=f"{path} with --set" if overrides else str(path))
 
 
 def parse_config(values: dict[str, Any], source: str = "parameters") -> Config:
-    """Check parameters that are already in memory. Raises ConfigError."""
+    """Check parameters that are already in memory. Raises UserError."""
     try:
         return Config.model_validate(values)
     except pydantic.ValidationError as error:
-        raise ConfigError(f"{source}: {_explain(error)}") from None
-
-
-def read_yaml(path: Path) -> Any:
-    """Read YAML 1.2, the rules DVC uses (PyYAML would take 1e-4 for a string). Raises ConfigError."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise ConfigError(f"{path}: no such file; run inside the project, or copy a preset there") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read: {error}") from None
-    return _parse_yaml(text, str(path))
-
-
-def expect_entries(value: Any, names: Collection[str], where: str) -> dict[str, Any]:
-    """A mapping with exactly these names. Raises UserError that begins with `where`."""
-    if not isinstance(value, dict):
-        raise UserError(f"{where}: expected the entries {', '.join(names)}")
-    for name in value:
-        if name not in names:
-            raise UserError(f"{where}: unknown entry {name!r}{nearest(name, names)}")
-    missing = [name for name in names if name not in value]
-    if missing:
-        raise UserError(f"{where}: missing: {', '.join(missing)}; add it")
-    return value
-
-
-def nearest(name: object, known: Collection[str]) -> str:
-    """The end of an error line: what may have been meant, else what there is."""
-    matches = difflib.get_close_matches(str(name), known, n=1)
-    if matches:
-        return f"; did you mean {matches[0]!r}?"
-    return f"; known: {', '.join(known)}" if known else ""
-
-
-def _parse_yaml(text: str, source: str) -> Any:
-    try:
-        return YAML(typ="safe", pure=True).load(text)
-    except MarkedYAMLError as error:
-        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise ConfigError(f"{source}{line}: not valid YAML: {error.problem}") from None
-    except (YAMLError, ValueError, RecursionError) as error:  # control characters, the date 2024-99-99, [[[[...
-        raise ConfigError(f"{source}: not valid YAML: {error}") from None
+        raise UserError(f"{source}: {_explain(error)}") from None
 
 
 def _apply_override(values: dict[str, Any], override: str) -> None:
@@ -276,16 +222,25 @@ def _apply_override(values: dict[str, Any], override: str) -> None:
     key, equals, text = override.partition("=")
     *sections, field = key.strip().split(".")
     if not equals or not field or not text.strip():
-        raise ConfigError(f"--set {override}: write it as section.key=value, e.g. agent.learning_rate=3e-4")
+        raise UserError(f"--set {override}: write it as section.key=value, e.g. agent.learning_rate=3e-4")
     target = values
     for section in sections:
-        if not isinstance(target.get(section), dict):
-            known = [name for name, value in target.items() if isinstance(value, dict)]
-            raise ConfigError(f"--set {override}: no section {section!r}{nearest(section, known)}")
-        target = target[section]
-    if field not in target:
-        raise ConfigError(f"--set {override}: no parameter {key.strip()!r}{nearest(field, list(target))}")
-    target[field] = _parse_yaml(text, f"--set {override}")
+        target = target.get(section, {})
+        if not isinstance(target, dict):
+            break
+    if not isinstance(target, dict) or field not in target:
+        raise UserError(f"--set {override}: no parameter {key.strip()!r}{_alike(key.strip(), values)}")
+    target[field] = parse_yaml(text, f"--set {override}")
+
+
+def _alike(key: str, values: dict[str, Any]) -> str:
+    """The whole name of the parameter that may have been meant: the section or its end may be missing or misspelled."""
+    names = [f"{section}.{name}" for section, fields in values.items() if isinstance(fields, dict) for name in fields]
+    ends = {name.rpartition(".")[2]: name for name in reversed(names)}  # of several the first
+    end = difflib.get_close_matches(key.rpartition(".")[2], ends, n=1, cutoff=0.8)
+    near = [ends[end[0]]] if end and f"{key.rpartition('.')[0]}.{end[0]}" not in names else []
+    near = near or difflib.get_close_matches(key, names, n=1)
+    return f"; did you mean {near[0]!r}?" if near else f"; sections: {', '.join(values)}"
 
 
 def _explain(error: pydantic.ValidationError) -> str:

@@ -5,7 +5,8 @@ from pathlib import Path
 import pydantic
 import pytest
 
-from repro.config import ConfigError, load_config, read_yaml
+from repro.config import UserError, load_config
+from repro.reading import read_yaml
 
 PRESETS = sorted((Path(__file__).parents[2] / "presets").glob("*.yaml"))
 DEFAULT = Path(__file__).parents[2] / "presets" / "moving-dot.yaml"
@@ -23,7 +24,7 @@ def refusal(tmp_path):
                 assert old in content
                 content = content.replace(old, new, 1)
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
-        with pytest.raises(ConfigError) as caught:
+        with pytest.raises(UserError) as caught:
             load_config(path, overrides)
         message = str(caught.value)
         assert len(message.splitlines()) == 1 and len(message) < 500
@@ -158,9 +159,9 @@ def test_a_file_of_another_kind_is_refused_in_one_line(content, message, refusal
 
 
 def test_a_missing_file_and_a_folder(tmp_path):
-    with pytest.raises(ConfigError, match=r"nowhere\.yaml: no such file; run inside the project"):
+    with pytest.raises(UserError, match=r"nowhere\.yaml: no such file; run inside the project"):
         load_config(tmp_path / "nowhere.yaml")
-    with pytest.raises(ConfigError, match="cannot be read"):
+    with pytest.raises(UserError, match="cannot be read"):
         load_config(tmp_path)
 
 
@@ -193,10 +194,13 @@ def test_overrides_replace_values_of_any_type_in_order():
         ("", "write it as section.key=value"),
         ("=3", "write it as section.key=value"),
         ("agent.=3", "write it as section.key=value"),
-        ("agnt.epochs=3", "no section 'agnt'; did you mean 'agent'?"),
-        ("agent.epoch=3", "no parameter 'agent.epoch'; did you mean 'epochs'?"),
-        ("epochs=3", "no parameter 'epochs'; known: name, env, agent"),
-        ("agent.epochs.more=3", "no section 'epochs'"),
+        ("agnt.epochs=3", "no parameter 'agnt.epochs'; did you mean 'agent.epochs'?"),
+        ("agent.epoch=3", "no parameter 'agent.epoch'; did you mean 'agent.epochs'?"),
+        ("epochs=3", "no parameter 'epochs'; did you mean 'agent.epochs'?"),
+        ("learnin_rate=1", "did you mean 'agent.learning_rate'?"),
+        ("reward_model.learnin_rate=1", "did you mean 'reward_model.learning_rate'?"),
+        ("nothing.like_it=1", "no parameter 'nothing.like_it'; sections: name, env, agent"),
+        ("agent.epochs.more=3", "no parameter 'agent.epochs.more'"),
         ("agent.epochs=[1", "not valid YAML"),
         ("agent.epochs=a: b: c", "not valid YAML"),
         ("agent.epochs=2024-99-99", "not valid YAML"),
@@ -215,7 +219,7 @@ def test_an_override_that_cannot_be_used_is_refused_in_one_line(override, messag
 
 @pytest.mark.parametrize("override", ["segment_steps=129", "segment_steps=251", "initial_labels=701"])
 def test_sections_that_are_not_used_refuse_no_run(override):
-    with pytest.raises(ConfigError, match="preferences"):
+    with pytest.raises(UserError, match="preferences"):
         load_config(DEFAULT, [f"preferences.{override}"])
     assert load_config(DEFAULT, [f"preferences.{override}", "reward.source=environment"])
 

@@ -19,7 +19,7 @@ class TestSmoke:
     def test_nothing_has_run_yet(self, root):
         result = check("smoke", root)
         assert not result.passed and result.seen.endswith("with moving-dot, ppo, learned has finished")
-        assert result.remedy.startswith("a short run of these parameters: repro train --seed 100 with the same --params")
+        assert result.remedy.startswith("a short run: repro train --seed 100 with the same --params and --set")
 
     def test_a_finished_run_of_this_code_however_small(self, root):
         run = earlier_run(root, "training.total_steps=512", "env.num_envs=2")

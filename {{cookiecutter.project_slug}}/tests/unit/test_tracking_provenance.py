@@ -9,7 +9,7 @@ import tarfile
 import pytest
 from archive_examples import CONFIG, ENVIRONMENT, git, make_project, new_run
 
-from repro.config import read_yaml
+from repro.reading import read_yaml
 from repro.tracking import provenance
 
 

@@ -33,8 +33,8 @@ def check_smoke(config: Config, root: Path) -> CheckResult:
         bool(runs),
         seen,
         "An error in what is done last, such as saving, costs the whole run.",
-        f"a short run of these parameters: repro train --seed {config.seeds.tuning[0]} with the same --params and --set, "
-        f"and --set training.total_steps={_few_steps(config)}",
+        f"a short run: repro train --seed {config.seeds.tuning[0]} with the same --params and --set, and "
+        f"--set training.total_steps={_few_steps(config)}",
     )
 
 
@@ -61,8 +61,7 @@ def check_simpler_first(config: Config, root: Path) -> CheckResult:
         bool(found) or not wanted,
         seen,
         "What fails on a task of minutes fails on this one too, only later and with more possible causes.",
-        "train on the simplest of them (true reward: the same --params and --set, and --set reward.source=environment), "
-        "then: repro evaluate latest",
+        "train on the simplest of them, then repro evaluate latest (true reward: --set reward.source=environment)",
     )
 
 

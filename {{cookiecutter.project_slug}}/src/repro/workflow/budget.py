@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from repro.config import UserError, expect_entries, nearest, read_yaml
+from repro.reading import UserError, expect_entries, nearest, read_yaml
 
 ROWS = ("total", "unknown")  # of the ledger, beside the stages
 

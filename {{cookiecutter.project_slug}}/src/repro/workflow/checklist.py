@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from repro.config import UserError, expect_entries, nearest, read_yaml
 from repro.preflight.checks import CHECKS
+from repro.reading import UserError, expect_entries, nearest, read_yaml
 
 SURPRISE = ("not", "somewhat", "very", "as surprised as I can get")  # if the run failed
 ENOUGH = SURPRISE[2:]

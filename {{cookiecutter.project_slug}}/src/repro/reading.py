@@ -1,0 +1,61 @@
+"""Reading what users write: YAML, and the errors in it as one line that says what to put right."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+
+class UserError(ValueError):
+    """Something the user can put right; the message is one line that names it and the fix."""
+
+    def __init__(self, message: str):
+        super().__init__(" ".join(message.splitlines()))  # the names and values in it may hold line breaks
+
+
+def read_yaml(path: Path) -> Any:
+    """Read YAML 1.2, the rules DVC uses (PyYAML would take 1e-4 for a string). Raises UserError."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; run inside the project, or copy a preset there") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read: {error}") from None
+    return parse_yaml(text, str(path))
+
+
+def expect_entries(value: Any, names: Collection[str], where: str) -> dict[str, Any]:
+    """A mapping with exactly these names. Raises UserError that begins with `where`."""
+    if not isinstance(value, dict):
+        raise UserError(f"{where}: expected the entries {', '.join(names)}")
+    for name in value:
+        if name not in names:
+            raise UserError(f"{where}: unknown entry {name!r}{nearest(name, names)}")
+    missing = [name for name in names if name not in value]
+    if missing:
+        raise UserError(f"{where}: missing: {', '.join(missing)}; add it")
+    return value
+
+
+def nearest(name: object, known: Collection[str]) -> str:
+    """The end of an error line: what may have been meant, else what there is."""
+    matches = difflib.get_close_matches(str(name), known, n=1)
+    if matches:
+        return f"; did you mean {matches[0]!r}?"
+    return f"; known: {', '.join(known)}" if known else ""
+
+
+def parse_yaml(text: str, source: str) -> Any:
+    """The value that a YAML text holds; `source` is where it stands. Raises UserError."""
+    try:
+        return YAML(typ="safe", pure=True).load(text)
+    except MarkedYAMLError as error:
+        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise UserError(f"{source}{line}: not valid YAML: {error.problem}") from None
+    except (YAMLError, ValueError, RecursionError) as error:  # control characters, the date 2024-99-99, [[[[...
+        raise UserError(f"{source}: not valid YAML: {error}") from None
