@@ -77,6 +77,16 @@ def test_close_then_ledger(project, monkeypatch, capsys):
     assert code == 0 and run.id in out
 
 
+def test_resuming_says_that_a_closing_is_withdrawn(project, monkeypatch, capsys):
+    run = write_run(project.root, status="interrupted", closed=closed("failed", "too slow"))
+    resumed = []
+    monkeypatch.setattr("repro.workflow.runs.become_run", lambda root, run: resumed.append(run.id))
+    code, out, _ = here(project, monkeypatch, capsys, "resume", "7f3a")
+    assert code == 0 and resumed == [run.id]
+    assert out.startswith(f"{run.id}: was closed as failed: too slow, by a person on 2026-11-22; that is withdrawn")
+    assert out.count("\n") == 1
+
+
 def test_on_a_terminal_the_prediction_is_shown_and_the_rest_asked(project):
     run = write_run(project.root, prediction=prediction())
     ours, theirs = pty.openpty()
