@@ -6,6 +6,7 @@ import os
 import pty
 import subprocess
 import sys
+from datetime import date, datetime, timedelta
 
 import pytest
 from ledger_examples import closed, prediction, write_run
@@ -45,14 +46,13 @@ def test_bad_input_is_one_line_and_changes_nothing(shared_project, monkeypatch, 
     assert not (shared_project.root / "worklog").exists() and not list(shared_project.root.glob("x.*"))
 
 
-def test_a_damaged_budget_checklist_or_page(project, monkeypatch, capsys):
+def test_a_damaged_budget_or_checklist_stops_it_and_a_page_does_not(project, monkeypatch, capsys):
     root = project.root
     page = worklog.open_page(root)
     worklog.add_hours(root, 2.5, "debugging", "why is it flat?")
     for path, command, text in (
         (root / "budget.yaml", "ledger", (root / "budget.yaml").read_text().replace("cpu: 0.10", "cpu: -1")),
         (root / "checklists/prelaunch.yaml", "ledger --predictions", "questions: ["),
-        (page, "ledger", page.read_text().replace("<!-- hours:end -->", "")),
     ):
         good = path.read_text()
         path.write_text(text)
@@ -60,12 +60,27 @@ def test_a_damaged_budget_checklist_or_page(project, monkeypatch, capsys):
         assert (code, out) == (2, "") and path.name in error and error.count("\n") == 1
         assert path.read_text() == text
         path.write_text(good)
-    code, out, _ = here(project, monkeypatch, capsys, "ledger")
+    old = page.with_name("2020-01-01.md")
+    old.write_text("lost its markers")
+    code, out, error = here(project, monkeypatch, capsys, "ledger")
     assert code == 0 and " 2.50 " in next(line for line in out.splitlines() if line.startswith("debugging"))
+    assert error.startswith("warning: hours are not counted: worklog/2020-01-01.md: ") and error.count("\n") == 1
+
+
+def test_a_page_of_the_future_is_named_and_the_run_stays_open(project, monkeypatch, capsys):
+    run = write_run(project.root)
+    page = worklog.open_page(project.root, date.today() + timedelta(days=2))
+    code, out, error = here(project, monkeypatch, capsys, "close", "7f3a", "--outcome", "succeeded")
+    assert (code, out) == (2, "") and error.count("\n") == 1
+    assert f"{page.name}: this page is 2 days ahead of today" in error
+    assert read_run(run.path).record["closed"] is None and list(page.parent.glob("*.md")) == [page]
+    code, *_ = here(project, monkeypatch, capsys, "log", "add", "x")
+    assert code == 2 and list(page.parent.glob("*.md")) == [page]
 
 
 def test_close_then_ledger(project, monkeypatch, capsys):
-    run = write_run(project.root, prediction=prediction())
+    today = datetime.now().astimezone().isoformat(timespec="seconds")
+    run = write_run(project.root, prediction=prediction(), ended=today)
     code, out, _ = here(project, monkeypatch, capsys, "close", "7f3a", "--cause", "lr too high", "--foreseen", "no")
     assert code == 0 and out.startswith(f"{run.id}: closed as failed: lr too high (not foreseen), by a person on 20")
     code, out, _ = here(project, monkeypatch, capsys, "close", "7f3a", "--foreseen", "2")
@@ -91,6 +106,14 @@ def test_plan_and_predictions_come_from_the_index(project, monkeypatch, capsys):
         code, out, error = here(project, monkeypatch, capsys, "ledger", option)
         assert code == 0, error
     assert "250" in out
+def test_resuming_says_that_a_closing_is_withdrawn(project, monkeypatch, capsys):
+    run = write_run(project.root, status="interrupted", closed=closed("failed", "too slow"))
+    resumed = []
+    monkeypatch.setattr("repro.workflow.runs.become_run", lambda root, run: resumed.append(run.id))
+    code, out, _ = here(project, monkeypatch, capsys, "resume", "7f3a")
+    assert code == 0 and resumed == [run.id]
+    assert out.startswith(f"{run.id}: was closed as failed: too slow, by a person on 2026-11-22; that is withdrawn")
+    assert out.count("\n") == 1
 
 
 def test_on_a_terminal_the_prediction_is_shown_and_the_rest_asked(project):

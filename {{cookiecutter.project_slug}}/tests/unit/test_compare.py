@@ -12,7 +12,7 @@ from rich.console import Console
 
 from repro.config import UserError
 from repro.tracking.archive import finish_run
-from repro.workflow.compare import check_different, print_comparison, short_names, sparkline
+from repro.workflow.compare import check_different, print_comparison, short_names
 from repro.workflow.compare_plot import labels, write_plot
 
 RETURNS = (-3.0, 0.0, 3.0, 6.0)
@@ -134,21 +134,6 @@ class TestOtherRuns:
     def test_named_twice(self, two):
         with pytest.raises(UserError, match=f"{two[0].id}: is named twice"):
             check_different([two[0], two[1], two[0]])
-
-
-class TestSparkline:
-    def test_common_scales(self):
-        curve = [(25.0, 0.0), (50.0, 5.0), (75.0, 10.0)]
-        assert sparkline(curve, 100, 0.0, 10.0, 8) == "  ▁▁▅▅█"
-        assert sparkline(curve, 100, 0.0, 20.0, 8) == "  ▁▁▃▃▅"
-
-    def test_values_that_fall_together_are_averaged(self):
-        assert sparkline([(1.0, 0.0), (2.0, 10.0), (99.0, 10.0)], 99, 0.0, 10.0, 2) == "▅█"
-
-    def test_constant_huge_and_none(self):
-        assert sparkline([(1.0, 3.0)], 1, 3.0, 3.0, 4) == "   ▅"
-        assert sparkline([(0.0, -1.7e308), (1.0, 1.7e308)], 1, -1.7e308, 1.7e308, 2) == "▁█"
-        assert sparkline([], 1, 0.0, 1.0, 4) == ""
 
 
 class TestPlot:

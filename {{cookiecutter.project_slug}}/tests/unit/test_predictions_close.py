@@ -12,7 +12,7 @@ from repro.config import UserError
 from repro.tracking.archive import claim_run, read_run
 from repro.tracking.process import process_start
 from repro.workflow import worklog
-from repro.workflow.predictions import Closing, close_by_criterion, close_run, describe_closing, read_closing
+from repro.workflow.predictions import Closing, close_by_criterion, close_run, describe_closing, read_closing, withdrawn
 
 
 @pytest.fixture
@@ -195,8 +195,11 @@ class TestClosing:
     def test_a_run_that_goes_on_is_not_closed_any_more(self, root):
         run = write_run(root, status="interrupted")
         close_run(root, run, Closing("failed", "too slow"))
+        said = withdrawn(run.record)
+        assert said.startswith(f"{run.id}: was closed as failed: too slow, by a person on 20")
+        assert "; that is withdrawn" in said and "\n" not in said
         claim_run(run)
-        assert read_run(run.path).record["closed"] is None
+        assert read_run(run.path).record["closed"] is None and withdrawn(run.record) is None
 
     def test_a_damaged_page_is_said_and_left_and_the_run_is_closed(self, root):
         run = write_run(root)

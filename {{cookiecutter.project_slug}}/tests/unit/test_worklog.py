@@ -6,7 +6,7 @@ import sys
 from datetime import date, datetime
 
 import pytest
-from worklog_examples import MONDAY, ended, outside, record, region, rows
+from worklog_examples import MONDAY, TUESDAY, WEDNESDAY, ended, outside, record, region, rows
 
 from repro.config import UserError
 from repro.workflow import pages, worklog
@@ -26,7 +26,30 @@ def test_a_new_page_has_the_four_logs_and_is_not_made_twice(tmp_path):
     path.write_text(path.read_text() + "mine\n")
     worklog.open_page(tmp_path, MONDAY)
     assert path.read_text().endswith("mine\n")
-    assert worklog.open_page(tmp_path).stem == str(date.today())
+    (tmp_path / "other").mkdir()
+    assert worklog.open_page(tmp_path / "other").stem == str(date.today())
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda root, day: worklog.open_page(root, day),
+        lambda root, day: worklog.add_note(root, "x", datetime(day.year, day.month, day.day)),
+        lambda root, day: worklog.add_hours(root, 1, "debugging", day=day),
+        lambda root, day: worklog.add_confusion(root, "x", day),
+        lambda root, day: worklog.resolve_confusion(root, "C1", "x", day),
+    ],
+)
+def test_nothing_is_written_behind_a_page_of_the_future(tmp_path, write):
+    later, _ = worklog.add_confusion(tmp_path, "odd", WEDNESDAY)
+    before = later.read_bytes()
+    with pytest.raises(
+        UserError, match=f"{later}: this page is 2 days ahead of today, {MONDAY}; set the clock, or ren"
+    ):
+        write(tmp_path, MONDAY)
+    assert later.read_bytes() == before and pages.list_pages(tmp_path) == [later]
+    write(tmp_path, TUESDAY)  # it is Wednesday already in another time zone
+    assert pages.list_pages(tmp_path) == [pages.page_path(tmp_path, TUESDAY), later]
 
 
 def test_files_that_only_look_like_pages_are_none(tmp_path):
@@ -98,7 +121,7 @@ def test_a_damaged_page_is_named_and_left_alone(tmp_path, damage, named):
     "marker, change",
     [
         ("hours:start", lambda root: worklog.add_hours(root, 1, "debugging", "", MONDAY)),
-        ("hours:end", lambda root: worklog.read_hours(root)),
+        ("hours:end", lambda root: worklog.add_hours(root, 1, "debugging", "", MONDAY)),
         ("confused:end", lambda root: worklog.add_confusion(root, "x", MONDAY)),
     ],
 )

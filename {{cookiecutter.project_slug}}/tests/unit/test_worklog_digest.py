@@ -103,10 +103,13 @@ class TestWeek:
             "\n"
             "Questions answered: 2\n"
             "  Does it learn?\n"
-            "      return 3; failed, old_2\n"
             "      no result; finished, old_1\n"
             "  Does entropy | matter?\n"
             "      91% of optimal; finished, 2026-11-23_moving-dot_7f3a\n"
+            "\n"
+            "Runs that ended without an answer: 1\n"
+            "  Does it learn?\n"
+            "      return 3; failed, old_2\n"
             "\n"
             "Confusions: 2 opened, 1 resolved, 1 open\n"
             "  resolved  C1 (2026-11-23) entropy < 0? Resolved 2026-11-24: of a *density*\n"
@@ -120,6 +123,36 @@ class TestWeek:
             "---------  ------  -------\n"
             "in all       4.00    28.50"
         )
+
+    def test_only_runs_that_finished_or_are_closed_answer_a_question(self, tmp_path):
+        shutil.copy(SOURCE / "budget.yaml", tmp_path)
+        closing = {"outcome": "failed", "cause": "a\x1bb", "at": "2026-11-24T09:00:00+01:00"}
+        day = {"started": "2026-11-24T08:00:00", "ended": "2026-11-24T08:30:00"}
+        gone = {"process_start": "tick 1", "ended": None}
+        for run, fields in {
+            "a_1": {"question": None},
+            "a_2": {"status": "interrupted", "result": None},
+            "a_3": {"status": "interrupted", "result": None, "question": None},
+            "a_4": {"status": "failed", "question": "Why?", "closed": closing},
+            "a_5": {"status": "running", "result": None, "question": "Why not?", "closed": closing} | gone,
+            "a_6": {"status": "running", "result": None, "question": "Why not?"} | gone,
+        }.items():
+            archived(tmp_path, ended(run, **(day | fields)))
+        week = format_week(tmp_path, TUESDAY)
+        assert "Questions asked: 3\n" in week
+        assert week.split("\n\n")[2:4] == [
+            "Questions answered: 2\n"
+            "  Why?\n"
+            "      91% of optimal; failed: ab; failed, closed as failed, a_4\n"
+            "  Why not?\n"
+            "      failed: ab; crashed, closed as failed, a_5",
+            "Runs that ended without an answer: 3\n"
+            "  question not stated\n"
+            "      91% of optimal; finished, a_1\n"
+            "      no result; interrupted, a_3\n"
+            "  Does it learn?\n"
+            "      no result; interrupted, a_2",
+        ]
 
     def test_an_empty_week(self, log):
         week = format_week(log, MONDAY - timedelta(days=7))

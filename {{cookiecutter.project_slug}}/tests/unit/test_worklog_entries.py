@@ -76,14 +76,25 @@ class TestHours:
         assert total == 24.0
 
     @pytest.mark.parametrize("row", ["| debugging | two | |", "| debugging |", "| debugging | nan | |", "| x | -1 | |"])
-    def test_a_row_without_hours_is_named(self, tmp_path, row):
+    def test_a_row_without_hours_is_named_and_the_other_pages_count(self, tmp_path, capsys, row):
+        worklog.add_hours(tmp_path, 2, "writing", "", TUESDAY)
         page = worklog.open_page(tmp_path, MONDAY)
         page.write_text(
             page.read_text().replace("<!-- hours:end", f"| stage | hours |\n|:--|---|\n{row}\n<!-- hours:end")
         )
-        with pytest.raises(UserError) as error:
-            worklog.read_hours(tmp_path)
-        assert str(page) in str(error.value) and row in str(error.value)
+        assert worklog.read_hours(tmp_path) == [(TUESDAY, "writing", 2.0)]
+        (warning,) = capsys.readouterr().err.splitlines()
+        assert warning.startswith(f"warning: hours are not counted: {page}: the row '{row}' has no number of hours")
+        with pytest.raises(UserError, match="has no number of hours"):
+            worklog.add_hours(tmp_path, 1, "writing", "", MONDAY)
+
+    def test_hours_of_some_days(self, tmp_path, capsys):
+        for day, hours in ((MONDAY, 1), (TUESDAY, 2), (WEDNESDAY, 3)):
+            worklog.add_hours(tmp_path, hours, "writing", day=day)
+        pages.page_path(tmp_path, MONDAY).write_text("damaged")
+        assert worklog.read_hours(tmp_path, TUESDAY, TUESDAY) == [(TUESDAY, "writing", 2.0)]
+        assert [hours for *_, hours in worklog.read_hours(tmp_path, TUESDAY)] == [2.0, 3.0]
+        assert capsys.readouterr().err == ""
 
     def test_a_table_that_an_editor_aligned_is_read(self, tmp_path):
         page = worklog.open_page(tmp_path, MONDAY)

@@ -76,7 +76,7 @@ def test_results_of_one_environment_stand_together(tmp_path):
         ({"status": "queued"}, "runs", "queued"),
         (DEAD, "runs", CRASHED),
         (DEAD | {"host": "elsewhere"}, "runs", "running"),  # cannot be told from here
-        (DEAD | {"closed": {"outcome": "failed"}}, "results", "crashed"),
+        (DEAD | {"closed": {"outcome": "failed", "cause": "a | b"}}, "results", "crashed, closed as failed"),
         ({"status": "finished"}, "results", "finished"),
         ({"status": "interrupted"}, "results", "interrupted"),
     ],
@@ -93,6 +93,7 @@ def test_the_next_command_brings_an_unfinished_row_up_to_date(tmp_path, changes,
         int((path, name) == (where, log)) for path in (monday, tuesday, wednesday) for name in ("runs", "results")
     ]
     assert rows(where, log)[0].endswith(f" | {status} |")
+    assert ("| failed: a \\| b |" in rows(where, log)[0]) == ("closed" in changes)
 
 
 def test_a_row_that_a_killed_process_left_twice_is_repaired(tmp_path, monkeypatch):

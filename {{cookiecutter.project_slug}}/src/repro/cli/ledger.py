@@ -31,9 +31,11 @@ def close(
     """
     from repro.workflow.predictions import close_run, describe_closing, read_closing
     from repro.workflow.runs import find_own_run
+    from repro.workflow.worklog import check_no_later_page
 
     root = project_root()
     folder = find_own_run(root, run)
+    check_no_later_page(root)
     ask = input if sys.stdin.isatty() else None
     closing = read_closing(folder, outcome, cause, foreseen, ask)
     replaced = close_run(root, folder, closing)

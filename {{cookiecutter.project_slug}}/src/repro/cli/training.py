@@ -86,12 +86,15 @@ def resume(run: Run) -> None:
 
     Example: repro resume 7f3a
     """
+    from repro.workflow.predictions import withdrawn
     from repro.workflow.runs import become_run, find_own_run
 
     root = project_root()
     folder = find_own_run(root, run)
     if folder.record["status"] == "finished":
         raise UserError(f"{folder.id}: is finished; look at it with: repro show {folder.id}")
+    if said := withdrawn(folder.record):
+        print(said, flush=True)
     become_run(root, folder)
 
 

@@ -6,32 +6,49 @@ that what a killed process, or a page damaged at the time, left undone is put ri
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
 import re
 import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 from repro.config import UserError
-from repro.tracking.archive import load_run
+from repro.tracking import provenance
+from repro.tracking.archive import Record, read_record, run_ids
 from repro.workflow.confusions import read_confusions
 from repro.workflow.pages import (
     HEADINGS,
     empty_page,
+    escape,
     find_line,
     find_region,
     list_pages,
     page_day,
     page_path,
+    read_damaged,
     read_lines,
     replace_page,
     with_row,
 )
-from repro.workflow.run_rows import drop_run, is_over, put_run, rows_by_run, run_of
+from repro.workflow.run_rows import drop_run, is_over, put_run, result_of, rows_by_run, run_of, status_of
 
 MARK = re.compile(r"\*Carried over from \d{4}-\d\d-\d\d\.\*")
 DONE = re.compile(r"[-*+] \[[xX]\] ")
+LINK = re.compile(r"\[([^\[\]|]+)\]\(")
+AT_ONCE = 20  # runs that get a row that they never had; the next command goes on, so that each is quick
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A page that is not damaged: its lines, and its rows in log 3 and log 4 by run."""
+
+    page: list[str]
+    runs: dict[str, str]
+    results: dict[str, str]
 
 
 def ensure_page(root: Path, day: date | None = None) -> Path:
@@ -56,50 +73,42 @@ def ensure_page(root: Path, day: date | None = None) -> Path:
 def settle_runs(root: Path, path: Path) -> None:
     """Bring the rows of runs up to date on the page that is written to; the lock is held.
 
-    Rows of unfinished runs on earlier pages come to this one, with what their records say by now; a run that ended
-    without a row in log 4 gets it here. This page is written first, so that a process killed in between leaves a
-    row twice rather than not at all. A page that is damaged is left alone, with a warning if it is this or the last.
+    Rows of unfinished runs on earlier pages come to this one, with what their records say by now; so does a run that
+    never got a row. One that ended without a row in log 4 gets it here. This page is written first, so that a process
+    killed in between leaves a row twice rather than not at all; of two in log 4, the next command keeps the later. A
+    page that is damaged is left alone, with a warning if it is this or the last.
     """
-    pages: dict[Path, list[str]] = {}
-    unfinished: dict[str, str] = {}  # run -> its row in log 3, here or on an earlier page
-    ended: set[str] = set()  # runs with a row in log 4, on any page
-    last = _last_before(root, path)
-    for other in list_pages(root):
-        try:
-            page = read_lines(other)
-            rows = rows_by_run(page, "runs", other)
-            ended |= rows_by_run(page, "results", other).keys()
-        except UserError as error:
-            if other in (path, last):
-                warn(f"rows of runs are not brought up to date: {error}")
-            continue
-        pages[other] = page
-        if other <= path:
-            unfinished |= rows
+    pages = _read_rows(root, path)
     if path not in pages:
         return
-    page, resumed = pages[path], set()
+    last = max((other for other in pages if other < path), default=path)
+    stand = {run: other for other, rows in sorted(pages.items()) for run in rows.results}  # the latest page in log 4
+    unfinished = {run: row for other, rows in pages.items() if other <= path for run, row in rows.runs.items()}
+    unfinished |= dict.fromkeys(_resumed(root, [pages[last], pages[path]]), "")
+    if path == max(list_pages(root)):
+        unfinished |= dict.fromkeys(_without_row(root, page_day(last), pages), "")
+    page, resumed = pages[path].page, set()
     for run, row in unfinished.items():
         record = _record(root, run)
-        if run in ended if record is None else is_over(record):
+        if run in stand if record is None else is_over(record):
             page = drop_run(page, "runs", run, path)
-            if run not in ended and record:
+            if run not in stand and record:
                 page = put_run(page, "results", root, record, path)
         else:
             resumed.add(run)
             page = drop_run(page, "results", run, path)
             page = put_run(page, "runs", root, record, path) if record else _keep_row(page, row, run, path)
-    if page != pages[path]:
-        replace_page(path, page)
-    for other, before in pages.items():
-        if other != path:
-            page = before
-            for run in unfinished if other < path else ():
-                page = drop_run(page, "runs", run, other)
-            for run in resumed & ended:
+    for other, rows in sorted(pages.items(), key=lambda item: item[0] != path):
+        page = page if other == path else rows.page
+        for run in rows.runs if other < path else ():
+            page = drop_run(page, "runs", run, other)
+        for run, row in rows.results.items():
+            if run in resumed or stand[run] != other:
                 page = drop_run(page, "results", run, other)
-            if page != before:
-                replace_page(other, page)
+            elif other in (last, path):
+                page = _as_closed(root, page, run, row, other)
+        if page != rows.page:
+            replace_page(other, page)
 
 
 def warn(message: str) -> None:
@@ -137,15 +146,67 @@ def _open_output(path: Path) -> list[str]:
     return [f"*Carried over from {page_day(path)}.*", "", *kept]
 
 
+def _read_rows(root: Path, path: Path) -> dict[Path, Rows]:
+    """What stands on the pages of the log that are not damaged; a warning if this one is, or the last before it."""
+    pages: dict[Path, Rows] = {}
+    last = _last_before(root, path)
+    for other in list_pages(root):
+        try:
+            page = read_lines(other)
+            pages[other] = Rows(page, rows_by_run(page, "runs", other), rows_by_run(page, "results", other))
+        except UserError as error:
+            if other in (path, last):
+                warn(f"rows of runs are not brought up to date: {error}")
+    return pages
+
+
+def _resumed(root: Path, pages: Iterable[Rows]) -> list[str]:
+    """The runs in log 4 that go on: one was killed before it could move its row."""
+    runs = dict.fromkeys(run for rows in pages for run in rows.results)
+    return [run for run in runs if (record := _record(root, run)) and not is_over(record)]
+
+
+def _without_row(root: Path, since: date, pages: Mapping[Path, Rows]) -> list[str]:
+    """Runs of this project, started on this day or later, that never got a row; the oldest, if there are many.
+
+    They were killed before, or the page was damaged. What a damaged page mentions is taken to have its row there.
+    """
+    known = {run for rows in pages.values() for run in (*rows.runs, *rows.results)}
+    for path in list_pages(root):
+        if path not in pages:
+            with contextlib.suppress(UserError):  # cannot be read: a warning said so
+                known |= {run for line in read_damaged(path) for run in LINK.findall(line)}
+    # The names are enough to tell: of thousands of records, few are read.
+    started = [run for run in run_ids(root) if re.match(r"\d{4}-\d\d-\d\d_", run) and run[:10] >= str(since)]
+    own = (run for run in sorted(started) if run not in known and _is_own(root, run))
+    return list(itertools.islice(own, AT_ONCE))
+
+
+def _is_own(root: Path, run: str) -> bool:
+    """Whether the record of a run can be read and is of this project."""
+    record = _record(root, run)
+    project = (record or {}).get("project")
+    return record is not None and (project is None or project == provenance.project(root).get("name"))
+
+
+def _as_closed(root: Path, page: list[str], run: str, row: str, path: Path) -> list[str]:
+    """The page with a row of log 4 that says how its run was closed: what did that may have been killed before."""
+    record = _record(root, run)
+    if not record or not record.get("closed") or all(escape(of(record)) in row for of in (status_of, result_of)):
+        return page
+    return put_run(page, "results", root, record, path)
+
+
 def _keep_row(page: list[str], row: str, run: str, path: Path) -> list[str]:
     """The page with the row of a run whose record is not here: it may be on another machine."""
     return with_row(page, "runs", row.rstrip("\r\n"), path, lambda line: run_of(line, "runs") == run)
 
 
-def _record(root: Path, run: str) -> dict[str, Any] | None:
+def _record(root: Path, run: str) -> Record | None:
     """The record of exactly this run, or None if it cannot be read."""
-    try:
-        found = load_run(root, run)
-    except UserError:
+    if Path(run).name != run:  # not the name of a folder
         return None
-    return found.record if found.id == run else None
+    try:
+        return read_record(Path(root) / "runs" / run)
+    except (OSError, ValueError):
+        return None

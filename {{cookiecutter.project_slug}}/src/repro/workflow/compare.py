@@ -18,11 +18,11 @@ from repro.tracking.metrics import read_last_row
 from repro.tracking.text import plain
 from repro.workflow.code_changes import changed_files
 from repro.workflow.difference import circumstances, differing, first_difference, same_task
+from repro.workflow.sparkline import sparkline
 
 DRAWN = ("return/mean", "reward_model/accuracy_val")
 ROWS = 400  # of a metrics file, however long, for a curve
 MAX_CURVE = 100  # characters
-LEVELS = "▁▂▃▄▅▆▇█"
 LATEST = {  # metrics that stand side by side, with their formats
     "env_step": ",",
     "return/mean": ".4g",
@@ -181,26 +181,8 @@ def _print_curves(metric: str, names: Sequence[str], curves: Sequence[Curve], co
     width = max(10, min(MAX_CURVE, console.width - size - 20))
     _say(console, f"\n{metric} over steps 0 to {last_step:,.0f}, from {low:.4g} (▁) to {high:.4g} (█)")
     for name, curve in zip(names, curves, strict=True):
-        line = sparkline(curve, last_step, low, high, width)
+        line = sparkline(curve, last_step, width, low, high)
         _say(console, f"  {name:<{size}}  {line:<{width}}  " + (f"last {curve[-1][1]:.4g}" if curve else "none"))
-
-
-def sparkline(curve: Curve, last_step: float, low: float, high: float, width: int) -> str:
-    """The curve in `width` characters for the steps from 0 to `last_step`, ▁ for `low` and █ for `high`.
-
-    Values in one character are averaged; where there are none, it stays as it was.
-    """
-    bins: dict[int, list[float]] = {}
-    for step, value in curve:
-        bins.setdefault(min(width - 1, int(step * width / max(1, last_step))), []).append(value)
-    letters, letter = [], " "
-    for number in range(max(bins, default=-1) + 1):
-        if values := bins.get(number):
-            mean = sum(value / len(values) for value in values)
-            share = (mean / 2 - low / 2) / (high / 2 - low / 2) if high > low else 0.5  # halves: it may overflow
-            letter = LEVELS[min(len(LEVELS) - 1, max(0, int(share * len(LEVELS))))]
-        letters.append(letter)
-    return "".join(letters)
 
 
 def _say(console: Console, text: str) -> None:

@@ -17,12 +17,12 @@ from repro.tracking.index import list_summaries
 from repro.tracking.text import plain
 from repro.tracking.text import width as columns_of
 from repro.workflow.budget import read_budget
-from repro.workflow.carry import warn
 from repro.workflow.confusions import parse_line, read_confusions
 from repro.workflow.ledger import Booked, add_up, book_runs
-from repro.workflow.pages import COLUMNS, HEADINGS, list_pages, page_day, page_path, printable, read_cells, read_damaged
+from repro.workflow.pages import COLUMNS, HEADINGS, list_pages, page_day, printable, read_cells, read_damaged
+from repro.workflow.run_rows import result_of, status_of
 from repro.workflow.tables import Column, format_table
-from repro.workflow.worklog import read_hours_of
+from repro.workflow.worklog import read_hours
 
 NARROWEST = 40  # columns
 
@@ -75,53 +75,63 @@ def format_hits(hits: Iterable[Hit], words: Sequence[str], width: int | None = N
 def format_week(root: Path, last: date, width: int | None = None) -> str:
     """What the seven days up to `last` brought: questions asked and answered, what does not add up, hours by stage.
 
-    Hours of a person are from the pages, those of compute from the records of the runs that were started. Raises
-    UserError if budget.yaml cannot be read.
+    A run answers its question if it finished, or somebody closed it; others that ended are listed apart. Hours of a
+    person are from the pages, those of compute from the records of the runs that were started. Raises UserError if
+    budget.yaml cannot be read.
     """
     first = last - timedelta(days=6)
     records = list(reversed(list_summaries(root)))
     started = [record for record in records if first <= _day(record, "started") <= last]
-    ended = [record for record in records if first <= _day(record, "ended") <= last]
+    ended = [record for record in records if first <= _last_day(record) <= last]
+    answers = [record for record in ended if _is_answer(record)]
+    others = [record for record in ended if not _is_answer(record)]
     lines = [f"{first} to {last}"]
-    lines += _section("Questions asked", _asked(started, width))
-    lines += _section("Questions answered", _answered(ended, width))
+    lines += ["", f"Questions asked: {_count(started)}", *_asked(started, width)]
+    lines += ["", f"Questions answered: {_count(answers)}", *_results(answers, width)]
+    lines += ["", f"Runs that ended without an answer: {len(others)}", *_results(others, width)] if others else []
     lines += _confused(root, first, last, width)
-    lines += _hours(root, first, started, width)
+    lines += _hours(root, first, last, started, width)
     return "\n".join(lines)
 
 
-def _section(title: str, entries: list[list[str]]) -> list[str]:
-    return ["", f"{title}: {len(entries)}", *(line for entry in entries for line in entry)]
+def _is_answer(record: Record) -> bool:
+    """Whether a run that ended answers a question."""
+    over = effective_status(record) == "finished" or record.get("closed")
+    return bool(over and record.get("question"))
 
 
-def _asked(started: list[Record], width: int | None) -> list[list[str]]:
-    """An entry for each question: what it is, and how many runs with which seeds are to answer it."""
-    entries = []
+def _count(records: list[Record]) -> int:
+    """The number of questions that were stated."""
+    return len(_by_question([record for record in records if record.get("question")]))
+
+
+def _asked(started: list[Record], width: int | None) -> list[str]:
+    """Each question, and how many runs with which seeds are to answer it."""
+    lines = []
     for question, records in _by_question(started).items():
         counts = Counter(effective_status(record) for record in records)
         states = ", ".join(f"{count} {status}" for status, count in counts.items())
         seeds = list(dict.fromkeys(str(record["seed"]) for record in records))
         about = f"{states}; seed{'s' if len(seeds) > 1 else ''} {', '.join(seeds)}"
-        entries.append(_wrap("  ", question, width) + _wrap("      ", about, width))
-    return entries
+        lines += _wrap("  ", question, width) + _wrap("      ", about, width)
+    return lines
 
 
-def _answered(ended: list[Record], width: int | None) -> list[list[str]]:
-    """An entry for each question: what it is, and what came out of each run that ended, and where to look."""
-    entries = []
+def _results(ended: list[Record], width: int | None) -> list[str]:
+    """Each question, what came out of each run that ended, and where to look."""
+    lines = []
     for question, records in _by_question(ended).items():
-        lines = _wrap("  ", question, width)
+        lines += _wrap("  ", question, width)
         for record in records:
-            result = plain(record.get("result") or "no result")
-            lines += _wrap("      ", f"{result}; {effective_status(record)}, {record['id']}", width)
-        entries.append(lines)
-    return entries
+            result = plain(result_of(record) or "no result")
+            lines += _wrap("      ", f"{result}; {status_of(record)}, {record['id']}", width)
+    return lines
 
 
 def _by_question(records: list[Record]) -> dict[str, list[Record]]:
     found: dict[str, list[Record]] = {}
     for record in records:
-        found.setdefault(plain(record.get("question") or "not stated"), []).append(record)
+        found.setdefault(plain(record.get("question") or "question not stated"), []).append(record)
     return found
 
 
@@ -139,16 +149,12 @@ def _confused(root: Path, first: date, last: date, width: int | None) -> list[st
     return lines
 
 
-def _hours(root: Path, first: date, started: list[Record], width: int | None) -> list[str]:
+def _hours(root: Path, first: date, last: date, started: list[Record], width: int | None) -> list[str]:
     """A table of the hours of seven days by stage, of a person and of compute."""
     budget = read_budget(root)
     person: defaultdict[str, float] = defaultdict(float)
-    for path in (page_path(root, first + timedelta(days=days)) for days in range(7)):
-        try:
-            for stage, hours in read_hours_of(path) if path.exists() else ():
-                person[stage] += hours
-        except UserError as error:
-            warn(f"hours are not counted: {error}")
+    for _, stage, hours in read_hours(root, first, last):
+        person[stage] += hours
     compute = {name: total.hours for name, total in add_up(book_runs(root, started, budget), _stage_of).items()}
     planned = [stage.name for stage in budget.stages]
     stages = [*planned, *sorted({*person, *compute} - {*planned})]
@@ -175,6 +181,11 @@ def _day(record: Record, field: str) -> date:
         return datetime.fromisoformat(record[field]).date()
     except (KeyError, TypeError, ValueError):
         return date.min
+
+
+def _last_day(record: Record) -> date:
+    """The day a run ended; that of its closing if it crashed, and so could not write when."""
+    return _day(record, "ended") if record.get("ended") else _day(record.get("closed") or {}, "at")
 
 
 def _visible(line: str) -> str:

@@ -95,7 +95,7 @@ def close_run(root: Path, run: RunFolder, closing: Closing, by: str = PERSON) ->
 
     run.revise(change)
     try:
-        worklog.finish_run(root, _logged(run.record))
+        worklog.finish_run(root, run.record)
     except UserError as error:
         raise UserError(f"{run.id} is closed, but its row in the work log is not: {error}") from None
     return replaced[0]
@@ -114,6 +114,13 @@ def close_by_criterion(root: Path, run: RunFolder, evaluation: Record) -> str | 
         return "closed as succeeded"
     foreseen = " --foreseen NUMBER|no" if predicted_causes(run.record) else ""
     return f'closed as failed; say what went wrong: repro close {run.id} --cause "…"{foreseen}'
+
+
+def withdrawn(record: Record) -> str | None:
+    """What to say before a run goes on: that takes its closing away. None if it is not closed."""
+    if not record.get("closed"):
+        return None
+    return f"{record['id']}: was closed as {describe_closing(record)}; that is withdrawn, close it again when it ends"
 
 
 def check_ended(path: Path, record: Record) -> None:
@@ -165,14 +172,6 @@ def describe_closing(record: Record, closed: Record | None = None) -> str:
         text += " (not foreseen)" if foreseen is False else f" (foreseen as {foreseen + 1} {causes[foreseen]})"
     by = "a person" if closed["by"] == PERSON else "the success criterion"
     return plain(f"{text}, by {by} on {closed['at'][:10]}")
-
-
-def _logged(record: Record) -> Record:
-    """The record as the work log is to show it: that it is closed, and why it failed."""
-    closed = record["closed"]
-    cause = f"failed: {closed['cause']}" if closed["cause"] else None
-    result = "; ".join(text for text in (record.get("result"), cause) if text)
-    return record | {"status": f"{effective_status(record)}, closed as {closed['outcome']}", "result": result or None}
 
 
 def _foreseen(text: str, causes: list[str]) -> int | bool | None:

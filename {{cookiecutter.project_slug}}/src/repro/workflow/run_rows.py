@@ -47,18 +47,30 @@ def run_of(line: str, region: str) -> str | None:
     return match[1] if match else None
 
 
+def result_of(record: dict[str, Any]) -> str:
+    """What came out, in a line, and what made the run fail if somebody said so."""
+    cause = (record.get("closed") or {}).get("cause")
+    return "; ".join(text for text in (record.get("result"), f"failed: {cause}" if cause else None) if text)
+
+
+def status_of(record: dict[str, Any]) -> str:
+    """The effective status, and what the run was closed as."""
+    closed = record.get("closed")
+    return effective_status(record) + (f", closed as {closed['outcome']}" if closed else "")
+
+
 def _cells(root: Path, record: dict[str, Any], region: str) -> dict[str, str]:
     """The text of every column for a run."""
     run = record["id"]
-    status = effective_status(record)
+    crashed = region == "runs" and effective_status(record) == "crashed"
     texts = {
         "seed": record.get("seed"),
         "question": record.get("question") or "not stated",
         "started": (record.get("started") or "")[:16].replace("T", " "),
         "environment": (record.get("params") or {}).get("env", {}).get("id", "unknown"),
-        "result": record.get("result"),
+        "result": result_of(record),
         "curve": draw_curve(Path(root) / "runs" / run / "metrics.jsonl") if region == "results" else None,
-        "status": CRASHED if status == "crashed" and region == "runs" else status,
+        "status": CRASHED if crashed else status_of(record),
     }
     cells = {name: escape("" if text is None else str(text)) for name, text in texts.items()}
     url = (record.get("wandb") or {}).get("url") or ""

@@ -1,4 +1,4 @@
-"""A run's learning curve as a dozen characters: ▁▂▂▃▅▆▇█."""
+"""A learning curve as a line of characters: ▁▂▂▃▅▆▇█."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from repro.tracking.curves import sample_curve
 from repro.tracking.metrics import read_last_row
 
 LEVELS = "▁▂▃▄▅▆▇█"
-WIDTH = 12  # characters
+WIDTH = 12  # characters, in the work log
 CIRCUMSTANCES = ("env_step", "frames", "time/", "throughput/", "memory/")  # what says nothing of the learning
 
 
@@ -22,19 +22,39 @@ def draw_curve(path: Path) -> str:
     if not points:
         names = [name for name in read_last_row(path) or {} if not name.startswith(CIRCUMSTANCES)]
         points = sample_curve(path, names[0]) if names else []
-    return sparkline([value for _, value in points])
+    return sparkline(points, max((step for step, _ in points), default=0), WIDTH)
 
 
-def sparkline(values: Sequence[float]) -> str:
-    """At most a dozen characters from the least of some finite values, ▁, to the greatest, █."""
-    count = min(WIDTH, len(values))
-    bins = [values[i * len(values) // count : (i + 1) * len(values) // count] for i in range(count)]
-    means = [sum(value / len(part) for value in part) for part in bins]
-    return "".join(LEVELS[_level(mean, min(means), max(means))] for mean in means)
+def sparkline(
+    curve: Sequence[tuple[float, float]],
+    last_step: float,
+    width: int,
+    low: float | None = None,
+    high: float | None = None,
+) -> str:
+    """Points (env step, finite value) in `width` characters for the steps from 0 to `last_step`, ▁ for `low`, █ `high`.
+
+    Values in one character are averaged; where there are none, it stays as it was. `low` and `high` are by default
+    the least and the greatest of what is drawn.
+    """
+    bins: dict[int, list[float]] = {}
+    for step, value in curve:
+        bins.setdefault(min(width - 1, int(step * width / max(1, last_step))), []).append(value)
+    means = {number: _mean(values) for number, values in bins.items()}
+    low = min(means.values(), default=0.0) if low is None else low
+    high = max(means.values(), default=0.0) if high is None else high
+    letters, letter = [], " "
+    for number in range(max(means, default=-1) + 1):
+        letter = _letter(means[number], low, high) if number in means else letter
+        letters.append(letter)
+    return "".join(letters)
 
 
-def _level(mean: float, low: float, high: float) -> int:
-    if high == low:
-        return len(LEVELS) // 2 - 1
-    share = (mean / 2 - low / 2) / (high / 2 - low / 2)  # halves: the range may be more than a float holds
-    return min(len(LEVELS) - 1, int(share * len(LEVELS)))
+def _mean(values: list[float]) -> float:
+    """Without overflow, and exact where all are the same: what is constant is to look so."""
+    return max(min(values), min(max(values), sum(value / len(values) for value in values)))
+
+
+def _letter(mean: float, low: float, high: float) -> str:
+    share = (mean / 2 - low / 2) / (high / 2 - low / 2) if high > low else 0.5  # halves: it may overflow
+    return LEVELS[min(len(LEVELS) - 1, max(0, int(share * len(LEVELS))))]

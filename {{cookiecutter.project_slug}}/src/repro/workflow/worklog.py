@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from repro.config import UserError
-from repro.workflow.carry import ensure_page, settle_runs
+from repro.workflow.carry import ensure_page, settle_runs, warn
 from repro.workflow.confusions import Confusion, parse_line, read_confusions
 from repro.workflow.pages import (
     HEADINGS,
@@ -30,18 +30,33 @@ from repro.workflow.pages import (
     page_day,
     printable,
     read_cells,
+    read_damaged,
     read_lines,
     replace_page,
     table_row,
     with_row,
 )
-from repro.workflow.run_rows import drop_run, put_run, run_of
+from repro.workflow.run_rows import drop_run, put_run
 
 DAY = 24.0  # hours
 
 
+def check_no_later_page(root: Path, day: date | None = None) -> None:
+    """Raise UserError if there is a page that lies in the future, seen from a day (default: today).
+
+    What is written to an earlier page would not come along. Tomorrow's is no wonder: machines in other time zones.
+    """
+    day = day or date.today()
+    latest = max(list_pages(root), default=None)
+    if latest and (ahead := (page_day(latest) - day).days) > 1:
+        raise UserError(
+            f"{latest}: this page is {ahead} days ahead of today, {day}; set the clock, or rename the page to its day"
+        )
+
+
 def open_page(root: Path, day: date | None = None) -> Path:
     """The page of a day (default: today), created if it is missing. Raises UserError."""
+    check_no_later_page(root, day)
     with _page(root, day) as path:
         return path
 
@@ -72,6 +87,7 @@ def add_note(root: Path, text: str, now: datetime | None = None) -> Path:
     if not any(lines):
         raise UserError('the note is empty; write it as: repro log add "what I am thinking"')
     now = now or datetime.now()
+    check_no_later_page(root, now.date())
     with _page(root, now.date()) as path:
         page = read_lines(path)
         end = find_line(page, HEADINGS[2], path)
@@ -96,6 +112,7 @@ def add_hours(root: Path, hours: float, stage: str, what: str = "", day: date | 
     hours = round(hours, 2)
     if not 0 < hours <= DAY:
         raise UserError(f"hours: {hours:g} will not do; give a number above 0, and at most 24, such as 2.5")
+    check_no_later_page(root, day)
     with _page(root, day) as path:
         page = read_lines(path)
         booked = math.fsum(hours for _, hours in _hours_on(page, path))
@@ -109,14 +126,19 @@ def add_hours(root: Path, hours: float, stage: str, what: str = "", day: date | 
     return path, booked + hours
 
 
-def read_hours(root: Path) -> list[tuple[date, str, float]]:
-    """All hours that were booked, oldest first: (day, stage, hours). Raises UserError if a page is damaged there."""
-    return [(page_day(path), *booked) for path in list_pages(root) for booked in read_hours_of(path)]
+def read_hours(root: Path, first: date = date.min, last: date = date.max) -> list[tuple[date, str, float]]:
+    """The hours that were booked from the first to the last day, oldest first: (day, stage, hours).
 
-
-def read_hours_of(path: Path) -> list[tuple[str, float]]:
-    """The hours booked on one page: (stage, hours). Raises UserError if it is damaged there."""
-    return _hours_on(read_lines(path), path)
+    Those of a page that is damaged there are not counted, with a warning.
+    """
+    booked = []
+    for path in list_pages(root):
+        if first <= (day := page_day(path)) <= last:
+            try:
+                booked += [(day, *hours) for hours in _hours_on(read_lines(path), path)]
+            except UserError as error:
+                warn(f"hours are not counted: {error}")
+    return booked
 
 
 def add_confusion(root: Path, text: str, now: date | None = None) -> tuple[Path, Confusion]:
@@ -124,6 +146,7 @@ def add_confusion(root: Path, text: str, now: date | None = None) -> tuple[Path,
     text = one_line(text)
     if not text:
         raise UserError('the text is empty; write it as: repro log confused "what does not add up"')
+    check_no_later_page(root, now)
     with _page(root, now) as path:
         known = read_confusions(root)
         same = [found for found in known.values() if found.text == text and not found.resolved]
@@ -139,6 +162,7 @@ def resolve_confusion(root: Path, name: str, explanation: str, now: date | None 
     explanation = one_line(explanation)
     if not explanation:
         raise UserError(f'the explanation is missing; write it as: repro log confused --resolve {name} "what it was"')
+    check_no_later_page(root, now)
     with locked(root):
         found = _find_open(root, name)
         path = ensure_page(root, now)
@@ -177,12 +201,20 @@ def _move_run(root: Path, region: str, record: dict[str, Any], day: date | None)
         replace_page(path, drop_run(page, other_region, run, path))
         # Second, so that a process killed in between leaves the row twice rather than not at all.
         for old in list_pages(root):
-            if old != path and f"[{run}](".encode() in old.read_bytes():
-                page = read_lines(old)
-                if any(run_of(line, name) == run for line in page for name in ("runs", "results")):
-                    for name in ("runs", "results"):
-                        page = drop_run(page, name, run, old)
-                    replace_page(old, page)
+            try:
+                if old != path and any(f"[{run}](" in line for line in read_damaged(old)):
+                    _remove_run(old, run)
+            except UserError as error:
+                warn(f"the row of {run} is not removed from an earlier page until that is mended: {error}")
+
+
+def _remove_run(path: Path, run: str) -> None:
+    """Remove the rows of a run from a page that mentions it. Raises UserError if the page is damaged."""
+    before = page = read_lines(path)
+    for region in ("runs", "results"):
+        page = drop_run(page, region, run, path)
+    if page != before:
+        replace_page(path, page)
 
 
 def _hours_on(page: list[str], path: Path) -> list[tuple[str, float]]:
