@@ -6,6 +6,7 @@ import pytest
 from ledger_examples import closed, make_project, prediction, record
 
 from repro.config import UserError
+from repro.tracking.archive import this_process
 from repro.workflow.calibration import Cause, calibrate, next_question, question_id, question_yaml
 from repro.workflow.checklist import read_checklist
 from repro.workflow.predictions_text import _bar, format_calibration, write_reliability_plot
@@ -51,7 +52,7 @@ def test_only_closed_runs_with_a_prediction_are_scored():
         [
             run("a", None, "failed", "no gate"),
             record("b", prediction=prediction()),
-            record("c", prediction=prediction(), status="queued"),
+            record("c", prediction=prediction(), status="queued", **this_process()),
             {"id": "x", "status": "unreadable"},
         ]
     )

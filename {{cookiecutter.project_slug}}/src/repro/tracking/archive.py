@@ -1,8 +1,8 @@
 """The archive: one folder a run under `runs/`, with all that is needed to know, and to repeat, what was done.
 
 `run.json` is written when a run is created (`repro.tracking.creation`) and again when it ends, each time whole or not
-at all. A run that says "running" while its process is gone has crashed (`effective_status`). Which process may do a run
-is decided by the lock on `.lock` in its folder (`hold_run`), on every machine that shares the folder.
+at all. A run that says "queued" or "running" while its process is gone has crashed (`effective_status`). Which process
+may do a run is decided by the lock on `.lock` in its folder (`hold_run`), on every machine that shares the folder.
 """
 
 from __future__ import annotations
@@ -180,9 +180,13 @@ def list_runs(root: Path) -> list[Record]:
 
 
 def effective_status(record: Record) -> str:
-    """The status, with "crashed" for a run whose process is gone (as far as can be told: on its own host only)."""
-    if record["status"] == "running" and record["host"] == socket.gethostname():
-        return "running" if runs_here(record) else "crashed"
+    """The status, with "crashed" for a run whose process, or the one that was starting it, is gone.
+
+    That can be told on its own host only.
+    """
+    under_way = record["status"] in ("queued", "running") and record["host"] == socket.gethostname()
+    if under_way and not is_running(record["pid"], record["process_start"]):
+        return "crashed"
     return record["status"]
 
 

@@ -17,9 +17,13 @@ def active_seconds(record: Mapping[str, Any], last_row: Mapping[str, Any] | None
     if record["status"] != "running":
         return known
     if running:
-        session = (record.get("resumed") or [record.get("started")])[-1]
-        return known + max(0.0, datetime.now().timestamp() - timestamp(session))  # the clock may have been set back
+        return known + max(0.0, datetime.now().timestamp() - session_start(record))  # the clock may have been set back
     return max(known, (last_row or {}).get("time/wall", 0.0))
+
+
+def session_start(record: Mapping[str, Any]) -> float:
+    """When the run was started, or resumed last, in seconds since 1970; 0 if that is not known."""
+    return timestamp((record.get("resumed") or [record.get("started")])[-1])
 
 
 def timestamp(time: Any) -> float:

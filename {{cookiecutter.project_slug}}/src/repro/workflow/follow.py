@@ -13,9 +13,9 @@ from typing import Any
 
 from repro.config import UserError
 from repro.tracking.archive import Record, effective_status, read_run
+from repro.tracking.durations import session_start
 from repro.tracking.findings import read_findings
 from repro.tracking.metrics import decode_row
-from repro.tracking.process import is_running
 from repro.tracking.text import plain
 
 TAIL = 1 << 18  # bytes of the metrics that are read when a run is first looked at
@@ -57,7 +57,7 @@ class FollowedRun:
     @property
     def live(self) -> bool:
         """Whether it is running, or about to."""
-        return is_live(self.record, self.status)
+        return is_live(self.status)
 
     @property
     def step(self) -> int:
@@ -118,7 +118,8 @@ class FollowedRun:
         intervals = [later - earlier for earlier, later in itertools.pairwise(seconds)]
         if not self.live or not intervals or self._last_row is None:
             return []
-        silence, usual = time.time() - self._last_row, statistics.median(intervals)
+        since = max(self._last_row, session_start(self.record))  # a resumed run was silent while it lay idle
+        silence, usual = time.time() - since, statistics.median(intervals)
         was, self.stalled = self.stalled, silence > max(STALLED_SECONDS, STALLED_INTERVALS * usual)
         if was or not self.stalled:
             return []
@@ -153,6 +154,6 @@ class FollowedRun:
         return Event(self.id, name, plain(text))
 
 
-def is_live(record: Record, status: str) -> bool:
-    """Whether a run with this record and status is running; or queued, and the process that starts it is there."""
-    return status == "running" or (status == "queued" and is_running(record["pid"], record["process_start"]))
+def is_live(status: str) -> bool:
+    """Whether a run of this effective status is running, or about to."""
+    return status in ("queued", "running")

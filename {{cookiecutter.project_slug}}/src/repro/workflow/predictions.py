@@ -125,9 +125,10 @@ def check_ended(path: Path, record: Record) -> None:
 
 def has_ended(path: Path, record: Record) -> bool:
     """Whether the run in the folder at `path` is neither queued nor done by a process, on whichever machine."""
-    if effective_status(record) == "running":
+    status = effective_status(record)
+    if status == "running":
         return not (runs_here(record) or is_held(path))
-    return record["status"] != "queued"
+    return status != "queued"
 
 
 def closed_by_person(record: Record) -> bool:

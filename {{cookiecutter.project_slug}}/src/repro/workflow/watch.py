@@ -46,7 +46,7 @@ class Watch:
         if self.all and time.monotonic() >= self.next_scan:
             for summary in list_summaries(self.root):
                 known = summary["id"] in self.followed or summary["status"] == "unreadable"
-                if not known and is_live(summary, effective_status(summary)):
+                if not known and is_live(effective_status(summary)):
                     with suppress(UserError):  # deleted this very moment
                         self.followed[summary["id"]] = FollowedRun(self.root / "runs" / summary["id"])
             self.next_scan = time.monotonic() + RESCAN_SECONDS
