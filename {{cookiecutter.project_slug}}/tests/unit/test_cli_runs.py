@@ -220,6 +220,17 @@ class TestLaunch:
         assert record["gate"]["passed"] == "answered"
         assert "error: " in (project.only_run().path / "output.log").read_text()
 
+    def test_what_the_work_log_refuses_stands_in_the_output(self, project):
+        """A launched run has no terminal to warn on."""
+        damaged = project.root / "worklog" / f"{date.today()}.md"
+        damaged.parent.mkdir()
+        damaged.write_text("mine\n")
+        project.ok("launch", "--seed", "100", "--set", "training.total_steps=1024", "--wait")
+        lines = (project.only_run().path / "output.log").read_text().splitlines()
+        warnings = [number for number, line in enumerate(lines) if line.startswith("warning: not entered in the work")]
+        assert warnings == [0, len(lines) - 1] and damaged.name in lines[0]
+        assert damaged.read_text() == "mine\n"
+
     def test_other_code_than_the_launched_is_refused(self, project):
         run = project.queue(100)
         line = project.refused("_run", str(run.path))

@@ -25,7 +25,7 @@ from repro.tracking import provenance
 from repro.tracking.archive import RunFolder, claim_run, find_folder, finish_run, hold_run, read_run
 from repro.tracking.creation import create_run, keep_code
 from repro.tracking.index import list_summaries
-from repro.tracking.output import tee_output
+from repro.tracking.output import keep_warnings, tee_output
 from repro.tracking.snapshot import snapshot_path
 from repro.tracking.wandb import read_wandb_settings
 from repro.workflow import worklog
@@ -228,7 +228,8 @@ def do_run(path: Path) -> int:
     start = time.monotonic()
     try:
         claim_run(run)
-        _log(worklog.enter_run, root, run.record)
+        with keep_warnings(run.path / "output.log"):
+            _log(worklog.enter_run, root, run.record)
         with tee_output(run.path / "output.log"):
             metrics = _train(root, run)
             status, exit_code, result = "finished", 0, _describe(metrics)
@@ -248,7 +249,8 @@ def do_run(path: Path) -> int:
         for number in (signal.SIGINT, signal.SIGTERM):  # an impatient second Ctrl-C must not spoil the record
             signal.signal(number, signal.SIG_IGN)
         if run.record["pid"] == os.getpid():  # it is ours
-            _end(root, run, status, exit_code, result, metrics, time.monotonic() - start)
+            with keep_warnings(run.path / "output.log"):
+                _end(root, run, status, exit_code, result, metrics, time.monotonic() - start)
     return exit_code
 
 
