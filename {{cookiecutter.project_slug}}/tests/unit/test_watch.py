@@ -138,6 +138,21 @@ class TestFollowedRun:
         assert event.name == "unreadable" and "run.json: missing or damaged" in event.text
         assert followed.look() == [] and not followed.live
 
+    @pytest.mark.parametrize("params", [{}, {"training": {}}, {"training": {"total_steps": 0}}])
+    def test_one_that_does_not_say_how_long_it_trains(self, run, params):
+        followed = FollowedRun(run.path)
+        run.update(params=params)
+        with pytest.raises(UserError, match=r"total_steps is (None|0); this run cannot be followed"):
+            FollowedRun(run.path)
+        (event,) = followed.look()
+        assert event.name == "unreadable" and followed.total_steps == 2560
+
+    @pytest.mark.parametrize("line", [b"[1]", b'{"check": "kl_spike"}', b'{"check": 1}', b"\xff"])
+    def test_damaged_findings_are_named(self, run, line):
+        (run.path / "health.jsonl").write_bytes(json.dumps(FINDING).encode() + b"\n" + line + b"\n")
+        (event,) = FollowedRun(run.path).look()
+        assert event.name == "unreadable" and "health.jsonl: cannot be read (" in event.text
+
     def test_queued_runs_count_while_somebody_starts_them(self, run):
         run.update(status="queued")
         assert FollowedRun(run.path).live

@@ -27,6 +27,22 @@ from repro.tracking.process import is_running, process_start
 
 STATUSES = ("queued", "running", "finished", "failed", "interrupted")
 Record = dict[str, Any]
+NEEDED = ("status", "pid", "process_start", "host", "params", "seed", "code_hash")
+# Of what is read wherever runs are listed: one record that was damaged by hand must not hide all others.
+FIELD_TYPES = (
+    dict.fromkeys(("params", "result_metrics", "evaluation", "closed", "prediction", "gate", "wandb"), dict)
+    | dict.fromkeys(("devices", "versions", "data_hashes"), dict)
+    | dict.fromkeys(("resumed", "overrides", "command", "notes", "pruned"), list)
+    | dict.fromkeys(("status", "host", "code_hash", "started", "question", "result", "skip_reason", "stage"), str)
+    | dict.fromkeys(("pid", "seed"), int)
+    | dict.fromkeys(("active_seconds", "estimate_minutes"), float | int)
+)
+SECTION_TYPES = dict.fromkeys(("env", "training", "evaluation", "gate"), dict)
+SECTION_KEYS = {
+    "closed": {"outcome", "cause", "foreseen", "by", "at"},
+    "prediction": {"failure_probability", "causes"},
+}
+EVALUATION_TYPES = dict.fromkeys(("sampled", "greedy", "random"), dict)
 
 
 @dataclass
@@ -213,15 +229,24 @@ def run_ids(root: Path) -> list[str]:
 def read_record(path: Path) -> Record:
     """The run.json in a folder; `id` is the folder's name, whatever it was once. Raises OSError or ValueError."""
     record = json.loads((path / "run.json").read_bytes())
-    needed = ("status", "pid", "process_start", "host", "params", "seed", "code_hash")
-    if (
-        not isinstance(record, dict)
-        or any(field not in record for field in needed)
-        or type(record["params"]) is not dict
-    ):
+    if not isinstance(record, dict) or any(record.get(field) is None for field in NEEDED):
         raise ValueError("not the record of a run")
+    _check_types(record, FIELD_TYPES, "")
+    _check_types(record["params"], SECTION_TYPES, "params.")
+    for field, keys in SECTION_KEYS.items():
+        if record.get(field) and not keys <= record[field].keys():
+            raise ValueError(f"{field} lacks {', '.join(sorted(keys - record[field].keys()))}")
+    _check_types(record.get("evaluation") or {}, EVALUATION_TYPES, "evaluation.")
     record["id"] = path.name
     return record
+
+
+def _check_types(values: Record, types: Mapping[str, Any], where: str) -> None:
+    """Raise ValueError if one of the values is of another type; None will do."""
+    for name, kind in types.items():
+        value = values.get(name)
+        if value is not None and not isinstance(value, kind):
+            raise ValueError(f"{where}{name} is of the wrong type: {type(value).__name__}")
 
 
 def _lock(path: Path, operation: int) -> int:

@@ -39,7 +39,7 @@ class FollowedRun:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.record: Record = read_run(path).record
+        self.record = _read_record(path)
         self.status = effective_status(self.record)
         self.latest: dict[str, Any] = {}  # the latest value of each metric
         self.findings: list[str] = []  # names of the checks
@@ -86,7 +86,7 @@ class FollowedRun:
         """Read what is new; returns what has happened since the last look, each finding once."""
         was_live, events = self.live, []
         try:
-            self.record = read_run(self.path).record
+            self.record = _read_record(self.path)
             self.status = effective_status(self.record)
             self._read_rows()
             events = self._unhealthy() + self._stalls()
@@ -152,6 +152,15 @@ class FollowedRun:
 
     def _event(self, name: str, text: str) -> Event:
         return Event(self.id, name, plain(text))
+
+
+def _read_record(path: Path) -> Record:
+    """The record of a run that can be followed. Raises UserError."""
+    record = read_run(path).record
+    total = (record["params"].get("training") or {}).get("total_steps")
+    if not isinstance(total, int) or total < 1:
+        raise UserError(f"{path / 'run.json'}: params.training.total_steps is {total!r}; this run cannot be followed")
+    return record
 
 
 def is_live(status: str) -> bool:
