@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -22,6 +23,9 @@ from repro.cli.common import (
     relative,
 )
 from repro.config import Config, UserError
+
+if TYPE_CHECKING:
+    from repro.tracking.archive import RunFolder
 
 app = typer.Typer()
 prefs = typer.Typer(help="Preferences: comparisons of segments and their labels.")
@@ -116,7 +120,7 @@ def evaluate(
     """
     from repro.config import parse_config
     from repro.results import cells
-    from repro.workflow.predictions import close_by_criterion
+    from repro.tracking.archive import is_run_folder, read_run
     from repro.workflow.runs import find_own_run
 
     if cell and seed is not None and run is None:
@@ -125,6 +129,12 @@ def evaluate(
         facts = cells.read_model_facts(root, config, name)
         evaluation = _play(root, config, root / "models" / name / "agent.pt", facts["code_hash"])
         print(f"written: {relative(cells.publish_evaluation(root, config, name, evaluation))}")
+        path = root / "runs" / str(facts["id"])
+        if is_run_folder(path):  # the models may have been trained elsewhere
+            try:
+                _judge(root, read_run(path), evaluation)
+            except UserError as error:  # the cell is written and good all the same
+                print(f"warning: {error}", file=sys.stderr)
         return
     if cell or seed is not None or run is None:
         raise UserError("name a run (repro evaluate latest), or a cell (repro evaluate --cell --seed 100)")
@@ -134,8 +144,15 @@ def evaluate(
     folder = find_own_run(root, run)
     config = parse_config(folder.record["params"])
     evaluation = _play(root, config, folder.path / "checkpoints/agent.pt", folder.record["code_hash"])
-    folder.update(evaluation=evaluation)
-    if said := close_by_criterion(root, folder, evaluation):
+    _judge(root, folder, evaluation)
+
+
+def _judge(root: Path, run: RunFolder, evaluation: dict[str, Any]) -> None:
+    """Keep the evaluation of a run with it, and close the run by the success criterion that it was launched with."""
+    from repro.workflow.predictions import close_by_criterion
+
+    run.update(evaluation=evaluation)
+    if said := close_by_criterion(root, run, evaluation):
         print(said)
 
 
