@@ -187,7 +187,7 @@ class TestLaunch:
         )
         run = project.only_run()
         os.kill(run.record["pid"], signal.SIGSTOP)  # until the code is edited
-        assert out.startswith(f"run {run.id} started; follow it with: tail -f runs/{run.id}/output.log")
+        assert out == f"{run.id} has started; follow it with: repro watch {run.id}\n"
         for file in (project.root / "src/repro").rglob("*.py"):
             file.write_text("raise RuntimeError('edited')\n")
         assert effective_status(run.record) == "running" and log_of(project, run.id) in ([], [3])

@@ -79,7 +79,7 @@ def launch(
     request = runs.RunRequest(seed, set_ or (), question, stage, preferences, answers=answers, skip=skip)
     run = runs.prepare_run(root, config, request)
     process = runs.start_run(root, run)
-    print(f"run {run.id} started; follow it with: tail -f {relative(run.path / 'output.log')}", flush=True)
+    runs.say_started(run)
     if wait:
         raise typer.Exit(runs.wait_for(process))
 

@@ -58,7 +58,7 @@ def rerun(
     """
     from repro.workflow.reproduced import other_circumstances
     from repro.workflow.rerun import prepare_rerun
-    from repro.workflow.runs import become_run, find_own_run, start_run
+    from repro.workflow.runs import become_run, find_own_run, say_started, start_run
 
     root = project_root()
     original = find_own_run(root, run)
@@ -69,7 +69,7 @@ def rerun(
     if not background:
         become_run(root, again)
     start_run(root, again)
-    print(f"started; follow it with: repro watch {again.id}")
+    say_started(again)
 
 
 @app.command()

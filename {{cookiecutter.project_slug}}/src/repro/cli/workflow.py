@@ -27,8 +27,9 @@ def prelaunch(
     """
     from repro.preflight.estimate import estimate_minutes
     from repro.tracking.snapshot import code_hash
+    from repro.training.device import choose_device
     from repro.workflow.checklist import read_checklist, write_answers_template
-    from repro.workflow.prelaunch import gate_key
+    from repro.workflow.prelaunch import gate_key, say_expected
     from repro.workflow.runs import pass_gate
 
     root, config = open_project(params, set_)
@@ -38,6 +39,7 @@ def prelaunch(
         print(f"written: {write_answers}; fill it in, then: repro prelaunch --answers {write_answers}")
         return
     minutes = estimate_minutes(config, config.seeds.tuning[0])
+    say_expected(root, config.name, choose_device(config.training.device).type, minutes)
     record = pass_gate(root, config, code_hash(root), minutes, answers, skip, always=True)
     print(f"passed ({record['passed']}): runs with this code and these parameters may start")
 

@@ -58,6 +58,7 @@ def prepare_run(root: Path, config: Config, request: RunRequest) -> RunFolder:
     from repro.preflight.estimate import estimate_minutes
     from repro.training.device import choose_device, choose_precision
     from repro.training.preferences import check_export
+    from repro.workflow.prelaunch import say_expected
 
     read_wandb_settings(root / "pyproject.toml")
     stage = stage_name(read_budget(root), request.stage)
@@ -77,11 +78,12 @@ def prepare_run(root: Path, config: Config, request: RunRequest) -> RunFolder:
         print(f"going on with {unfinished.id}, an unfinished run of this cell with this code, data and parameters")
         return unfinished
     minutes = estimate_minutes(config, request.seed)
+    runs = len(config.seeds.pipeline) if request.cell else 1  # a sweep passes once, for its total
+    say_expected(root, config.name, device.type, minutes, runs)
     if earlier := find_same_run(root, code.hash, params, request.seed, preferences):
         long = minutes > config.gate.after_minutes
         offer_earlier(earlier, input if long and sys.stdin.isatty() else None)
-    runs = len(config.seeds.pipeline) if request.cell else 1  # a sweep passes once, for its total
-    gate = pass_gate(root, config, code.hash, runs * minutes, request.answers, request.skip)
+    gate = pass_gate(root, config, code.hash, runs * minutes, request.answers, request.skip, question=request.question)
     return create_run(
         root,
         code,
@@ -108,6 +110,7 @@ def pass_gate(
     answers: Path | None,
     skip: str | None,
     always: bool = False,
+    question: str | None = None,
 ) -> dict[str, Any]:
     """Pass the pre-launch gate with runs that take so long; returns its record. Raises UserError."""
     from repro.workflow.prelaunch import run_gate
@@ -121,6 +124,7 @@ def pass_gate(
         skip_reason=skip,
         interactive=sys.stdin.isatty(),
         always=always,
+        question=question,
     )
 
 
@@ -195,6 +199,11 @@ def start_run(root: Path, run: RunFolder) -> subprocess.Popen[bytes]:
             raise UserError(f"{run.id}: did not get under way; see why with: repro resume {run.id}")
         time.sleep(0.05)
     return process
+
+
+def say_started(run: RunFolder) -> None:
+    """Print what to do next with a run that was started in the background."""
+    print(f"{run.id} has started; follow it with: repro watch {run.id}", flush=True)
 
 
 def wait_for(process: subprocess.Popen[bytes]) -> int:
