@@ -26,7 +26,7 @@ from repro.workflow import worklog
         ("ledger --plot x.png", "--plot goes with --predictions"),
         ("ledger --params params.yaml", "--params goes with --planned"),
         ("ledger --runs --planned", "--runs, --planned, --predictions: give one of them"),
-        ("ledger --predictions --plot x.gif", "--plot x.gif: give a name that ends in .png or .svg"),
+        ("ledger --predictions --plot x.gif", "--plot x.gif: .gif will not do; let the name end in .png or .svg"),
         ("ledger --predictions --plot x.png", "there is nothing to draw"),
         ("ledger --planned --params gone.yaml", "gone.yaml: no such file"),
     ],

@@ -154,7 +154,7 @@ class TestPlot:
 
     def test_another_form_or_nothing_to_draw(self, tmp_path):
         for path, found, message in (
-            (tmp_path / "a.pdf", calibrate(FOUR), "ends in .png or .svg"),
+            (tmp_path / "a.pdf", calibrate(FOUR), "end in .png or .svg"),
             (tmp_path / "a.png", calibrate([]), "nothing to draw"),
             (tmp_path / "gone/a.png", calibrate(FOUR), "the folder .* is gone"),
         ):

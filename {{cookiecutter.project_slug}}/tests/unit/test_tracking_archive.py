@@ -206,7 +206,7 @@ def test_a_damaged_record_is_listed_not_fatal(repository, content):
         ({"active_seconds": "long"}, "active_seconds is of the wrong type: str"),
         ({"resumed": "yesterday"}, "resumed is of the wrong type: str"),
         ({"question": ["why?"]}, "question is of the wrong type: list"),
-        ({"closed": {"outcome": "failed"}}, "closed lacks at, by, cause, foreseen"),
+        ({"closed": {"cause": "lr"}}, "closed lacks outcome"),
         ({"prediction": {"causes": []}}, "prediction lacks failure_probability"),
     ],
 )

@@ -1,4 +1,4 @@
-"""What several commands share: options, the project, paths as short as they can be written."""
+"""What several commands share: options, and the project."""
 
 from __future__ import annotations
 
@@ -29,11 +29,3 @@ def open_project(params: Path | None, overrides: list[str] | None) -> tuple[Path
     """The project's folder and its parameters, with overrides."""
     root = project_root()
     return root, load_config(params or root / "params.yaml", overrides or ())
-
-
-def relative(path: Path) -> str:
-    """A path as short as it can be written from here."""
-    try:
-        return str(path.resolve().relative_to(Path.cwd()))
-    except ValueError:
-        return str(path)

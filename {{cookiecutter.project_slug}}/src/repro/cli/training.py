@@ -20,9 +20,9 @@ from repro.cli.common import (
     Stage,
     open_project,
     project_root,
-    relative,
 )
 from repro.config import Config, UserError
+from repro.tracking.text import shown_path
 
 if TYPE_CHECKING:
     from repro.tracking.archive import RunFolder
@@ -128,7 +128,7 @@ def evaluate(
         name = cells.cell_name(config, seed)
         facts = cells.read_model_facts(root, config, name)
         evaluation = _play(root, config, root / "models" / name / "agent.pt", facts["code_hash"])
-        print(f"written: {relative(cells.publish_evaluation(root, config, name, evaluation))}")
+        print(f"written: {shown_path(cells.publish_evaluation(root, config, name, evaluation))}")
         path = root / "runs" / str(facts["id"])
         if is_run_folder(path):  # the models may have been trained elsewhere
             try:
@@ -185,4 +185,4 @@ def collect(
 
     root, config = open_project(params, set_)
     out = out or root / "data" / cell_name(config, seed)
-    print(f"{collect_preferences(config, seed, out)}: {relative(out)}")
+    print(f"{collect_preferences(config, seed, out)}: {shown_path(out)}")

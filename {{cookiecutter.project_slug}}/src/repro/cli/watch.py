@@ -9,7 +9,8 @@ from typing import Annotated
 
 import typer
 
-from repro.cli.common import Answers, Run, Skip, Stage, project_root, relative
+from repro.cli.common import Answers, Run, Skip, Stage, project_root
+from repro.tracking.text import shown_path
 
 app = typer.Typer()
 
@@ -40,7 +41,7 @@ def compare(
     wide = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 200
     print_comparison(root, runs, Console(width=wide, highlight=False), diff)
     if plot:
-        print(f"\nwritten: {relative(plot)}")
+        print(f"\nwritten: {shown_path(plot)}")
 
 
 @app.command()

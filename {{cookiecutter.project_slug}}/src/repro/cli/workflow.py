@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from repro.cli.common import Answers, Params, Set, Skip, open_project, project_root, relative
+from repro.cli.common import Answers, Params, Set, Skip, open_project, project_root
 from repro.config import load_config
+from repro.tracking.text import shown_path
 
 app = typer.Typer()
 
@@ -56,6 +57,6 @@ def report() -> None:
     config = load_config(root / "params.yaml")
     outcome = write_report(root, {config.name: config.seeds.pipeline})
     for path in outcome.written:
-        print(f"written: {relative(path)}")
+        print(f"written: {shown_path(path)}")
     for warning in [*outcome.warnings, *outcome.not_made]:
         print(f"note: {warning}")

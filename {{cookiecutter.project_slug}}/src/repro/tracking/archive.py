@@ -15,13 +15,12 @@ import os
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from repro.config import UserError
 from repro.files import storage_error, write_atomic
-from repro.tracking.durations import active_seconds, timestamp
+from repro.tracking.durations import active_seconds, now, timestamp
 from repro.tracking.metrics import encode, read_last_row
 from repro.tracking.process import is_running, process_start
 
@@ -39,7 +38,7 @@ FIELD_TYPES = (
 )
 SECTION_TYPES = dict.fromkeys(("env", "training", "evaluation", "gate"), dict)
 SECTION_KEYS = {
-    "closed": {"outcome", "cause", "foreseen", "by", "at"},
+    "closed": {"outcome"},
     "prediction": {"failure_probability", "causes"},
 }
 EVALUATION_TYPES = dict.fromkeys(("sampled", "greedy", "random"), dict)
@@ -109,7 +108,7 @@ def claim_run(run: RunFolder) -> None:
         return
     if runs_here(record):
         raise UserError(f"{run.id}: is being done by process {record['pid']} on {record['host']}; stop that one first")
-    resumed = record["resumed"] + ([] if record["status"] == "queued" else [_now()])
+    resumed = record["resumed"] + ([] if record["status"] == "queued" else [now()])
     run.update(
         **mine,
         status="running",
@@ -138,7 +137,7 @@ def finish_run(
     run.update(
         status=status,
         exit_code=exit_code,
-        ended=_now(),
+        ended=now(),
         result=result,
         result_metrics=metrics,
         active_seconds=round(run.record.get("active_seconds", 0.0) + seconds, 3),
@@ -275,10 +274,6 @@ def _updating(path: Path) -> Iterator[None]:
         yield
     finally:
         os.close(file)
-
-
-def _now() -> str:
-    return datetime.now().astimezone().isoformat(timespec="seconds")
 
 
 def _matching(wanted: str, known: list[str]) -> list[str]:

@@ -34,6 +34,16 @@ def timestamp(time: Any) -> float:
         return 0.0
 
 
+def now() -> str:
+    """This moment as an ISO time with its zone, to the second."""
+    return datetime.now().astimezone().isoformat(timespec="seconds")
+
+
+def shown_time(time: str | None) -> str:
+    """An ISO time as people read it, to the minute: 2026-11-21 10:00; empty if there is none."""
+    return (time or "")[:16].replace("T", " ")
+
+
 def format_seconds(seconds: float) -> str:
     """30s, 2m15s, 10h00m."""
     whole = int(seconds)

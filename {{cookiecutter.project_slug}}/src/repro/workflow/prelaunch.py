@@ -18,7 +18,6 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Callable, Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +26,7 @@ import typer
 from repro.config import Config, UserError
 from repro.files import write_atomic
 from repro.preflight.checks import CheckResult, run_checks
+from repro.tracking.durations import now
 from repro.tracking.text import plain
 from repro.workflow.budget import machine_of, read_budget
 from repro.workflow.checklist import ENOUGH, RESPONSES, SURPRISE, Checklist, read_answers, read_checklist
@@ -117,7 +117,7 @@ def run_gate(
             f"{estimate_minutes:.0f} minutes (gate.after_minutes is {config.gate.after_minutes:g}): "
             "give --answers FILE (repro prelaunch --write-answers FILE makes one to fill in) or --skip REASON"
         )
-    record["decided"] = datetime.now().astimezone().isoformat(timespec="seconds")
+    record["decided"] = now()
     path = _pass_path(root, key)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(path, json.dumps(record, indent=1, ensure_ascii=False).encode("utf-8", "backslashreplace"))
