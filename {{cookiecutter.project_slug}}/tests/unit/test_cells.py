@@ -14,7 +14,7 @@ from repro.config import Config, UserError, load_config
 from repro.preflight import estimate
 from repro.results.cells import cell_name, publish_evaluation, read_model_facts
 from repro.training import device
-from repro.workflow import runs
+from repro.workflow import prelaunch, runs
 from repro.workflow.report import write_report
 
 PRESET = Path(__file__).parents[2] / "presets" / "moving-dot.yaml"
@@ -109,6 +109,18 @@ def test_the_device_is_settled_at_launch_and_kept_on_resume(project, monkeypatch
     if not torch.cuda.is_available():
         run.update(status="queued")
         assert project.refused("resume", run.id).startswith("training.device: cuda was asked for, but torch finds no")
+
+
+@pytest.mark.parametrize(("cell", "whole"), [(False, ""), (True, "; all 2 runs of the sweep: about 90 min, 0.15 USD")])
+def test_what_a_run_takes_is_told_once_before_the_gate(project, monkeypatch, capsys, cell, whole):
+    passed = {}
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    monkeypatch.setattr(estimate, "estimate_minutes", lambda *_: 45.0)
+    monkeypatch.setattr(prelaunch, "run_gate", lambda *_, **options: passed.update(options) or {"passed": "answered"})
+    config = project.config("training.device=cpu", "reward.source=environment")
+    runs.prepare_run(project.root, config, runs.RunRequest(100, question="why?", cell=cell))
+    assert capsys.readouterr().out == f"tiny: about 45 min, 0.08 USD{whole}\n"
+    assert (passed["question"], passed["estimate_minutes"]) == ("why?", 90.0 if cell else 45.0)
 
 
 @pytest.mark.parametrize("native", [True, False])

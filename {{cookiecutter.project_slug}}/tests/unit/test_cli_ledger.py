@@ -29,7 +29,7 @@ from repro.workflow import worklog
         ("ledger --plot x.png", "--plot goes with --predictions"),
         ("ledger --params params.yaml", "--params goes with --planned"),
         ("ledger --runs --planned", "--runs, --planned, --predictions: give one of them"),
-        ("ledger --predictions --plot x.gif", "--plot x.gif: give a name that ends in .png or .svg"),
+        ("ledger --predictions --plot x.gif", "--plot x.gif: .gif will not do; let the name end in .png or .svg"),
         ("ledger --predictions --plot x.png", "there is nothing to draw"),
         ("ledger --planned --params gone.yaml", "gone.yaml: no such file"),
     ],
@@ -106,6 +106,8 @@ def test_plan_and_predictions_come_from_the_index(project, monkeypatch, capsys):
         code, out, error = here(project, monkeypatch, capsys, "ledger", option)
         assert code == 0, error
     assert "250" in out
+
+
 def test_resuming_says_that_a_closing_is_withdrawn(project, monkeypatch, capsys):
     run = write_run(project.root, status="interrupted", closed=closed("failed", "too slow"))
     resumed = []

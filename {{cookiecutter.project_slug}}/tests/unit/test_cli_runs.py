@@ -187,7 +187,7 @@ class TestLaunch:
         )
         run = project.only_run()
         os.kill(run.record["pid"], signal.SIGSTOP)  # until the code is edited
-        assert out.startswith(f"run {run.id} started; follow it with: tail -f runs/{run.id}/output.log")
+        assert out == f"{run.id} has started; follow it with: repro watch {run.id}\n"
         for file in (project.root / "src/repro").rglob("*.py"):
             file.write_text("raise RuntimeError('edited')\n")
         assert effective_status(run.record) == "running" and log_of(project, run.id) in ([], [3])
@@ -219,6 +219,17 @@ class TestLaunch:
         assert record["question"] == "a test" and record["prediction"]["failure_probability"] == 0.1
         assert record["gate"]["passed"] == "answered"
         assert "error: " in (project.only_run().path / "output.log").read_text()
+
+    def test_what_the_work_log_refuses_stands_in_the_output(self, project):
+        """A launched run has no terminal to warn on."""
+        damaged = project.root / "worklog" / f"{date.today()}.md"
+        damaged.parent.mkdir()
+        damaged.write_text("mine\n")
+        project.ok("launch", "--seed", "100", "--set", "training.total_steps=1024", "--wait")
+        lines = (project.only_run().path / "output.log").read_text().splitlines()
+        warnings = [number for number, line in enumerate(lines) if line.startswith("warning: not entered in the work")]
+        assert warnings == [0, len(lines) - 1] and damaged.name in lines[0]
+        assert damaged.read_text() == "mine\n"
 
     def test_other_code_than_the_launched_is_refused(self, project):
         run = project.queue(100)

@@ -143,8 +143,8 @@ class TestPlot:
         assert labels([two[0], other]) == [f"{names[0]}, seed 7, answer no", f"{names[1]}, seed 8, answer $5 & <b>"]
         write_plot(repository / "plot.svg", [two[0], other])
         ElementTree.parse(repository / "plot.svg")
-        write_plot(repository / "plot.png", [two[0], other])
-        assert (repository / "plot.png").read_bytes().startswith(b"\x89PNG")
+        write_plot(repository / "plot.PNG", [two[0], other])
+        assert (repository / "plot.PNG").read_bytes().startswith(b"\x89PNG")
 
     def test_same_bytes_again(self, repository, two):
         for name in ("one.svg", "other.svg"):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +16,7 @@ from repro.config import Config, UserError, load_config
 from repro.envs.moving_dot import MovingDotVectorEnv
 from repro.results.cells import cell_name
 from repro.results.evaluate import evaluate, load_agent, load_reward_model
-from repro.tracking.archive import RunFolder
+from repro.tracking.archive import RunFolder, finish_run
 from repro.tracking.wandb import WandbSettings
 from repro.training import session
 from repro.training.checkpoint import load_checkpoint, save_checkpoint
@@ -122,6 +124,33 @@ class TestCommand:
         assert code == 0 and now != run.record["code_hash"]
         (note,) = [line for line in out.splitlines() if line.startswith("note: ")]
         assert now in note and run.record["code_hash"] in note
+
+    def test_a_cell_closes_the_run_that_trained_its_models(self, project, run, monkeypatch, capsys):
+        models = project.root / "models" / cell_name(project.config(), 5)
+        shutil.copytree(run.path / "checkpoints", models)
+        params = project.config("training.total_steps=1024").model_dump(mode="json")
+        project.params.write_text(json.dumps(params))
+        facts = {"id": run.id, "seed": 5, "code_hash": run.record["code_hash"], "dirty": False, "params": params}
+        (models / "run.json").write_text(json.dumps(facts | {"env_steps": 1, "labels": 1, "wall_seconds": 1.0}))
+        finish_run(run, "finished", 0, "return 6")
+
+        def evaluate_cell():
+            code, out, error = here(project, monkeypatch, capsys, "evaluate", "--cell", "--seed", "5")
+            assert code == 0 and "written: results/cells/" in out
+            return out, error
+
+        out, error = evaluate_cell()
+        assert f"closed as failed; say what went wrong: repro close {run.id} " in out and error == ""
+        record = project.only_run().record
+        assert (record["closed"]["outcome"], record["closed"]["by"]) == ("failed", "success criterion")
+        assert record["evaluation"]["sampled"]["score"] < 0.85
+        page = project.root / "worklog" / f"{date.today()}.md"
+        page.write_text("mine\n")
+        out, error = evaluate_cell()  # for the pipeline this is no failure
+        assert error.startswith(f"warning: {run.id} is closed, but its row in the work log is not: ")
+        shutil.rmtree(run.path)
+        out, error = evaluate_cell()  # the models were trained elsewhere
+        assert "closed" not in out and error == ""
 
     def test_a_cell_of_other_parameters_is_refused_before_it_plays(self, project, run, monkeypatch, capsys):
         models = project.root / "models" / cell_name(project.config(), 5)

@@ -8,6 +8,7 @@ import pytest
 from ledger_examples import make_project, record
 
 from repro.config import load_config
+from repro.tracking.archive import this_process
 from repro.tracking.index import summarise
 from repro.workflow.budget import Budget, read_budget
 from repro.workflow.ledger import book_runs
@@ -48,7 +49,7 @@ def test_seeds_that_were_run_with_this_code_and_these_parameters_are_not_planned
             record("b", seed=1, code_hash="other", active_seconds=7200.0),
             record("c", seed=2, params=other, active_seconds=9e9),
             record("d", seed=2, status="failed", active_seconds=9e9),
-            record("e", seed=100, status="queued"),
+            record("e", seed=100, status="queued", **this_process()),
             record("f", seed=100, status="interrupted"),
             record("g", seed=7, active_seconds=36000.0),
         ],

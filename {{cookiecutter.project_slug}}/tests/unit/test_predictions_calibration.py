@@ -6,6 +6,7 @@ import pytest
 from ledger_examples import closed, make_project, prediction, record
 
 from repro.config import UserError
+from repro.tracking.archive import this_process
 from repro.tracking.index import summarise
 from repro.workflow import calibration
 from repro.workflow.calibration import Cause, next_question, question_id, question_yaml
@@ -58,7 +59,7 @@ def test_only_closed_runs_with_a_prediction_are_scored():
         [
             run("a", None, "failed", "no gate"),
             record("b", prediction=prediction()),
-            record("c", prediction=prediction(), status="queued"),
+            record("c", prediction=prediction(), status="queued", **this_process()),
             {"id": "x", "status": "unreadable"},
         ]
     )
@@ -160,7 +161,7 @@ class TestPlot:
 
     def test_another_form_or_nothing_to_draw(self, tmp_path):
         for path, found, message in (
-            (tmp_path / "a.pdf", calibrate(FOUR), "ends in .png or .svg"),
+            (tmp_path / "a.pdf", calibrate(FOUR), "end in .png or .svg"),
             (tmp_path / "a.png", calibrate([]), "nothing to draw"),
             (tmp_path / "gone/a.png", calibrate(FOUR), "the folder .* is gone"),
         ):

@@ -175,7 +175,7 @@ class TestClosing:
 
     def test_a_run_in_progress_is_refused_and_unchanged(self, root):
         mine = {"pid": os.getpid(), "process_start": process_start(os.getpid())}
-        for code, fields in (("aaaa", {"status": "running", **mine}), ("bbbb", {"status": "queued"})):
+        for code, fields in (("aaaa", {"status": "running", **mine}), ("bbbb", {"status": "queued", **mine})):
             run = write_run(root, code, **fields)
             before = (run.path / "run.json").read_bytes()
             for attempt in (
@@ -186,6 +186,11 @@ class TestClosing:
                     attempt()
             assert (run.path / "run.json").read_bytes() == before
         assert not (root / "worklog").exists()
+
+    def test_a_launch_that_was_killed_before_its_run_began(self, root):
+        run = write_run(root, status="queued", ended=None)
+        close_run(root, run, read_closing(run, None, "killed by hand", None, None))
+        assert read_run(run.path).record["closed"]["cause"] == "killed by hand"
 
     def test_a_run_that_another_machine_lost(self, root):
         run = write_run(root, status="running", host="elsewhere", ended=None)

@@ -36,6 +36,16 @@ def test_an_answers_file_passes_without_a_terminal(root):
     assert run_gate(root, interactive=False)[0] == record
 
 
+def test_a_question_given_with_the_command_fills_in_what_the_file_leaves_empty(root):
+    options = {"interactive": False, "question": "Given?"}
+    record, _ = run_gate(root, answers_file=write_answers(root), **options)
+    assert record["question"] == "Does it learn?"
+    record, _ = run_gate(root, answers_file=write_answers(root, **{"  question": "  question:"}), **options)
+    assert record["question"] == record["answers"]["question"] == "Given?"
+    with pytest.raises(UserError, match=r"not answered: answers\.outcomes"):
+        run_gate(root, answers_file=write_answers(root, **{"  outcomes": "  outcomes:"}), **options)
+
+
 def test_an_answers_file_as_it_was_written_names_all_that_is_missing(root):
     path = root / "a.yaml"
     write_answers_template(path, read_checklist(root), CODE, prelaunch.gate_key(CODE, config()))

@@ -16,6 +16,8 @@ from archive_examples import ENVIRONMENT, make_project, new_run
 from repro.config import UserError
 from repro.tracking import creation, process
 from repro.tracking.archive import effective_status, finish_run, list_runs, load_run
+from repro.tracking.index import list_summaries
+from repro.tracking.listing import format_runs
 from repro.tracking.process import is_running, process_start
 
 CREATE = (
@@ -190,6 +192,32 @@ def test_a_damaged_record_is_listed_not_fatal(repository, content):
     with pytest.raises(UserError, match=r"run\.json: missing or damaged") as caught:
         load_run(repository, bad.id)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("fields", "problem"),
+    [
+        ({"params": {"training": [1]}}, "params.training is of the wrong type: list"),
+        ({"params": {"evaluation": "x"}}, "params.evaluation is of the wrong type: str"),
+        ({"params": None}, "not the record of a run"),
+        ({"status": None}, "not the record of a run"),
+        ({"result_metrics": "x"}, "result_metrics is of the wrong type: str"),
+        ({"evaluation": {"sampled": 0.9}}, "evaluation.sampled is of the wrong type: float"),
+        ({"active_seconds": "long"}, "active_seconds is of the wrong type: str"),
+        ({"resumed": "yesterday"}, "resumed is of the wrong type: str"),
+        ({"question": ["why?"]}, "question is of the wrong type: list"),
+        ({"closed": {"cause": "lr"}}, "closed lacks outcome"),
+        ({"prediction": {"causes": []}}, "prediction lacks failure_probability"),
+    ],
+)
+def test_a_record_whose_sections_are_odd_is_unreadable_and_hides_no_other(repository, monkeypatch, fields, problem):
+    good, odd = new_run(repository), new_run(repository)
+    (odd.path / "run.json").write_text(json.dumps(odd.record | fields))
+    with pytest.raises(UserError, match=problem):
+        load_run(repository, odd.id)
+    statuses = {summary["id"]: summary["status"] for summary in list_summaries(repository)}
+    assert statuses == {good.id: "running", odd.id: "unreadable"}
+    assert "unreadable" in format_runs(list_summaries(repository))
 
 
 def test_creating_a_run_is_quick_and_so_is_listing_many(repository):

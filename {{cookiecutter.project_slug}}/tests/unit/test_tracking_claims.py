@@ -59,6 +59,13 @@ def test_a_killed_run_has_crashed_until_it_is_resumed(run, live):
     assert len(run.record["resumed"]) == 1
 
 
+def test_a_queued_run_has_crashed_when_the_process_that_was_starting_it_is_gone(run):
+    assert effective_status(run.record) == "queued"  # that is this one
+    gone = run.record | {"pid": 1, "process_start": "tick 5"}
+    assert effective_status(gone) == "crashed"
+    assert effective_status(gone | {"host": "another-machine"}) == "queued"  # cannot be told from here
+
+
 def test_one_that_is_about_to_start_is_not_taken_from_it(run, live):
     """Between its creation and its own hold, its process is known only by its id."""
     run = read_run(run.path)

@@ -12,7 +12,7 @@ import pytest
 
 import repro
 from repro.config import UserError
-from repro.tracking.output import tee_output
+from repro.tracking.output import keep_warnings, tee_output
 
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(repro.__file__).parents[1])}
 PROLOGUE = "import sys, time; from pathlib import Path; from repro.tracking.output import tee_output\n"
@@ -33,6 +33,22 @@ def test_both_streams_reach_the_log_and_the_terminal(tmp_path, capsys):
     print("afterwards")
     assert path.read_text() == "first attempt\nto stdout é 😀\nto stderr\nno end\n"
     assert capsys.readouterr() == ("to stdout é 😀\nno endafterwards\n", "to stderr\n")
+
+
+def test_warnings_are_kept_and_shown(tmp_path, capsys):
+    path = tmp_path / "output.log"
+    path.write_text("first attempt\n")
+    with pytest.raises(ValueError), keep_warnings(path):
+        print("no warning")
+        print("warning: é 😀", file=sys.stderr)
+        raise ValueError
+    assert path.read_text() == "first attempt\nwarning: é 😀\n"
+    with keep_warnings(tmp_path / "deleted/output.log"):
+        print("warning: the folder is gone", file=sys.stderr)
+    with keep_warnings(tmp_path / "silent.log"):
+        pass
+    assert os.listdir(tmp_path) == ["output.log"]
+    assert capsys.readouterr() == ("no warning\n", "warning: é 😀\nwarning: the folder is gone\n")
 
 
 def test_a_line_is_in_the_file_as_soon_as_it_is_printed(tmp_path):

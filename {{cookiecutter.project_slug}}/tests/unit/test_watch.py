@@ -11,6 +11,7 @@ import signal
 import sys
 import time
 from dataclasses import asdict
+from datetime import datetime
 
 import pytest
 from archive_examples import CONFIG, new_run
@@ -35,6 +36,11 @@ def add_rows(run, *steps, seconds=1.0, torn=b""):
             row = {"env_step": step, "time/wall": step / 256 * seconds, "return/mean": float(step)}
             file.write(json.dumps(row).encode() + b"\n")
         file.write(torn)
+
+
+def ago(seconds):
+    """The ISO time so many seconds ago."""
+    return datetime.fromtimestamp(time.time() - seconds).astimezone().isoformat()
 
 
 @pytest.fixture
@@ -87,12 +93,22 @@ class TestFollowedRun:
     def test_stalled(self, run, seconds, silence, stalled):
         """Ten times the usual interval, and half a minute at least."""
         add_rows(run, 256, 512, 768, seconds=seconds)
+        run.update(started="2026-11-20T10:00:00+00:00")
         os.utime(run.path / "metrics.jsonl", (0, time.time() - silence))
         followed = FollowedRun(run.path)
         assert [event.name for event in followed.look()] == ["stalled"] * stalled
         assert followed.look() == [] and followed.stalled is stalled
         add_rows(run, 1024, seconds=seconds)
         assert followed.look() == [] and followed.stalled is False
+
+    def test_the_time_a_resumed_run_lay_idle_is_no_silence(self, run):
+        add_rows(run, 256, 512, 768)
+        os.utime(run.path / "metrics.jsonl", (0, time.time() - 3600))
+        run.update(started="2026-11-20T10:00:00+00:00", resumed=[ago(5)])
+        followed = FollowedRun(run.path)
+        assert followed.look() == [] and not followed.stalled
+        run.update(resumed=[ago(40)])
+        assert [event.name for event in followed.look()] == ["stalled"]
 
     @pytest.mark.parametrize(
         ("status", "result", "text"),
@@ -122,11 +138,26 @@ class TestFollowedRun:
         assert event.name == "unreadable" and "run.json: missing or damaged" in event.text
         assert followed.look() == [] and not followed.live
 
+    @pytest.mark.parametrize("params", [{}, {"training": {}}, {"training": {"total_steps": 0}}])
+    def test_one_that_does_not_say_how_long_it_trains(self, run, params):
+        followed = FollowedRun(run.path)
+        run.update(params=params)
+        with pytest.raises(UserError, match=r"total_steps is (None|0); this run cannot be followed"):
+            FollowedRun(run.path)
+        (event,) = followed.look()
+        assert event.name == "unreadable" and followed.total_steps == 2560
+
+    @pytest.mark.parametrize("line", [b"[1]", b'{"check": "kl_spike"}', b'{"check": 1}', b"\xff"])
+    def test_damaged_findings_are_named(self, run, line):
+        (run.path / "health.jsonl").write_bytes(json.dumps(FINDING).encode() + b"\n" + line + b"\n")
+        (event,) = FollowedRun(run.path).look()
+        assert event.name == "unreadable" and "health.jsonl: cannot be read (" in event.text
+
     def test_queued_runs_count_while_somebody_starts_them(self, run):
         run.update(status="queued")
         assert FollowedRun(run.path).live
         run.update(process_start="long ago")
-        assert not FollowedRun(run.path).live
+        assert not FollowedRun(run.path).live and FollowedRun(run.path).status == "crashed"
 
 
 class TestCommand:
@@ -206,7 +237,7 @@ class TestWatching:
         run.update(process_start="long ago")
         assert here(project, monkeypatch, capsys, "watch")[0] == 0
         code, out, _ = here(project, monkeypatch, capsys, "watch", run.id)
-        assert code == 1 and out == f"{run.id}: seed 100 · 0 of 3,072 steps (0%) · queued · ok\n"
+        assert code == 1 and out == f"{run.id}: seed 100 · 0 of 3,072 steps (0%) · crashed · ok\n"
         assert here(project, monkeypatch, capsys, "watch", run.id, "--once")[:2] == (0, out)
         finish_run(run, "finished", 0, "return 6")
         assert here(project, monkeypatch, capsys, "watch", run.id)[0] == 0

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
-from pathlib import Path
 from typing import Any, NoReturn
 
 import typer
 
 from repro.cli import archive, ledger, log, training, watch, workflow
 from repro.config import UserError
+from repro.tracking.text import shorten
 
 app = typer.Typer(
     help="Reproduce a paper: train, launch, log, evaluate, report. Every command has --help with an example.",
@@ -41,6 +40,5 @@ def main() -> None:
 
 def _exit_with(message: str) -> NoReturn:
     """One line, with paths as short as they can be written from here."""
-    line = " ".join(message.split()).replace(f"{Path.cwd()}{os.sep}", "")
-    print(f"error: {line}", file=sys.stderr)
+    print(f"error: {shorten(' '.join(message.split()))}", file=sys.stderr)
     sys.exit(2)

@@ -8,8 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
-from repro.cli.common import Run, project_root, relative
+from repro.cli.common import Run, project_root
 from repro.config import UserError
+from repro.tracking.text import shown_path
 
 app = typer.Typer()
 
@@ -50,7 +51,7 @@ def runs(
     elif html:
         from repro.workflow.runs_page import write_runs_page
 
-        print(f"written: {relative(write_runs_page(root, found, out or root / 'runs/index.html'))}")
+        print(f"written: {shown_path(write_runs_page(root, found, out or root / 'runs/index.html'))}")
     elif found:
         print(format_runs(found))
     else:

@@ -1,4 +1,4 @@
-"""What several commands share: options, the project, paths as short as they can be written."""
+"""What several commands share: options, and the project."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from repro.tracking.snapshot import project_root
 Params = Annotated[Path | None, typer.Option(help="Parameter file.", show_default="the project's params.yaml")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="Override, e.g. agent.learning_rate=3e-4. Repeatable.")]
 Seed = Annotated[int, typer.Option(min=0, help="All randomness follows from it.")]
-Question = Annotated[str | None, typer.Option(help="What this run is to answer; stands in the work log.")]
+Question = Annotated[
+    str | None, typer.Option(help="What this run is to answer; where it is given, the gate does not ask for it.")
+]
 Stage = Annotated[
     str | None, typer.Option(help="Stage of budget.yaml to book it to.", show_default="the one that is on")
 ]
@@ -27,11 +29,3 @@ def open_project(params: Path | None, overrides: list[str] | None) -> tuple[Path
     """The project's folder and its parameters, with overrides."""
     root = project_root()
     return root, load_config(params or root / "params.yaml", overrides or ())
-
-
-def relative(path: Path) -> str:
-    """A path as short as it can be written from here."""
-    try:
-        return str(path.resolve().relative_to(Path.cwd()))
-    except ValueError:
-        return str(path)

@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
-from repro.cli.common import Run, project_root, relative
+from repro.cli.common import Run, project_root
 from repro.config import UserError
+from repro.tracking.text import shown_path
 
 app = typer.Typer()
 
@@ -78,11 +79,11 @@ def ledger(
 
 def _show_spent(root: Path, every_run: bool) -> None:
     from repro.tracking.index import list_summaries
+    from repro.tracking.text import terminal_width
     from repro.workflow import worklog
     from repro.workflow.budget import read_budget
     from repro.workflow.ledger import book_runs
     from repro.workflow.ledger_text import format_ledger
-    from repro.workflow.tables import terminal_width
 
     budget = read_budget(root)
     summaries = list_summaries(root)
@@ -95,11 +96,11 @@ def _show_planned(root: Path, files: list[Path]) -> None:
     from repro.config import load_config
     from repro.tracking.index import list_summaries
     from repro.tracking.snapshot import code_hash
+    from repro.tracking.text import terminal_width
     from repro.workflow.budget import read_budget
     from repro.workflow.ledger import book_runs
     from repro.workflow.ledger_text import format_plans
     from repro.workflow.planning import plan_runs
-    from repro.workflow.tables import terminal_width
 
     budget = read_budget(root)
     configs = [load_config(file) for file in files]
@@ -112,10 +113,10 @@ def _show_planned(root: Path, files: list[Path]) -> None:
 
 def _show_predictions(root: Path, plot: Path | None) -> None:
     from repro.tracking.index import list_summaries
+    from repro.tracking.text import terminal_width
     from repro.workflow.calibration import calibrate
     from repro.workflow.checklist import read_checklist
     from repro.workflow.predictions_text import format_calibration, write_reliability_plot
-    from repro.workflow.tables import terminal_width
 
     found = calibrate(reversed(list_summaries(root)))
     asked = {question.id for question in read_checklist(root).questions}
@@ -123,4 +124,4 @@ def _show_predictions(root: Path, plot: Path | None) -> None:
         write_reliability_plot(plot, found)
     print(format_calibration(found, asked, terminal_width()))
     if plot:
-        print(f"\nwritten: {relative(plot)}")
+        print(f"\nwritten: {shown_path(plot)}")

@@ -11,8 +11,9 @@ from typing import Annotated
 
 import typer
 
-from repro.cli.common import project_root, relative
+from repro.cli.common import project_root
 from repro.config import UserError
+from repro.tracking.text import shown_path
 
 log = typer.Typer(invoke_without_command=True)
 
@@ -34,7 +35,7 @@ def log_page(context: typer.Context) -> None:
                 raise typer.Exit(subprocess.call([*shlex.split(editor), str(page)]))
             except (OSError, ValueError) as error:
                 raise UserError(f"EDITOR={editor}: cannot be started ({error}); set it to your editor") from None
-        print(f"{relative(page)}\n\n{read_page(page)}", end="")
+        print(f"{shown_path(page)}\n\n{read_page(page)}", end="")
 
 
 @log.command("add")
@@ -45,7 +46,7 @@ def log_add(text: Annotated[str, typer.Argument(help="What you are thinking.")])
     """
     from repro.workflow.worklog import add_note
 
-    print(f"added to {relative(add_note(project_root(), text))}")
+    print(f"added to {shown_path(add_note(project_root(), text))}")
 
 
 @log.command("confused")
@@ -63,10 +64,10 @@ def log_confused(
     root = project_root()
     if resolve is not None:
         page, confusion = resolve_confusion(root, resolve, text or "")
-        print(f"{confusion.name} resolved in {relative(page)}")
+        print(f"{confusion.name} resolved in {shown_path(page)}")
     elif text is not None:
         page, confusion = add_confusion(root, text)
-        print(f"{confusion.name} stands in {relative(page)}, and on every page from now on until it is resolved")
+        print(f"{confusion.name} stands in {shown_path(page)}, and on every page from now on until it is resolved")
     else:
         open_ones = [confusion.line for confusion in read_confusions(root).values() if not confusion.resolved]
         print("\n".join(open_ones) or "nothing is open")
@@ -88,7 +89,7 @@ def log_hours(
     root = project_root()
     name = stage_name(read_budget(root), stage)
     page, total = add_hours(root, hours, name, what)
-    print(f"{hours:g} h of {name} in {relative(page)}, {total:g} h today")
+    print(f"{hours:g} h of {name} in {shown_path(page)}, {total:g} h today")
 
 
 @log.command("search")
@@ -97,8 +98,8 @@ def log_search(words: Annotated[list[str], typer.Argument(help="In any case; all
 
     Example: repro log search entropy seed
     """
+    from repro.tracking.text import terminal_width
     from repro.workflow.digest import format_hits, search_log
-    from repro.workflow.tables import terminal_width
 
     hits = search_log(project_root(), words)
     if not hits:
@@ -118,7 +119,7 @@ def log_week(
 
     Example: repro log week; repro log week --of 2026-11-20
     """
+    from repro.tracking.text import terminal_width
     from repro.workflow.digest import format_week
-    from repro.workflow.tables import terminal_width
 
     print(format_week(project_root(), of.date() if of else date.today(), terminal_width()))

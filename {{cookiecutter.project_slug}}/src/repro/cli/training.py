@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -19,9 +20,12 @@ from repro.cli.common import (
     Stage,
     open_project,
     project_root,
-    relative,
 )
 from repro.config import Config, UserError
+from repro.tracking.text import shown_path
+
+if TYPE_CHECKING:
+    from repro.tracking.archive import RunFolder
 
 app = typer.Typer()
 prefs = typer.Typer(help="Preferences: comparisons of segments and their labels.")
@@ -75,7 +79,7 @@ def launch(
     request = runs.RunRequest(seed, set_ or (), question, stage, preferences, answers=answers, skip=skip)
     run = runs.prepare_run(root, config, request)
     process = runs.start_run(root, run)
-    print(f"run {run.id} started; follow it with: tail -f {relative(run.path / 'output.log')}", flush=True)
+    runs.say_started(run)
     if wait:
         raise typer.Exit(runs.wait_for(process))
 
@@ -119,7 +123,7 @@ def evaluate(
     """
     from repro.config import parse_config
     from repro.results import cells
-    from repro.workflow.predictions import close_by_criterion
+    from repro.tracking.archive import is_run_folder, read_run
     from repro.workflow.runs import find_own_run
 
     if cell and seed is not None and run is None:
@@ -127,7 +131,13 @@ def evaluate(
         name = cells.cell_name(config, seed)
         facts = cells.read_model_facts(root, config, name)
         evaluation = _play(root, config, root / "models" / name / "agent.pt", facts["code_hash"])
-        print(f"written: {relative(cells.publish_evaluation(root, config, name, evaluation))}")
+        print(f"written: {shown_path(cells.publish_evaluation(root, config, name, evaluation))}")
+        path = root / "runs" / str(facts["id"])
+        if is_run_folder(path):  # the models may have been trained elsewhere
+            try:
+                _judge(root, read_run(path), evaluation)
+            except UserError as error:  # the cell is written and good all the same
+                print(f"warning: {error}", file=sys.stderr)
         return
     if cell or seed is not None or run is None:
         raise UserError("name a run (repro evaluate latest), or a cell (repro evaluate --cell --seed 100)")
@@ -137,8 +147,15 @@ def evaluate(
     folder = find_own_run(root, run)
     config = parse_config(folder.record["params"])
     evaluation = _play(root, config, folder.path / "checkpoints/agent.pt", folder.record["code_hash"])
-    folder.update(evaluation=evaluation)
-    if said := close_by_criterion(root, folder, evaluation):
+    _judge(root, folder, evaluation)
+
+
+def _judge(root: Path, run: RunFolder, evaluation: dict[str, Any]) -> None:
+    """Keep the evaluation of a run with it, and close the run by the success criterion that it was launched with."""
+    from repro.workflow.predictions import close_by_criterion
+
+    run.update(evaluation=evaluation)
+    if said := close_by_criterion(root, run, evaluation):
         print(said)
 
 
@@ -171,4 +188,4 @@ def collect(
 
     root, config = open_project(params, set_)
     out = out or root / "data" / cell_name(config, seed)
-    print(f"{collect_preferences(config, seed, out)}: {relative(out)}")
+    print(f"{collect_preferences(config, seed, out)}: {shown_path(out)}")

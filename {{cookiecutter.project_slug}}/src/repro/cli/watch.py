@@ -9,7 +9,8 @@ from typing import Annotated
 
 import typer
 
-from repro.cli.common import Answers, Run, Skip, Stage, project_root, relative
+from repro.cli.common import Answers, Run, Skip, Stage, project_root
+from repro.tracking.text import shown_path
 
 app = typer.Typer()
 
@@ -40,7 +41,7 @@ def compare(
     wide = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 200
     print_comparison(root, runs, Console(width=wide, highlight=False), diff)
     if plot:
-        print(f"\nwritten: {relative(plot)}")
+        print(f"\nwritten: {shown_path(plot)}")
 
 
 @app.command()
@@ -58,7 +59,7 @@ def rerun(
     """
     from repro.workflow.reproduced import other_circumstances
     from repro.workflow.rerun import prepare_rerun
-    from repro.workflow.runs import become_run, find_own_run, start_run
+    from repro.workflow.runs import become_run, find_own_run, say_started, start_run
 
     root = project_root()
     original = find_own_run(root, run)
@@ -69,7 +70,7 @@ def rerun(
     if not background:
         become_run(root, again)
     start_run(root, again)
-    print(f"started; follow it with: repro watch {again.id}")
+    say_started(again)
 
 
 @app.command()

@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from repro.cli.common import Answers, Params, Set, Skip, open_project, project_root, relative
+from repro.cli.common import Answers, Params, Set, Skip, open_project, project_root
 from repro.config import load_config
+from repro.tracking.text import shown_path
 
 app = typer.Typer()
 
@@ -27,8 +28,9 @@ def prelaunch(
     """
     from repro.preflight.estimate import estimate_minutes
     from repro.tracking.snapshot import code_hash
+    from repro.training.device import choose_device
     from repro.workflow.checklist import read_checklist, write_answers_template
-    from repro.workflow.prelaunch import gate_key
+    from repro.workflow.prelaunch import gate_key, say_expected
     from repro.workflow.runs import pass_gate
 
     root, config = open_project(params, set_)
@@ -38,6 +40,7 @@ def prelaunch(
         print(f"written: {write_answers}; fill it in, then: repro prelaunch --answers {write_answers}")
         return
     minutes = estimate_minutes(config, config.seeds.tuning[0])
+    say_expected(root, config.name, choose_device(config.training.device).type, minutes)
     record = pass_gate(root, config, code_hash(root), minutes, answers, skip, always=True)
     print(f"passed ({record['passed']}): runs with this code and these parameters may start")
 
@@ -54,6 +57,6 @@ def report() -> None:
     config = load_config(root / "params.yaml")
     outcome = write_report(root, {config.name: config.seeds.pipeline})
     for path in outcome.written:
-        print(f"written: {relative(path)}")
+        print(f"written: {shown_path(path)}")
     for warning in [*outcome.warnings, *outcome.not_made]:
         print(f"note: {warning}")

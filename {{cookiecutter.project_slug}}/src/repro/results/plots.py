@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import matplotlib
@@ -20,6 +21,7 @@ from matplotlib.ticker import EngFormatter, MaxNLocator
 from matplotlib.transforms import ScaledTranslation
 from numpy.typing import NDArray
 
+from repro.config import UserError
 from repro.results.records import Columns
 from repro.results.statistics import align_curves, curve_interval, t_interval
 
@@ -47,6 +49,16 @@ LIGHT = Theme("#ffffff", "#24292f", "#6b7280", "#e5e7eb", "#0072b2", "#d55e00", 
 DARK = Theme("#161b22", "#e6edf3", "#9aa4b0", "#30363d", "#56b4e9", "#e69f00", (0.3, 1.0))
 
 Draw = Callable[[Axes, Theme], None]
+
+
+def plot_form(path: Path) -> Literal["png", "svg"]:
+    """The form that a name given with --plot asks for. Raises UserError."""
+    ending = path.suffix.lower()
+    if ending == ".png":
+        return "png"
+    if ending == ".svg":
+        return "svg"
+    raise UserError(f"--plot {path}: {path.suffix or 'no ending'} will not do; let the name end in .png or .svg")
 
 
 def render(draw: Draw, theme: Theme, form: Literal["png", "svg"], height: float = HEIGHT) -> bytes:

@@ -1,8 +1,8 @@
 """The archive: one folder a run under `runs/`, with all that is needed to know, and to repeat, what was done.
 
 `run.json` is written when a run is created (`repro.tracking.creation`) and again when it ends, each time whole or not
-at all. A run that says "running" while its process is gone has crashed (`effective_status`). Which process may do a run
-is decided by the lock on `.lock` in its folder (`hold_run`), on every machine that shares the folder.
+at all. A run that says "queued" or "running" while its process is gone has crashed (`effective_status`). Which process
+may do a run is decided by the lock on `.lock` in its folder (`hold_run`), on every machine that shares the folder.
 """
 
 from __future__ import annotations
@@ -15,18 +15,33 @@ import os
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from repro.config import UserError
 from repro.files import storage_error, write_atomic
-from repro.tracking.durations import active_seconds, timestamp
+from repro.tracking.durations import active_seconds, now, timestamp
 from repro.tracking.metrics import encode, read_last_row
 from repro.tracking.process import is_running, process_start
 
 STATUSES = ("queued", "running", "finished", "failed", "interrupted")
 Record = dict[str, Any]
+NEEDED = ("status", "pid", "process_start", "host", "params", "seed", "code_hash")
+# Of what is read wherever runs are listed: one record that was damaged by hand must not hide all others.
+FIELD_TYPES = (
+    dict.fromkeys(("params", "result_metrics", "evaluation", "closed", "prediction", "gate", "wandb"), dict)
+    | dict.fromkeys(("devices", "versions", "data_hashes"), dict)
+    | dict.fromkeys(("resumed", "overrides", "command", "notes", "pruned"), list)
+    | dict.fromkeys(("status", "host", "code_hash", "started", "question", "result", "skip_reason", "stage"), str)
+    | dict.fromkeys(("pid", "seed"), int)
+    | dict.fromkeys(("active_seconds", "estimate_minutes"), float | int)
+)
+SECTION_TYPES = dict.fromkeys(("env", "training", "evaluation", "gate"), dict)
+SECTION_KEYS = {
+    "closed": {"outcome"},
+    "prediction": {"failure_probability", "causes"},
+}
+EVALUATION_TYPES = dict.fromkeys(("sampled", "greedy", "random"), dict)
 
 
 @dataclass
@@ -93,7 +108,7 @@ def claim_run(run: RunFolder) -> None:
         return
     if runs_here(record):
         raise UserError(f"{run.id}: is being done by process {record['pid']} on {record['host']}; stop that one first")
-    resumed = record["resumed"] + ([] if record["status"] == "queued" else [_now()])
+    resumed = record["resumed"] + ([] if record["status"] == "queued" else [now()])
     run.update(
         **mine,
         status="running",
@@ -122,7 +137,7 @@ def finish_run(
     run.update(
         status=status,
         exit_code=exit_code,
-        ended=_now(),
+        ended=now(),
         result=result,
         result_metrics=metrics,
         active_seconds=round(run.record.get("active_seconds", 0.0) + seconds, 3),
@@ -180,9 +195,13 @@ def list_runs(root: Path) -> list[Record]:
 
 
 def effective_status(record: Record) -> str:
-    """The status, with "crashed" for a run whose process is gone (as far as can be told: on its own host only)."""
-    if record["status"] == "running" and record["host"] == socket.gethostname():
-        return "running" if runs_here(record) else "crashed"
+    """The status, with "crashed" for a run whose process, or the one that was starting it, is gone.
+
+    That can be told on its own host only.
+    """
+    under_way = record["status"] in ("queued", "running") and record["host"] == socket.gethostname()
+    if under_way and not is_running(record["pid"], record["process_start"]):
+        return "crashed"
     return record["status"]
 
 
@@ -209,15 +228,24 @@ def run_ids(root: Path) -> list[str]:
 def read_record(path: Path) -> Record:
     """The run.json in a folder; `id` is the folder's name, whatever it was once. Raises OSError or ValueError."""
     record = json.loads((path / "run.json").read_bytes())
-    needed = ("status", "pid", "process_start", "host", "params", "seed", "code_hash")
-    if (
-        not isinstance(record, dict)
-        or any(field not in record for field in needed)
-        or type(record["params"]) is not dict
-    ):
+    if not isinstance(record, dict) or any(record.get(field) is None for field in NEEDED):
         raise ValueError("not the record of a run")
+    _check_types(record, FIELD_TYPES, "")
+    _check_types(record["params"], SECTION_TYPES, "params.")
+    for field, keys in SECTION_KEYS.items():
+        if record.get(field) and not keys <= record[field].keys():
+            raise ValueError(f"{field} lacks {', '.join(sorted(keys - record[field].keys()))}")
+    _check_types(record.get("evaluation") or {}, EVALUATION_TYPES, "evaluation.")
     record["id"] = path.name
     return record
+
+
+def _check_types(values: Record, types: Mapping[str, Any], where: str) -> None:
+    """Raise ValueError if one of the values is of another type; None will do."""
+    for name, kind in types.items():
+        value = values.get(name)
+        if value is not None and not isinstance(value, kind):
+            raise ValueError(f"{where}{name} is of the wrong type: {type(value).__name__}")
 
 
 def _lock(path: Path, operation: int) -> int:
@@ -246,10 +274,6 @@ def _updating(path: Path) -> Iterator[None]:
         yield
     finally:
         os.close(file)
-
-
-def _now() -> str:
-    return datetime.now().astimezone().isoformat(timespec="seconds")
 
 
 def _matching(wanted: str, known: list[str]) -> list[str]:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import os
 import secrets
 import shutil
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,9 +18,7 @@ from repro.files import storage_error
 from repro.tracking import provenance
 from repro.tracking.archive import Record, RunFolder, this_process
 from repro.tracking.git import GitState, read_git, write_untracked
-from repro.tracking.snapshot import snapshot_code
-
-LEFTOVER_SECONDS = 86400.0  # no creation takes a day
+from repro.tracking.snapshot import snapshot_code, sweep_leftovers
 
 
 @dataclass(frozen=True)
@@ -66,7 +62,7 @@ def create_run(
     temporary = root / "runs" / f".new-{secrets.token_hex(8)}"
     try:
         temporary.mkdir(parents=True)
-        _clear_leftovers(root / "runs")
+        sweep_leftovers(root / "runs")
         (temporary / "params.yaml").write_text(_to_yaml(config), encoding="utf-8")
         if git.diff is not None:
             (temporary / "code.diff").write_bytes(git.diff)
@@ -114,14 +110,6 @@ def create_run(
         raise storage_error(Path(error.filename or root / "runs"), error) from None
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _clear_leftovers(runs: Path) -> None:
-    """Delete the folders of creations that were killed long ago."""
-    for folder in runs.glob(".new-*"):
-        with contextlib.suppress(FileNotFoundError):  # another process finished it, or deletes it too
-            if folder.stat().st_mtime < time.time() - LEFTOVER_SECONDS:
-                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _move_into_place(run: RunFolder, runs: Path, stem: str) -> RunFolder:

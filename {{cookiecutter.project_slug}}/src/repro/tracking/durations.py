@@ -17,9 +17,13 @@ def active_seconds(record: Mapping[str, Any], last_row: Mapping[str, Any] | None
     if record["status"] != "running":
         return known
     if running:
-        session = (record.get("resumed") or [record.get("started")])[-1]
-        return known + max(0.0, datetime.now().timestamp() - timestamp(session))  # the clock may have been set back
+        return known + max(0.0, datetime.now().timestamp() - session_start(record))  # the clock may have been set back
     return max(known, (last_row or {}).get("time/wall", 0.0))
+
+
+def session_start(record: Mapping[str, Any]) -> float:
+    """When the run was started, or resumed last, in seconds since 1970; 0 if that is not known."""
+    return timestamp((record.get("resumed") or [record.get("started")])[-1])
 
 
 def timestamp(time: Any) -> float:
@@ -28,6 +32,16 @@ def timestamp(time: Any) -> float:
         return datetime.fromisoformat(time).timestamp()
     except (TypeError, ValueError, OverflowError, OSError):
         return 0.0
+
+
+def now() -> str:
+    """This moment as an ISO time with its zone, to the second."""
+    return datetime.now().astimezone().isoformat(timespec="seconds")
+
+
+def shown_time(time: str | None) -> str:
+    """An ISO time as people read it, to the minute: 2026-11-21 10:00; empty if there is none."""
+    return (time or "")[:16].replace("T", " ")
 
 
 def format_seconds(seconds: float) -> str:

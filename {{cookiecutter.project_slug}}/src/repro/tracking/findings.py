@@ -13,7 +13,8 @@ from typing import Any
 from repro.config import UserError
 from repro.files import write_atomic
 
-Finding = Mapping[str, Any]  # check, env_step, seen, meaning, remedy
+KEYS = {"check": str, "env_step": int, "seen": str, "meaning": str, "remedy": str}
+Finding = Mapping[str, Any]  # of KEYS
 
 
 def add_finding(run_path: Path, finding: Finding) -> None:
@@ -27,6 +28,14 @@ def read_findings(run_path: Path) -> list[dict[str, Any]]:
     """The findings of a run, oldest first; none where nothing was found. Raises UserError if the file is damaged."""
     path = run_path / "health.jsonl"
     try:
-        return [json.loads(line) for line in path.read_bytes().splitlines()] if path.exists() else []
+        return [_finding(line) for line in path.read_bytes().splitlines()] if path.exists() else []
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: cannot be read ({error}); delete it, and a resumed run starts it anew") from None
+
+
+def _finding(line: bytes) -> dict[str, Any]:
+    """The finding in a line. Raises ValueError."""
+    finding = json.loads(line)
+    if not isinstance(finding, dict) or any(not isinstance(finding.get(key), kind) for key, kind in KEYS.items()):
+        raise ValueError(f"not a finding: {line[:60].decode(errors='replace')}")
+    return finding

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 import socket
-import sys
 from collections.abc import Iterable
 from typing import Any
 
 from repro.tracking.archive import Record, effective_status
 from repro.tracking.durations import active_seconds, format_seconds
-from repro.tracking.text import cut, pad, plain, width
+from repro.tracking.text import cut, pad, plain, terminal_width, width
 
 COLUMNS = ("run", "status", "seed", "steps", "time", "score", "result", "question")
 NUMBERS = 6  # the columns before result and question
@@ -23,8 +21,7 @@ def format_runs(summaries: Iterable[Record], columns: int | None = None) -> str:
     In a narrow terminal, result and question follow on lines of their own.
     """
     rows = [_row(summary) for summary in summaries]
-    if columns is None and sys.stdout.isatty():
-        columns = shutil.get_terminal_size().columns
+    columns = columns or terminal_width()
     sizes = [max(map(width, column)) for column in zip(COLUMNS, *rows, strict=True)]
     left = sum(sizes[:NUMBERS]) + 2 * NUMBERS
     if columns is None:

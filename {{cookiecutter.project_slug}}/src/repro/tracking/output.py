@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
+import io
 import os
 import re
 import sys
@@ -55,6 +56,25 @@ def tee_output(path: Path) -> Iterator[None]:
             faulthandler.enable(sys.__stderr__)
         log.close()
     log.raise_error()
+
+
+@contextlib.contextmanager
+def keep_warnings(path: Path) -> Iterator[None]:
+    """Append what is printed to stderr to `path` as well, for where nobody can see the terminal.
+
+    Nothing fails here: where the file cannot be written, what was to be warned of may be just that.
+    """
+    warnings = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(warnings):
+            yield
+    finally:
+        if text := warnings.getvalue():
+            print(text, end="", file=sys.stderr)
+            with contextlib.suppress(UserError):
+                log = _Log(path)
+                log.add(text)
+                log.close()
 
 
 class _Log:

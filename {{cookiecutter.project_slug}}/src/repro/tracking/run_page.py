@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from repro.tracking.archive import RunFolder, effective_status
 from repro.tracking.durations import active_seconds, format_seconds
 from repro.tracking.listing import shown_status
 from repro.tracking.metrics import read_last_row
-from repro.tracking.text import plain
+from repro.tracking.text import plain, shown_path
 
 
 def format_run(run: RunFolder) -> str:
@@ -26,7 +25,7 @@ def format_remains(path: Path) -> str:
     """What there is in the folder of a run whose run.json cannot be read."""
     files = sorted(str(file.relative_to(path)) for file in path.rglob("*") if file.is_file())
     last_row = read_last_row(path / "metrics.jsonl")
-    lines = [f"run        {plain(path.name)}", "status     unreadable", f"files      {plain(_shown_path(path))}"]
+    lines = [f"run        {plain(path.name)}", "status     unreadable", f"files      {plain(shown_path(path))}"]
     lines += [f"  {plain(name)}" for name in files]
     return "\n".join(lines + (["", "latest metrics:", *_groups(last_row)] if last_row else []))
 
@@ -57,21 +56,15 @@ def _entries(run: RunFolder, last_row: Mapping[str, Any] | None) -> dict[str, An
         "set": ", ".join(record.get("overrides", [])),
         "cell": record.get("cell"),
         "seed": record["seed"],
-        "files": _shown_path(run.path),
+        "files": shown_path(run.path),
         "pruned": ", ".join(record.get("pruned", [])),
-        "code": f"{record['code_hash']}, commit {_commit(record)}",
+        "code": f"{record['code_hash']}, commit {shown_commit(record)}",
         "notes": "; ".join(record.get("notes", [])),
         "host": _host(record),
         "versions": _pairs(record.get("versions")),
         "data": _pairs(record.get("data_hashes")),
         "wandb": mirror.get("url") or mirror.get("mode"),
     }
-
-
-def _shown_path(path: Path) -> str:
-    """As short as it can be written from here."""
-    relative = os.path.relpath(path)
-    return str(path) if relative.startswith("..") else relative
 
 
 def _scores(evaluation: Mapping[str, Any] | None) -> str:
@@ -92,7 +85,8 @@ def _host(record: Mapping[str, Any]) -> str:
     return ", ".join([record["host"], f"{devices.get('cores', '?')} cores", *filter(None, known)])
 
 
-def _commit(record: Mapping[str, Any]) -> str:
+def shown_commit(record: Mapping[str, Any]) -> str:
+    """Ten digits of the commit, and whether there were changes; "none" without one."""
     if not record.get("commit"):
         return "none"
     return record["commit"][:10] + (" with changes" if record.get("dirty") else "")

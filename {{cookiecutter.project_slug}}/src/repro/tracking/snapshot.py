@@ -69,8 +69,7 @@ def snapshot_code(root: Path) -> Path:
     """
     files = read_code(root)
     store = root / "runs" / ".snapshots"
-    _sweep(store)
-    _sweep(root / "runs")
+    sweep_leftovers(store)
     path = store / _hash(files)
     if not path.is_dir():
         temporary = store / f".new-{secrets.token_hex(8)}"
@@ -124,10 +123,10 @@ def _installed(pyproject: bytes) -> bytes:
     ).encode()
 
 
-def _sweep(folder: Path) -> None:
-    """Remove what killed processes left half-made."""
+def sweep_leftovers(folder: Path) -> None:
+    """Remove what killed processes left half-made in `folder` long ago."""
     for leftover in folder.glob(".new-*"):
-        with contextlib.suppress(FileNotFoundError):  # another process sweeps too
+        with contextlib.suppress(FileNotFoundError):  # another process finished it, or sweeps too
             if leftover.stat().st_mtime < time.time() - SWEEP_SECONDS:
                 shutil.rmtree(leftover, ignore_errors=True)
 

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import functools
+import os
+import re
+import shutil
+import sys
 import unicodedata
+from pathlib import Path
 from typing import Any
 
 JOINERS = "\u200c\u200d"  # within words of some scripts, and within emoji
@@ -41,6 +46,22 @@ def pad(text: str, size: int) -> str:
     """The text in exactly `size` columns."""
     text = cut(text, size)
     return text.ljust(size) if text.isascii() else text + " " * (size - width(text))
+
+
+def terminal_width() -> int | None:
+    """Columns of the terminal; None without one: what is piped or stored is not cut."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def shown_path(path: Path) -> str:
+    """A path as short as it can be written from here."""
+    relative = os.path.relpath(path)
+    return str(path) if relative.split(os.sep)[0] == os.pardir else relative
+
+
+def shorten(text: str) -> str:
+    """The text with the paths in it as short as they can be written from here."""
+    return re.sub(rf"(?<![\w./~-]){re.escape(os.getcwd() + os.sep)}", "", text)
 
 
 @functools.cache

@@ -63,9 +63,11 @@ def read_checklist(root: Path) -> Checklist:
 
 
 def read_answers(
-    path: Path, checklist: Checklist, code_hash: str, gate_key: str
+    path: Path, checklist: Checklist, code_hash: str, gate_key: str, question: str | None = None
 ) -> tuple[dict[str, str], dict[str, Any], dict[str, str]]:
     """The answers by question, the prediction, and the reasons to accept failed checks, from an answers file.
+
+    `question` is the answer to the question of that id where the file leaves it empty.
 
     Raises UserError if the file was written for other code or parameters, or names everything that is missing.
     """
@@ -80,6 +82,7 @@ def read_answers(
         )
     answers = _texts(values["answers"], f"{path}: answers")
     expect_entries(answers, [question.id for question in checklist.questions], f"{path}: answers")
+    answers["question"] = answers["question"] or (question or "").strip()
     accepted = _texts(values["accept"] or {}, f"{path}: accept")
     for name in accepted:
         if name not in checklist.checks:

@@ -12,9 +12,11 @@ from rich.table import Table
 from rich.text import Text
 
 from repro.config import UserError
-from repro.tracking.archive import Record, RunFolder, effective_status
+from repro.tracking.archive import RunFolder, effective_status
 from repro.tracking.curves import sample_curve
+from repro.tracking.durations import shown_time
 from repro.tracking.metrics import read_last_row
+from repro.tracking.run_page import shown_commit
 from repro.tracking.text import plain
 from repro.workflow.code_changes import changed_files
 from repro.workflow.difference import circumstances, differing, first_difference, same_task
@@ -63,7 +65,7 @@ def print_comparison(root: Path, runs: Sequence[RunFolder], console: Console, sh
     for label, values in _facts(runs).items():
         _add(table, label, values)
     _section(table, "Parameters", differing(settings))
-    code = [{"snapshot": record["code_hash"], "commit": _commit(record)} for record in records]
+    code = [{"snapshot": record["code_hash"], "commit": shown_commit(record)} for record in records]
     _section(table, "Code", differing(code))
     _section(table, "Circumstances", differing([circumstances(record) for record in records]))
     _section(table, "Latest metrics", _latest(runs))
@@ -83,7 +85,7 @@ def _facts(runs: Sequence[RunFolder]) -> dict[str, list[Any]]:
     facts = {
         "run": [run.id for run in runs],
         "status": [effective_status(record) for record in records],
-        "started": [(record.get("started") or "")[:16].replace("T", " ") for record in records],
+        "started": [shown_time(record.get("started")) for record in records],
         "question": [record.get("question") or "not stated" for record in records],
         "result": [record.get("result") for record in records],
         "repeats": [record.get("rerun_of") for record in records],
@@ -125,11 +127,6 @@ def _shown(value: Any) -> str:
     if value is None:
         return "-"
     return plain(value if isinstance(value, str) else json.dumps(value))
-
-
-def _commit(record: Record) -> str:
-    commit = record.get("commit")
-    return f"{commit[:10]}{' with changes' if record.get('dirty') else ''}" if commit else "none"
 
 
 def _verdict(one: RunFolder, other: RunFolder, name: str, other_name: str) -> str | None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from repro.config import UserError
 from repro.files import write_atomic
-from repro.results.plots import FEW_POINTS, LIGHT, Theme, render
+from repro.results.plots import FEW_POINTS, LIGHT, Theme, plot_form, render
 from repro.tracking.archive import RunFolder
 from repro.tracking.curves import sample_curve
 from repro.tracking.text import cut, plain
@@ -38,15 +38,6 @@ def write_plot(path: Path, runs: Sequence[RunFolder]) -> None:
         raise UserError(f"{path}: nothing to draw: none of these runs has a {METRIC} yet")
     height = HEIGHT + LINE * len(curves)
     write_atomic(path, render(lambda axes, theme: _draw(axes, theme, curves), LIGHT, form, height))
-
-
-def plot_form(path: Path) -> Literal["png", "svg"]:
-    """The form that the name asks for. Raises UserError."""
-    if path.suffix == ".png":
-        return "png"
-    if path.suffix == ".svg":
-        return "svg"
-    raise UserError(f"--plot {path}: {path.suffix or 'no ending'} will not do; let the name end in .png or .svg")
 
 
 def labels(runs: Sequence[RunFolder]) -> list[str]:

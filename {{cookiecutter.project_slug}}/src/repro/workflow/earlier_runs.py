@@ -10,7 +10,7 @@ from typing import Any
 from repro.config import UserError
 from repro.tracking import provenance
 from repro.tracking.archive import RunFolder, is_held, read_run, runs_here
-from repro.tracking.durations import timestamp
+from repro.tracking.durations import shown_time, timestamp
 from repro.tracking.index import list_summaries
 from repro.tracking.parameters import same_params
 
@@ -66,5 +66,5 @@ def check_clock(root: Path) -> None:
     if runs and timestamp(runs[0].get("started")) > time.time() + CLOCK_TOLERANCE:
         raise UserError(
             f"the clock went back: it is {time.strftime('%Y-%m-%d %H:%M')}, but {runs[0]['id']} began at "
-            f"{runs[0]['started'][:16].replace('T', ' ')}; set the clock, or correct `started` in that run.json"
+            f"{shown_time(runs[0]['started'])}; set the clock, or correct `started` in that run.json"
         )

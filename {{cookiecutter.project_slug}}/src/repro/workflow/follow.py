@@ -13,9 +13,9 @@ from typing import Any
 
 from repro.config import UserError
 from repro.tracking.archive import Record, effective_status, read_run
+from repro.tracking.durations import session_start
 from repro.tracking.findings import read_findings
 from repro.tracking.metrics import decode_row
-from repro.tracking.process import is_running
 from repro.tracking.text import plain
 
 TAIL = 1 << 18  # bytes of the metrics that are read when a run is first looked at
@@ -39,7 +39,7 @@ class FollowedRun:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.record: Record = read_run(path).record
+        self.record = _read_record(path)
         self.status = effective_status(self.record)
         self.latest: dict[str, Any] = {}  # the latest value of each metric
         self.findings: list[str] = []  # names of the checks
@@ -57,7 +57,7 @@ class FollowedRun:
     @property
     def live(self) -> bool:
         """Whether it is running, or about to."""
-        return is_live(self.record, self.status)
+        return is_live(self.status)
 
     @property
     def step(self) -> int:
@@ -86,7 +86,7 @@ class FollowedRun:
         """Read what is new; returns what has happened since the last look, each finding once."""
         was_live, events = self.live, []
         try:
-            self.record = read_run(self.path).record
+            self.record = _read_record(self.path)
             self.status = effective_status(self.record)
             self._read_rows()
             events = self._unhealthy() + self._stalls()
@@ -118,7 +118,8 @@ class FollowedRun:
         intervals = [later - earlier for earlier, later in itertools.pairwise(seconds)]
         if not self.live or not intervals or self._last_row is None:
             return []
-        silence, usual = time.time() - self._last_row, statistics.median(intervals)
+        since = max(self._last_row, session_start(self.record))  # a resumed run was silent while it lay idle
+        silence, usual = time.time() - since, statistics.median(intervals)
         was, self.stalled = self.stalled, silence > max(STALLED_SECONDS, STALLED_INTERVALS * usual)
         if was or not self.stalled:
             return []
@@ -153,6 +154,15 @@ class FollowedRun:
         return Event(self.id, name, plain(text))
 
 
-def is_live(record: Record, status: str) -> bool:
-    """Whether a run with this record and status is running; or queued, and the process that starts it is there."""
-    return status == "running" or (status == "queued" and is_running(record["pid"], record["process_start"]))
+def _read_record(path: Path) -> Record:
+    """The record of a run that can be followed. Raises UserError."""
+    record = read_run(path).record
+    total = (record["params"].get("training") or {}).get("total_steps")
+    if not isinstance(total, int) or total < 1:
+        raise UserError(f"{path / 'run.json'}: params.training.total_steps is {total!r}; this run cannot be followed")
+    return record
+
+
+def is_live(status: str) -> bool:
+    """Whether a run of this effective status is running, or about to."""
+    return status in ("queued", "running")

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 
 from repro.config import UserError
 from repro.tracking.archive import Record, RunFolder, effective_status, is_held, runs_here
+from repro.tracking.durations import now
 from repro.tracking.text import plain
 from repro.workflow import worklog
 
@@ -89,9 +89,8 @@ def close_run(root: Path, run: RunFolder, closing: Closing, by: str = PERSON) ->
         replaced[:] = [record.get("closed")]
         if by == CRITERION and closed_by_person(record):
             return {}
-        at = datetime.now().astimezone().isoformat(timespec="seconds")
         fields = {"outcome": closing.outcome, "cause": closing.cause, "foreseen": closing.foreseen}
-        return {"closed": fields | {"by": by, "at": at}}
+        return {"closed": fields | {"by": by, "at": now()}}
 
     run.revise(change)
     try:
@@ -132,9 +131,10 @@ def check_ended(path: Path, record: Record) -> None:
 
 def has_ended(path: Path, record: Record) -> bool:
     """Whether the run in the folder at `path` is neither queued nor done by a process, on whichever machine."""
-    if effective_status(record) == "running":
+    status = effective_status(record)
+    if status == "running":
         return not (runs_here(record) or is_held(path))
-    return record["status"] != "queued"
+    return status != "queued"
 
 
 def closed_by_person(record: Record) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from repro.config import UserError
 from repro.files import write_atomic
@@ -32,18 +32,11 @@ def format_calibration(found: Calibration, asked: Collection[str], width: int | 
 
 def write_reliability_plot(path: Path, found: Calibration) -> None:
     """Draw predicted probability against share that failed, as PNG or SVG. Raises UserError."""
-    form: Literal["png", "svg"]
-    if path.suffix.lower() == ".png":
-        form = "png"
-    elif path.suffix.lower() == ".svg":
-        form = "svg"
-    else:
-        raise UserError(f"--plot {path}: give a name that ends in .png or .svg")
+    from repro.results.plots import LIGHT, plot_form, render
+
+    form = plot_form(path)
     if not found.bins:
         raise UserError(f"--plot {path}: there is nothing to draw; no run with a prediction is closed yet")
-
-    from repro.results.plots import LIGHT, render
-
     write_atomic(path, render(lambda axes, theme: draw_reliability(axes, theme, found), LIGHT, form, height=SIDE))
 
 

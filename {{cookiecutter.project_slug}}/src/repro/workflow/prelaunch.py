@@ -18,7 +18,6 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Callable, Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +26,14 @@ import typer
 from repro.config import Config, UserError
 from repro.files import write_atomic
 from repro.preflight.checks import CheckResult, run_checks
+from repro.tracking.durations import now
 from repro.tracking.parameters import effective_params
+from repro.tracking.text import plain
 from repro.workflow.budget import machine_of, read_budget
 from repro.workflow.checklist import ENOUGH, RESPONSES, SURPRISE, Checklist, read_answers, read_checklist
 
 Record = dict[str, Any]
+BRIEF_MINUTES = 1.0  # what a run may take without a word
 
 
 def gate_key(code_hash: str, config: Config) -> str:
@@ -76,6 +78,7 @@ def run_gate(
     answers_file: Path | None = None,
     skip_reason: str | None = None,
     always: bool = False,
+    question: str | None = None,
     ask: Callable[[str], str] = input,
     say: Callable[[str], None] | None = None,
 ) -> Record:
@@ -87,6 +90,8 @@ def run_gate(
         answers_file: the answers, written beforehand; see `checklist.write_answers_template`.
         skip_reason: start without checks and questions; recorded.
         always: ask even below the threshold, or again after an earlier pass (`repro prelaunch`).
+        question: given with the command: it answers the question of that id, which is shown and not asked, or which the
+            answers file leaves empty.
 
     The record: passed ("below threshold", "answered" or "skipped"), estimate_minutes; above the threshold also
     code_hash, gate_key, decided (ISO time), skip_reason; if answered also question, answers {id: text}, checks
@@ -115,28 +120,51 @@ def run_gate(
     if skip_reason is not None:
         record |= {"passed": "skipped", "skip_reason": skip_reason.strip()}
     elif answers_file is not None:
-        record |= _pass_by_file(root, config, answers_file, code_hash, key, say)
+        record |= _pass_by_file(root, config, answers_file, code_hash, key, question, say)
     elif interactive:
-        record |= _pass_by_asking(root, config, estimate_minutes, ask, say)
+        record |= _pass_by_asking(root, config, question, ask, say)
     else:
         raise UserError(
             "there is no terminal to ask the pre-launch questions on, and this run takes about "
             f"{estimate_minutes:.0f} minutes (gate.after_minutes is {config.gate.after_minutes:g}): "
             "give --answers FILE (repro prelaunch --write-answers FILE makes one to fill in) or --skip REASON"
         )
-    record["decided"] = datetime.now().astimezone().isoformat(timespec="seconds")
+    record["decided"] = now()
     path = _pass_path(root, key)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(path, json.dumps(record, indent=1, ensure_ascii=False).encode("utf-8", "backslashreplace"))
     return record
 
 
+def say_expected(root: Path, name: str, device: str, minutes: float, runs: int = 1) -> None:
+    """Print what a run takes and costs, and all `runs` of its sweep; nothing of one that is over in a minute.
+
+    `device` is "cpu" or "cuda". Raises UserError if budget.yaml cannot be read.
+    """
+    budget = read_budget(root)
+    price = budget.prices.get(machine_of(device))
+
+    def words(minutes: float) -> str:
+        duration = f"{round(minutes)} min" if minutes < 120 else f"{minutes / 60:.1f} hours"
+        return f"about {duration}" + ("" if price is None else f", {minutes / 60 * price:.2f} {budget.currency}")
+
+    if minutes > BRIEF_MINUTES:
+        whole = f"; all {runs} runs of the sweep: {words(runs * minutes)}" if runs > 1 else ""
+        print_wrapped(f"{name}: {words(minutes)}{whole}")
+
+
 def _pass_by_file(
-    root: Path, config: Config, answers_file: Path, code_hash: str, key: str, say: Callable[[str], None]
+    root: Path,
+    config: Config,
+    answers_file: Path,
+    code_hash: str,
+    key: str,
+    question: str | None,
+    say: Callable[[str], None],
 ) -> Record:
     """Check what was written beforehand; a failed check needs its reason there."""
     checklist = read_checklist(root)
-    answers, prediction, accepted = read_answers(answers_file, checklist, code_hash, key)
+    answers, prediction, accepted = read_answers(answers_file, checklist, code_hash, key, question)
     checks = _make_checks(root, config, checklist, say)
     blocked = [check for check in checks if _blocks(check, checklist) and check.name not in accepted]
     if blocked:
@@ -147,11 +175,11 @@ def _pass_by_file(
 
 
 def _pass_by_asking(
-    root: Path, config: Config, estimate_minutes: float, ask: Callable[[str], str], say: Callable[[str], None]
+    root: Path, config: Config, given: str | None, ask: Callable[[str], str], say: Callable[[str], None]
 ) -> Record:
-    """Ask a person. Nothing is stored until the last answer; Ctrl-C leaves everything as it was."""
+    """Ask a person, but for what is `given`. Nothing is stored until the last answer; Ctrl-C leaves all as it was."""
     checklist = read_checklist(root)
-    say(f"{config.name}: {_expected(root, config, estimate_minutes)}. Ctrl-C stops here, with nothing started.\n")
+    say("Ctrl-C stops here, with nothing started.\n")
     try:
         checks = _make_checks(root, config, checklist, say)
         accepted = {}
@@ -162,21 +190,15 @@ def _pass_by_asking(
         answers = {}
         for question in checklist.questions:
             say(f"\n{question.ask}")
+            if question.id == "question" and given and given.strip():
+                answers[question.id] = given.strip()
+                say(f"  {plain(given)}")
+                continue
             say(f"  ({question.why})")
             answers[question.id] = _ask_text("Answer", ask, say)
         return _record(answers, _ask_prediction(ask, say), checks, accepted)
     except EOFError:
         raise UserError("the pre-launch questions were broken off; nothing was started, nothing stored") from None
-
-
-def _expected(root: Path, config: Config, minutes: float) -> str:
-    """Duration and cost in words."""
-    from repro.training.device import choose_device
-
-    budget = read_budget(root)
-    price = budget.prices.get(machine_of(choose_device(config.training.device).type))
-    duration = f"{max(1, round(minutes))} min" if minutes < 120 else f"{minutes / 60:.1f} hours"
-    return f"about {duration}" + ("" if price is None else f", {minutes / 60 * price:.2f} {budget.currency}")
 
 
 def _ask_prediction(ask: Callable[[str], str], say: Callable[[str], None]) -> Record:

@@ -33,6 +33,7 @@ def prepare_rerun(
     `seed` is that of the original by default. A rerun publishes nothing for the pipeline, even if the original did.
     """
     from repro.training.device import choose_device
+    from repro.workflow.prelaunch import say_expected
 
     record = original.record
     seed = record["seed"] if seed is None else seed
@@ -47,6 +48,7 @@ def prepare_rerun(
         _check_preferences(preferences, original, seed)
     check_clock(root)
     minutes = _estimate_minutes(original)
+    say_expected(root, record["name"], device.type, minutes)
     gate = _pass_gate(root, original, minutes, answers, skip)
     run = create_run(
         root,

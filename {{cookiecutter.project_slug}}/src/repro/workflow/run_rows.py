@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 from repro.tracking.archive import effective_status
+from repro.tracking.durations import shown_time
 from repro.workflow.pages import CELL, COLUMNS, escape, find_region, table_row, with_row, without_rows
 from repro.workflow.sparkline import draw_curve
 
@@ -66,7 +67,7 @@ def _cells(root: Path, record: dict[str, Any], region: str) -> dict[str, str]:
     texts = {
         "seed": record.get("seed"),
         "question": record.get("question") or "not stated",
-        "started": (record.get("started") or "")[:16].replace("T", " "),
+        "started": shown_time(record.get("started")),
         "environment": (record.get("params") or {}).get("env", {}).get("id", "unknown"),
         "result": result_of(record),
         "curve": draw_curve(Path(root) / "runs" / run / "metrics.jsonl") if region == "results" else None,

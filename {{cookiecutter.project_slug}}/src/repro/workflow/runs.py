@@ -25,7 +25,7 @@ from repro.tracking import provenance
 from repro.tracking.archive import RunFolder, claim_run, find_folder, finish_run, hold_run, read_run
 from repro.tracking.creation import create_run, keep_code
 from repro.tracking.index import list_summaries
-from repro.tracking.output import tee_output
+from repro.tracking.output import keep_warnings, tee_output
 from repro.tracking.snapshot import snapshot_path
 from repro.tracking.wandb import read_wandb_settings
 from repro.workflow import worklog
@@ -58,6 +58,7 @@ def prepare_run(root: Path, config: Config, request: RunRequest) -> RunFolder:
     from repro.preflight.estimate import estimate_minutes
     from repro.training.device import choose_device, resolve_auto
     from repro.training.preferences import check_export
+    from repro.workflow.prelaunch import say_expected
 
     read_wandb_settings(root / "pyproject.toml")
     stage = stage_name(read_budget(root), request.stage)
@@ -75,11 +76,12 @@ def prepare_run(root: Path, config: Config, request: RunRequest) -> RunFolder:
         print(f"going on with {unfinished.id}, an unfinished run of this cell with this code, data and parameters")
         return unfinished
     minutes = estimate_minutes(config, request.seed)
+    runs = len(config.seeds.pipeline) if request.cell else 1  # a sweep passes once, for its total
+    say_expected(root, config.name, device.type, minutes, runs)
     if earlier := find_same_run(root, code.hash, params, request.seed, preferences):
         long = minutes > config.gate.after_minutes
         offer_earlier(earlier, input if long and sys.stdin.isatty() else None)
-    runs = len(config.seeds.pipeline) if request.cell else 1  # a sweep passes once, for its total
-    gate = pass_gate(root, config, code.hash, runs * minutes, request.answers, request.skip)
+    gate = pass_gate(root, config, code.hash, runs * minutes, request.answers, request.skip, question=request.question)
     return create_run(
         root,
         code,
@@ -106,6 +108,7 @@ def pass_gate(
     answers: Path | None,
     skip: str | None,
     always: bool = False,
+    question: str | None = None,
 ) -> dict[str, Any]:
     """Pass the pre-launch gate with runs that take so long; returns its record. Raises UserError."""
     from repro.workflow.prelaunch import run_gate
@@ -119,6 +122,7 @@ def pass_gate(
         skip_reason=skip,
         interactive=sys.stdin.isatty(),
         always=always,
+        question=question,
     )
 
 
@@ -195,6 +199,11 @@ def start_run(root: Path, run: RunFolder) -> subprocess.Popen[bytes]:
     return process
 
 
+def say_started(run: RunFolder) -> None:
+    """Print what to do next with a run that was started in the background."""
+    print(f"{run.id} has started; follow it with: repro watch {run.id}", flush=True)
+
+
 def wait_for(process: subprocess.Popen[bytes]) -> int:
     """Wait for the end of a run that was started; returns its exit code. Ctrl-C ends the waiting only."""
     try:
@@ -226,7 +235,8 @@ def do_run(path: Path) -> int:
     start = time.monotonic()
     try:
         claim_run(run)
-        _log(worklog.enter_run, root, run.record)
+        with keep_warnings(run.path / "output.log"):
+            _log(worklog.enter_run, root, run.record)
         with tee_output(run.path / "output.log"):
             metrics = _train(root, run)
             status, exit_code, result = "finished", 0, _describe(metrics)
@@ -246,7 +256,8 @@ def do_run(path: Path) -> int:
         for number in (signal.SIGINT, signal.SIGTERM):  # an impatient second Ctrl-C must not spoil the record
             signal.signal(number, signal.SIG_IGN)
         if run.record["pid"] == os.getpid():  # it is ours
-            _end(root, run, status, exit_code, result, metrics, time.monotonic() - start)
+            with keep_warnings(run.path / "output.log"):
+                _end(root, run, status, exit_code, result, metrics, time.monotonic() - start)
     return exit_code
 
 

@@ -17,7 +17,7 @@ from repro.files import write_atomic
 from repro.tracking import provenance
 from repro.tracking.archive import Record, effective_status
 from repro.tracking.curves import sample_curve
-from repro.tracking.durations import format_seconds
+from repro.tracking.durations import format_seconds, shown_time
 from repro.tracking.listing import format_count, format_score, shown_question, shown_seconds, shown_status
 from repro.tracking.text import plain
 
@@ -59,7 +59,7 @@ def _row(root: Path, run: Record, folders: str, with_curve: bool) -> str:
     seconds = shown_seconds(run, status)
     cells = [
         f"<td>{shown}",
-        f"<td>{html.escape(plain(run['started'] or '')[:16].replace('T', ' '))}",
+        f"<td>{html.escape(plain(shown_time(run['started'])))}",
         _number(run["seed"], str(run["seed"])),
         f"<td>{html.escape(plain(run['stage'] or ''))}",
         _number(run["steps"], format_count(run["steps"])),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import sys
 import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -56,11 +54,6 @@ def wrap(lines: Iterable[str], width: int | None) -> list[str]:
         return list(lines)
     wrapper = textwrap.TextWrapper(width, subsequent_indent="    ", break_on_hyphens=False)
     return [part for line in lines for part in wrapper.wrap(line) or [""]]
-
-
-def terminal_width() -> int | None:
-    """Columns of the terminal; None without one: what is piped or stored is not cut."""
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def _needed(columns: Sequence[Column]) -> int:

@@ -21,6 +21,7 @@ from repro.config import UserError
 from repro.tracking.archive import RunFolder, effective_status
 from repro.tracking.durations import format_seconds
 from repro.tracking.index import list_summaries
+from repro.tracking.listing import format_count
 from repro.tracking.text import plain
 from repro.workflow.follow import Event, FollowedRun, is_live
 
@@ -46,7 +47,7 @@ class Watch:
         if self.all and time.monotonic() >= self.next_scan:
             for summary in list_summaries(self.root):
                 known = summary["id"] in self.followed or summary["status"] == "unreadable"
-                if not known and is_live(summary, effective_status(summary)):
+                if not known and is_live(effective_status(summary)):
                     with suppress(UserError):  # deleted this very moment
                         self.followed[summary["id"]] = FollowedRun(self.root / "runs" / summary["id"])
             self.next_scan = time.monotonic() + RESCAN_SECONDS
@@ -104,7 +105,7 @@ class Watch:
             cells: list[Text | str] = [
                 Text(run.id if wide else run.id.partition("_")[2] or run.id),  # either is enough for other commands
                 str(run.record["seed"]),
-                f"{_count(run.step)}/{_count(run.total_steps)}",
+                f"{format_count(run.step)}/{format_count(run.total_steps)}",
                 _share(run),
                 f"{run.steps_per_second:,.0f}" if run.live and run.steps_per_second else "",
                 _left(run) if run.live else run.status,
@@ -175,10 +176,3 @@ def _left(run: FollowedRun) -> str:
 def _health(run: FollowedRun) -> str:
     problems = [*run.findings, *(["stalled"] if run.stalled and run.live else [])]
     return ", ".join(problems) or "ok"
-
-
-def _count(number: int) -> str:
-    for size, letter in ((10**9, "G"), (10**6, "M"), (10**3, "k")):
-        if number >= size:
-            return f"{number / size:.3g}{letter}"
-    return str(number)
