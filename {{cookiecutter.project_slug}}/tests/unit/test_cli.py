@@ -59,7 +59,7 @@ class TestCommands:
             ("train --seed 1 --sett a=b", "No such option: --sett"),
             ("prefs", "Missing command; see repro prefs --help"),
             ("show", "Missing argument 'run'"),
-            ("train --seed 1 --set agent.learning_rat=1", "did you mean 'learning_rate'?"),
+            ("train --seed 1 --set agent.learning_rat=1", "did you mean 'agent.learning_rate'?"),
             ("train --seed 1 --set agent.epochs=many", 'agent.epochs: "many" will not do'),
             ("train --seed 1 --params presets/pong.yaml", "presets/pong.yaml: no such file"),
             ("evaluate", "name a run (repro evaluate latest), or a cell"),
