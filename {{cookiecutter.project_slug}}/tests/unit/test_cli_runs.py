@@ -59,10 +59,11 @@ class TestTraining:
         assert "does it run?" in project.ok("show", "latest")
         evaluated = project.ok("evaluate", run.id)
         assert "sampled" in evaluated and "<- judged" in evaluated
-        assert f'closed as failed; say what went wrong: repro close {run.id} --cause "…"' in evaluated
-        assert "finished, closed as failed" in page(project) and log_of(project, run.id) == [4]
+        assert "closed" not in evaluated  # nothing was predicted
+        assert "evaluated: " in page(project) and "evaluated: " in project.ok("runs")
         closed = project.ok("close", run.id, "--cause", "it is tiny")
-        assert closed.startswith("replaces: failed, by the success criterion on 20")
+        assert f"{run.id}: closed as failed: it is tiny, by a person on 20" in closed
+        assert "finished, closed as failed" in page(project) and log_of(project, run.id) == [4]
         assert "failed: it is tiny, by a person" in project.ok("evaluate", run.id)
         assert f"\n{run.id}  debugging  finished  cpu " in project.ok("ledger")
         assert "over 4 episodes" in project.ok("show", run.id[-4:])

@@ -1,6 +1,7 @@
 """Which runs are listed, in which order; and that the index never says anything else than the records."""
 
 import json
+import math
 import multiprocessing
 import os
 import shutil
@@ -89,15 +90,16 @@ def test_processes_that_list_at_once_agree(tmp_path):
     assert not list((tmp_path / "runs").glob(".*.tmp"))
 
 
-def test_score_and_return_are_as_evaluated_or_else_of_the_training():
+def test_the_score_is_that_of_an_evaluation_the_return_else_of_the_training():
     training = {"return/fraction_of_optimal": 0.5, "return/mean": 10.0, "env_step": 99}
-    assert summarise(record(result_metrics=training)).items() >= {"score": 0.5, "return": 10.0, "steps": 99}.items()
+    assert summarise(record(result_metrics=training)).items() >= {"score": None, "return": 10.0, "steps": 99}.items()
     judged = {"sampled": {"score": 0.7, "return_mean": 14.0}, "greedy": {"score": 0.9, "return_mean": 18.0}}
     both = record(result_metrics=training, evaluation=judged)
     assert summarise(both).items() >= {"score": 0.7, "return": 14.0}.items()
+    assert summarise(both)["result"].endswith("; evaluated: 0.700 of optimal")
     both["params"]["evaluation"] = {"actions": "greedy"}
     assert summarise(both)["score"] == 0.9
-    assert summarise(record()).items() >= {"score": None, "return": None, "steps": 1_500_000}.items()
+    assert summarise(record()).items() >= {"score": None, "steps": None, "planned_steps": 1_500_000}.items()
 
 
 def test_what_a_prediction_and_its_gate_come_to():
@@ -110,14 +112,14 @@ def test_what_a_prediction_and_its_gate_come_to():
 RUNS = [
     summarise(record(code, **fields))
     for code, fields in {
-        "d": {"started": "2026-11-21T10:00:00+00:00", "seed": 3, "result_metrics": {"return/fraction_of_optimal": 0.5}},
+        "d": {"started": "2026-11-21T10:00:00+00:00", "seed": 3, "evaluation": {"sampled": {"score": 0.5}}},
         "c": {"started": "2026-11-20T10:00:00+00:00", "seed": 1, "name": "pong", "status": "failed", "minutes": 5},
-        "b": {"started": "2026-11-19T10:00:00+00:00", "seed": 2, "result_metrics": {"return/fraction_of_optimal": 0.9}},
+        "b": {"started": "2026-11-19T10:00:00+00:00", "seed": 2, "evaluation": {"sampled": {"score": 0.9}}},
         "a": {"started": "2026-11-18T10:00:00+00:00", "seed": 2, "question": "Größe?", "stage": "tuning"},
         "n": {
             "started": None,
             "seed": 0,
-            "result_metrics": {"return/fraction_of_optimal": "NaN"},
+            "evaluation": {"sampled": {"score": math.nan}},
             "process_start": "x",
         },
     }.items()

@@ -16,7 +16,10 @@ def test_one_run(run_dir):
             "greedy": {"score": 0.95},
             "random": {"score": -0.2},
         },
-        "prediction": {"success": 0.8},
+        "prediction": {
+            "failure_probability": 0.2,
+            "causes": [{"cause": "lr", "response": "accepted", "reason": "cheap"}],
+        },
         "wandb": {"mode": "online", "id": "x", "url": "https://wandb.ai/me/p/runs/x"},
         "notes": ["untracked big.npz left out"],
         "status": "failed",
@@ -29,7 +32,7 @@ def test_one_run(run_dir):
     for part in (
         "failed (exit code 1)",
         "skipped: a quick look",
-        "success 0.8",
+        "fails with probability 0.2; lr (accepted: cheap)",
         "https://wandb.ai/me/p/runs/x",
         "repro train --seed 100",
         "948ab30feb101334, commit 0123456789 with changes",

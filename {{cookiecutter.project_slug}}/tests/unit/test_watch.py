@@ -272,6 +272,6 @@ class TestWatching:
         assert interrupted == 130 and "no longer watching; the runs go on" in first and "\a" not in first
         assert code == 1 and "\a" in second and f"crashed: {run.id}: crashed at step " in second
         table = re.split(r"[\r\n]+", re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", second))
-        rows = [line for line in table if line.startswith(f"tiny_{run.id[-4:]}")]
+        rows = [line for line in table if line.startswith(run.id[-4:])]
         assert rows and all(len(line) <= 80 for line in rows)
-        assert re.match(r"tiny_\w{4} +104 +[\d.]+k/200k +\d+% +[\d,]+ +\w+ +-?[\d.]+ +ok", rows[0].rstrip())
+        assert re.match(r"\w{4} +104 +[\d.]+k/200k +\d+% +[\d,]+ +\w+ +-?[\d.]+ +ok", rows[0].rstrip())

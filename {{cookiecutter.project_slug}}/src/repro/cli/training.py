@@ -123,7 +123,7 @@ def evaluate(
     """
     from repro.config import parse_config
     from repro.results import cells
-    from repro.tracking.archive import is_run_folder, read_run
+    from repro.tracking.archive import effective_status, is_run_folder, read_run
     from repro.workflow.runs import find_own_run
 
     if cell and seed is not None and run is None:
@@ -145,6 +145,10 @@ def evaluate(
         raise UserError(f"--params {params}: is for cells; a run is evaluated by its own parameters, so leave it out")
     root = project_root()
     folder = find_own_run(root, run)
+    if (status := effective_status(folder.record)) != "finished":
+        raise UserError(
+            f"{folder.id}: is {status}, so there is no agent yet to evaluate; go on: repro resume {folder.id}"
+        )
     config = parse_config(folder.record["params"])
     evaluation = _play(root, config, folder.path / "checkpoints/agent.pt", folder.record["code_hash"])
     _judge(root, folder, evaluation)

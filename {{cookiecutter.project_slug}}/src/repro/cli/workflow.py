@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -37,7 +38,10 @@ def prelaunch(
     if write_answers:
         code = code_hash(root)
         write_answers_template(write_answers, read_checklist(root), code, gate_key(code, config))
-        print(f"written: {write_answers}; fill it in, then: repro prelaunch --answers {write_answers}")
+        options = ["--params", str(params)] if params else []
+        options += [part for override in set_ or () for part in ("--set", override)]
+        command = shlex.join(["repro", "prelaunch", *options, "--answers", str(write_answers)])
+        print(f"written: {write_answers}; fill it in, then: {command}")
         return
     minutes = estimate_minutes(config, config.seeds.tuning[0])
     say_expected(root, config.name, choose_device(config.training.device).type, minutes)

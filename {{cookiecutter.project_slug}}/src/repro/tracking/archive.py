@@ -287,4 +287,4 @@ def _nearest(wanted: str, known: list[str]) -> str:
     near = difflib.get_close_matches(wanted, [*known, *codes], n=1, cutoff=0.5)
     if near:
         return f"; did you mean {codes.get(near[0], near[0])}?"
-    return f"; the latest is {max(known)}, and `repro runs` lists them all"
+    return "; `repro runs` lists them all, and `latest` is the latest"

@@ -26,7 +26,15 @@ FIELDS = (
     *("pid", "process_start", "host", "device", "started", "resumed", "ended", "exit_code"),
     *("active_seconds", "estimate_minutes", "closed"),
 )
-DERIVED = ("steps", "score", "return", "params_hash", "gate_hash", "failure_probability")  # `summarise` adds them
+DERIVED = (
+    "steps",
+    "planned_steps",
+    "score",
+    "return",
+    "params_hash",
+    "gate_hash",
+    "failure_probability",
+)  # `summarise` adds them
 SETTLED_SECONDS = 2.0  # more than the resolution of any file system's times
 WORTH_WRITING = 200  # changed entries; reading fewer again is quicker than writing the index
 
@@ -74,13 +82,28 @@ def summarise(record: Record) -> Record:
     evaluated = (record.get("evaluation") or {}).get(judged) or {}
     gate, prediction = record.get("gate"), record.get("prediction") or {}
     return {field: record.get(field) for field in FIELDS} | {
-        "steps": metrics.get("env_step", training.get("total_steps")),
-        "score": evaluated.get("score", metrics.get("return/fraction_of_optimal")),
+        "result": outcome(record),
+        "steps": metrics.get("env_step"),
+        "planned_steps": training.get("total_steps"),
+        "score": evaluated.get("score"),
         "return": evaluated.get("return_mean", metrics.get("return/mean")),
         "params_hash": params_hash(record["params"]),
         "gate_hash": gate and hashlib.sha256(json.dumps(gate, sort_keys=True).encode()).hexdigest()[:16],
         "failure_probability": prediction.get("failure_probability"),
     }
+
+
+def outcome(record: Record) -> str:
+    """What came of a run, in a line: at the end of training, as evaluated, and why it failed if somebody said so."""
+    judged = ((record.get("params") or {}).get("evaluation") or {}).get("actions", "sampled")
+    evaluated = (record.get("evaluation") or {}).get(judged)
+    cause = (record.get("closed") or {}).get("cause")
+    parts = [
+        record.get("result"),
+        f"evaluated: {evaluated['score']:.3f} of optimal" if evaluated else None,
+        f"failed: {cause}" if cause else None,
+    ]
+    return "; ".join(part for part in parts if part)
 
 
 def _read_index(path: Path) -> dict[str, list[Any]]:

@@ -41,7 +41,9 @@ def format_runs(summaries: Iterable[Record], columns: int | None = None) -> str:
 
 
 def shown_status(summary: Record, status: str) -> str:
-    """Its effective status, with the host of a run of which nothing is known here but that it was running there."""
+    """What it was closed as, else its effective status, with the host of one that was last known to run there."""
+    if summary.get("closed"):
+        return f"closed: {summary['closed']['outcome']}"
     if status == "running" and summary["host"] != socket.gethostname():
         return f"running on {plain(summary['host'])}"
     return status
@@ -82,12 +84,19 @@ def _row(summary: Record) -> tuple[str, ...]:
         plain(summary["id"]),
         shown_status(summary, status),
         str(summary["seed"]),
-        format_count(summary["steps"]),
+        _steps(summary),
         "" if seconds is None else format_seconds(seconds),
         format_score(summary["score"]),
         plain(summary.get("result") or ""),
         plain(shown_question(summary)),
     )
+
+
+def _steps(summary: Record) -> str:
+    """Steps done; `/60k`, of so many, where only the plan is known."""
+    if summary["steps"] is None and (planned := format_count(summary["planned_steps"])):
+        return f"/{planned}"
+    return format_count(summary["steps"])
 
 
 def _line(row: tuple[str, ...], sizes: list[int]) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from repro.tracking.archive import RunFolder, effective_status
 from repro.tracking.durations import active_seconds, format_seconds
-from repro.tracking.listing import shown_status
 from repro.tracking.metrics import read_last_row
 from repro.tracking.text import plain, shown_path
 
@@ -39,20 +39,20 @@ def _entries(run: RunFolder, last_row: Mapping[str, Any] | None) -> dict[str, An
     return {
         "run": record["id"],
         "project": record.get("project"),
-        "status": shown_status(record, status) + (f" (exit code {exit_code})" if exit_code is not None else ""),
-        "closed": f"{closed['outcome']} {closed['cause'] or ''}".strip() if closed else None,
+        "status": status + (f" (exit code {exit_code})" if exit_code is not None else ""),
+        "closed": ": ".join(filter(None, (closed["outcome"], closed.get("cause")))) if closed else None,
         "question": record.get("question"),
         "result": record.get("result"),
         "evaluation": _scores(record.get("evaluation")),
         "gate": f"skipped: {record['skip_reason']}" if record.get("skip_reason") else None,
-        "prediction": _pairs(record.get("prediction")),
+        "prediction": _prediction(record.get("prediction")),
         "stage": record.get("stage"),
         "started": record.get("started"),
         "resumed": ", ".join(record.get("resumed", [])),
         "ended": record.get("ended"),
         "took": format_seconds(seconds) if seconds else None,
         "estimated": _minutes(record.get("estimate_minutes")),
-        "command": " ".join(record.get("command", [])),
+        "command": shlex.join(record.get("command", [])),
         "set": ", ".join(record.get("overrides", [])),
         "cell": record.get("cell"),
         "seed": record["seed"],
@@ -73,6 +73,14 @@ def _scores(evaluation: Mapping[str, Any] | None) -> str:
         return ""
     shares = ", ".join(f"{name} {evaluation[name]['score']:.3f}" for name in ("sampled", "greedy", "random"))
     return f"{shares} of the optimal return over {evaluation['episodes']} episodes"
+
+
+def _prediction(prediction: Mapping[str, Any] | None) -> str:
+    """How probable a failure was thought to be before launch, and of what."""
+    if not prediction:
+        return ""
+    causes = [f"{cause['cause']} ({cause['response']}: {cause['reason']})" for cause in prediction.get("causes", [])]
+    return "; ".join([f"fails with probability {prediction['failure_probability']:g}", *causes])
 
 
 def _minutes(minutes: float | None) -> str:

@@ -19,6 +19,7 @@ from pathlib import Path
 from repro.config import UserError
 from repro.tracking import provenance
 from repro.tracking.archive import Record, read_record, run_ids
+from repro.tracking.index import outcome
 from repro.workflow.confusions import read_confusions
 from repro.workflow.pages import (
     HEADINGS,
@@ -34,7 +35,7 @@ from repro.workflow.pages import (
     replace_page,
     with_row,
 )
-from repro.workflow.run_rows import drop_run, is_over, put_run, result_of, rows_by_run, run_of, status_of
+from repro.workflow.run_rows import drop_run, is_over, put_run, rows_by_run, run_of, status_of
 
 MARK = re.compile(r"\*Carried over from \d{4}-\d\d-\d\d\.\*")
 DONE = re.compile(r"[-*+] \[[xX]\] ")
@@ -192,7 +193,7 @@ def _is_own(root: Path, run: str) -> bool:
 def _as_closed(root: Path, page: list[str], run: str, row: str, path: Path) -> list[str]:
     """The page with a row of log 4 that says how its run was closed: what did that may have been killed before."""
     record = _record(root, run)
-    if not record or not record.get("closed") or all(escape(of(record)) in row for of in (status_of, result_of)):
+    if not record or not record.get("closed") or all(escape(of(record)) in row for of in (status_of, outcome)):
         return page
     return put_run(page, "results", root, record, path)
 

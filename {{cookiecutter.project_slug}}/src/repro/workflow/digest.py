@@ -20,7 +20,7 @@ from repro.workflow.budget import read_budget
 from repro.workflow.confusions import parse_line, read_confusions
 from repro.workflow.ledger import Booked, add_up, book_runs
 from repro.workflow.pages import COLUMNS, HEADINGS, list_pages, page_day, printable, read_cells, read_damaged
-from repro.workflow.run_rows import result_of, status_of
+from repro.workflow.run_rows import status_of
 from repro.workflow.tables import Column, format_table
 from repro.workflow.worklog import read_hours
 
@@ -123,7 +123,7 @@ def _results(ended: list[Record], width: int | None) -> list[str]:
     for question, records in _by_question(ended).items():
         lines += _wrap("  ", question, width)
         for record in records:
-            result = plain(result_of(record) or "no result")
+            result = plain(record["result"] or "no result")
             lines += _wrap("      ", f"{result}; {status_of(record)}, {record['id']}", width)
     return lines
 

@@ -101,8 +101,14 @@ def close_run(root: Path, run: RunFolder, closing: Closing, by: str = PERSON) ->
 
 
 def close_by_criterion(root: Path, run: RunFolder, evaluation: Record) -> str | None:
-    """Close an evaluated run by `evaluation.success_score`, unless a person has or it goes on; returns what to say."""
+    """Hold an evaluated run against its prediction, by `evaluation.success_score`; returns what to say.
+
+    A run without a prediction stays open, one that a person has closed stays as it is; the log has the evaluation.
+    """
     if not has_ended(run.path, run.record):
+        return None
+    if not (run.record.get("prediction") or run.record.get("closed")):
+        worklog.finish_run(root, run.record)
         return None
     settings = run.record["params"]["evaluation"]
     success = evaluation[settings["actions"]]["score"] >= settings["success_score"]

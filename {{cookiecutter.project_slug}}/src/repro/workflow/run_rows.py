@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from repro.tracking.archive import effective_status
 from repro.tracking.durations import shown_time
+from repro.tracking.index import outcome
 from repro.workflow.pages import CELL, COLUMNS, escape, find_region, table_row, with_row, without_rows
 from repro.workflow.sparkline import draw_curve
 
@@ -48,12 +49,6 @@ def run_of(line: str, region: str) -> str | None:
     return match[1] if match else None
 
 
-def result_of(record: dict[str, Any]) -> str:
-    """What came out, in a line, and what made the run fail if somebody said so."""
-    cause = (record.get("closed") or {}).get("cause")
-    return "; ".join(text for text in (record.get("result"), f"failed: {cause}" if cause else None) if text)
-
-
 def status_of(record: dict[str, Any]) -> str:
     """The effective status, and what the run was closed as."""
     closed = record.get("closed")
@@ -69,7 +64,7 @@ def _cells(root: Path, record: dict[str, Any], region: str) -> dict[str, str]:
         "question": record.get("question") or "not stated",
         "started": shown_time(record.get("started")),
         "environment": (record.get("params") or {}).get("env", {}).get("id", "unknown"),
-        "result": result_of(record),
+        "result": outcome(record),
         "curve": draw_curve(Path(root) / "runs" / run / "metrics.jsonl") if region == "results" else None,
         "status": CRASHED if crashed else status_of(record),
     }

@@ -94,7 +94,7 @@ class Watch:
         """All runs, for a terminal of any width."""
         wide = self.console.width >= WIDE
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-        table.add_column("run", overflow="fold", min_width=12)
+        table.add_column("run", no_wrap=True)
         for column in ("seed", "steps", "%", "steps/s", "left", "return"):
             table.add_column(column, justify="right", no_wrap=True)
         table.add_column("health", overflow="fold")
@@ -103,7 +103,7 @@ class Watch:
         for run in self.followed.values():
             health = _health(run)
             cells: list[Text | str] = [
-                Text(run.id if wide else run.id.partition("_")[2] or run.id),  # either is enough for other commands
+                Text(run.id if wide else run.id.rpartition("_")[2]),  # either is enough for other commands
                 str(run.record["seed"]),
                 f"{format_count(run.step)}/{format_count(run.total_steps)}",
                 _share(run),
