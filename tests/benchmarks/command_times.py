@@ -1,0 +1,101 @@
+"""How long the commands take that neither train, probe nor check: with 10 runs in the archive, and with 10,000.
+
+Medians of five calls of the whole command, Python's start included. The archive is one real small run, copied.
+
+    python tests/benchmarks/command_times.py [RUNS ...]     (in an environment of a generated project)
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import datetime, timedelta
+from pathlib import Path
+
+TEMPLATE = Path(__file__).resolve().parents[2] / "template"
+FAST = ("training.total_steps=2048", "preferences.initial_labels=16", "preferences.total_labels=20")
+COMMANDS = (
+    ("log",),
+    ("log", "add", "a thought"),
+    ("log", "confused", "does not add up"),
+    ("log", "hours", "0.01"),
+    ("log", "search", "thought"),
+    ("log", "week"),
+    ("runs",),
+    ("runs", "--sort", "score", "--limit", "20"),
+    ("show", "latest"),
+    ("compare", "{first}", "{last}"),
+    ("close", "{first}", "--cause", "too few steps"),
+    ("watch", "--once"),
+    ("ledger",),
+    ("ledger", "--planned"),
+    ("ledger", "--predictions"),
+)
+
+
+def repro(root: Path, *arguments: str) -> float:
+    """Run a command in the project; returns its seconds."""
+    env = os.environ | {"PYTHONPATH": str(root / "src"), "WANDB_MODE": "disabled", "OMP_NUM_THREADS": "1"}
+    start = time.perf_counter()
+    command = [sys.executable, "-P", "-m", "repro.cli", *arguments]
+    subprocess.run(command, cwd=root, env=env, check=True, stdout=subprocess.DEVNULL)
+    return time.perf_counter() - start
+
+
+def make_project(folder: Path) -> Path:
+    """A project with one small finished run."""
+    root = folder / "project"
+    skipped = shutil.ignore_patterns("__pycache__", ".*", "*.egg-info")
+    for name in ("src", "checklists", "presets"):
+        shutil.copytree(TEMPLATE / name, root / name, ignore=skipped)
+    shutil.copy(TEMPLATE / "budget.yaml", root)
+    pyproject = '[project]\nname = "p"\nversion = "0"\n[tool.repro.wandb]\nmode = "disabled"\n'
+    (root / "pyproject.toml").write_text(pyproject)
+    shutil.copy(TEMPLATE / "presets/moving-dot-small.yaml", root / "params.yaml")
+    repro(root, "train", "--seed", "100", *(part for override in FAST for part in ("--set", override)))
+    return root
+
+
+def fill_archive(root: Path, count: int) -> list[str]:
+    """Copies of the run's record and metrics, an hour apart; returns their ids."""
+    (real,) = [path for path in (root / "runs").iterdir() if not path.name.startswith(".")]
+    record = json.loads((real / "run.json").read_text())
+    start, ids = datetime.fromisoformat(record["started"]), [real.name]
+    for number in range(1, count):
+        began = start - timedelta(hours=number)
+        folder = root / "runs" / f"{began:%Y-%m-%d}_moving-dot-small_{number:06x}"
+        folder.mkdir()
+        copy = record | {"id": folder.name, "seed": 100 + number % 20, "started": began.isoformat(timespec="seconds")}
+        (folder / "run.json").write_text(json.dumps(copy, indent=1))
+        shutil.copy(real / "metrics.jsonl", folder)
+        ids.append(folder.name)
+    time.sleep(3)  # records that were written just now are not entered in the index
+    return ids
+
+
+def main() -> None:
+    counts = [int(argument) for argument in sys.argv[1:]] or [10, 10_000]
+    table: dict[tuple[str, ...], list[float]] = {command: [] for command in COMMANDS}
+    for count in counts:
+        with tempfile.TemporaryDirectory() as folder:
+            root = make_project(Path(folder))
+            ids = fill_archive(root, count)
+            print(f"{count} runs; the first list, which makes the index, took {repro(root, 'runs'):.2f} s", flush=True)
+            for command in COMMANDS:
+                words = [word.format(first=ids[-1], last=ids[0]) for word in command]
+                table[command].append(statistics.median(repro(root, *words) for _ in range(5)))
+    print(f"\n| seconds, with so many runs | {' | '.join(f'{count:,}' for count in counts)} |")
+    print(f"|---|{'---|' * len(counts)}")
+    for command, seconds in table.items():
+        words = " ".join(command).format(first="RUN", last="RUN")
+        print(f"| repro {words} | {' | '.join(f'{value:.2f}' for value in seconds)} |")
+
+
+if __name__ == "__main__":
+    main()
