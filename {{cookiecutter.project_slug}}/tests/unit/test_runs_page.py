@@ -138,3 +138,9 @@ def test_a_curve_leaves_out_what_cannot_be_drawn(tmp_path):
     assert sample_curve(path, "return/mean") == [(0, 1.0), (2, 3.0), (5, 4.0)]
     assert sample_curve(path, "loss") == [] and sample_curve(tmp_path / "none", "loss") == []
     assert all(math.isfinite(value) for _, value in sample_curve(path, "return/mean"))
+
+
+@pytest.mark.parametrize(("outcome", "colour"), [("failed", "failed"), ("succeeded", "finished")])
+def test_a_closed_run_has_the_colour_of_its_outcome(project, outcome, colour):
+    write_page(project, record(status="finished", closed={"outcome": outcome}))
+    assert f'class="s {colour}">closed: {outcome}<' in (project / "runs/index.html").read_text()
