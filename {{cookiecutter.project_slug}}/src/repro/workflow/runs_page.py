@@ -53,7 +53,8 @@ def _row(root: Path, run: Record, folders: str, with_curve: bool) -> str:
     date, dash, rest = (html.escape(part) for part in plain(run["id"]).partition("_"))  # a narrow one breaks there
     link = f'<a href="{html.escape(folders)}/{quote(run["id"])}/"><span class=day>{date}{dash}</span><wbr>{rest}</a>'
     status = effective_status(run)
-    colour = {"succeeded": "finished", "failed": "failed"}.get((run.get("closed") or {}).get("outcome"), status)
+    outcome = (run.get("closed") or {}).get("outcome")
+    colour = "finished" if outcome == "succeeded" else outcome or status
     shown = f'<span class="s {html.escape(colour)}">{html.escape(shown_status(run, status))}</span>'
     if status == "unreadable":
         return f'<tr><th scope="row">{link}<td>{shown}{"<td>" * 8}<td>run.json is missing or damaged</tr>'
