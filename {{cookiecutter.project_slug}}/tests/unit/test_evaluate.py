@@ -125,6 +125,13 @@ class TestCommand:
         (note,) = [line for line in out.splitlines() if line.startswith("note: ")]
         assert now in note and run.record["code_hash"] in note
 
+    def test_a_run_without_a_final_agent_is_refused(self, project, run, monkeypatch, capsys):
+        (run.path / "checkpoints/agent.pt").unlink()
+        run.update(status="interrupted")
+        code, out, error = here(project, monkeypatch, capsys, "evaluate", run.id)
+        assert (code, out) == (2, "")
+        assert f"is interrupted and has no final agent to evaluate; go on: repro resume {run.id}" in error
+
     def test_a_cell_closes_the_run_that_trained_its_models(self, project, run, monkeypatch, capsys):
         models = project.root / "models" / cell_name(project.config(), 5)
         shutil.copytree(run.path / "checkpoints", models)
@@ -132,6 +139,7 @@ class TestCommand:
         project.params.write_text(json.dumps(params))
         facts = {"id": run.id, "seed": 5, "code_hash": run.record["code_hash"], "dirty": False, "params": params}
         (models / "run.json").write_text(json.dumps(facts | {"env_steps": 1, "labels": 1, "wall_seconds": 1.0}))
+        run.update(prediction={"failure_probability": 0.5, "surprise": "very", "causes": []})
         finish_run(run, "finished", 0, "return 6")
 
         def evaluate_cell():

@@ -145,12 +145,12 @@ def evaluate(
         raise UserError(f"--params {params}: is for cells; a run is evaluated by its own parameters, so leave it out")
     root = project_root()
     folder = find_own_run(root, run)
-    if (status := effective_status(folder.record)) != "finished":
-        raise UserError(
-            f"{folder.id}: is {status}, so there is no agent yet to evaluate; go on: repro resume {folder.id}"
-        )
+    agent = folder.path / "checkpoints/agent.pt"
+    if not agent.exists():  # it is written in the end
+        status = effective_status(folder.record)
+        raise UserError(f"{folder.id}: is {status} and has no final agent to evaluate; go on: repro resume {folder.id}")
     config = parse_config(folder.record["params"])
-    evaluation = _play(root, config, folder.path / "checkpoints/agent.pt", folder.record["code_hash"])
+    evaluation = _play(root, config, agent, folder.record["code_hash"])
     _judge(root, folder, evaluation)
 
 

@@ -70,8 +70,6 @@ def prepare_run(root: Path, config: Config, request: RunRequest) -> RunFolder:
     if preferences:
         check_export(config, preferences, request.seed)
     check_clock(root)
-    if not request.cell and request.seed in config.seeds.final:
-        print(f"note: seed {request.seed} is one of seeds.final; after tuning on it, nothing can be claimed on it")
     code = keep_code(root)  # before the gate: what is checked and asked about is what will run
     params = resolve_auto(config)
     if request.cell and (unfinished := find_unfinished(root, name, code.hash, params, preferences)):
@@ -84,6 +82,8 @@ def prepare_run(root: Path, config: Config, request: RunRequest) -> RunFolder:
         long = minutes > config.gate.after_minutes
         offer_earlier(earlier, input if long and sys.stdin.isatty() else None)
     gate = pass_gate(root, config, code.hash, runs * minutes, request.answers, request.skip, question=request.question)
+    if not request.cell and request.seed in config.seeds.final:
+        print(f"note: seed {request.seed} is one of seeds.final; after tuning on it, nothing can be claimed on it")
     return create_run(
         root,
         code,
