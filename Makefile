@@ -30,7 +30,7 @@ demo: .venv/stamp-cookiecutter  ## generate a project with the defaults in build
 	  '  repro log       # the page of the work log for today' \
 	  '  dvc repro       # does nothing: all is up to date; change params.yaml, and it runs what that concerns' \
 	  '' \
-	  'A project of your own:  .venv/bin/cookiecutter -o .. .'
+	  'A project of your own:  make new'
 
 test: lint test-template test-project  ## all tests: of the template, and of a project made from it
 
