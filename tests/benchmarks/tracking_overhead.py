@@ -89,7 +89,7 @@ def main() -> None:
         root = Path(folder)
         for name in ("src", "presets", "checklists"):
             shutil.copytree(TEMPLATE / name, root / name, ignore=shutil.ignore_patterns("__pycache__", ".*"))
-        for name in ("pyproject.toml", "requirements.lock", ".gitignore"):
+        for name in ("pyproject.toml", "requirements.lock", ".gitignore", "budget.yaml"):
             shutil.copy(TEMPLATE / name, root / name)
         shutil.copy(root / "presets/moving-dot.yaml", root / "params.yaml")
         git = ["git", "-c", "user.name=A Tester", "-c", "user.email=tester@example.com"]
