@@ -42,7 +42,7 @@ EXPECTED = [
     "results/curves/.gitignore",
     "src/repro/__init__.py",
     "src/repro/cli/training.py",
-    "src/repro/config.py",
+    "src/repro/config/__init__.py",
     "worklog/README.md",
 ]
 

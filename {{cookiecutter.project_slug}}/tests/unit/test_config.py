@@ -98,7 +98,7 @@ def test_a_configuration_cannot_be_changed():
             "source: true",
             "reward.source: true will not do: input should be 'environment' or 'learned'",
         ),
-        ("id: moving-dot", "id: moving-dots", "env.id: \"moving-dots\" will not do: input should be 'moving-dot'"),
+        ("id: moving-dot", "id: moving-dots", 'env.id: "moving-dots" is no environment; write moving-dot'),
         ("image_size: 84", "image_size: 35", "env.image_size: 35 will not do"),
         ("max_frames: 1000", "max_frames: 1002", "env: max_frames (1002) must be a multiple of frame_skip (4)"),
         ("name: moving-dot", "name: ../escape", 'name: "../escape" will not do'),
@@ -113,7 +113,7 @@ def test_a_configuration_cannot_be_changed():
         (
             "max_frames: 1000",
             "max_frames: 56",
-            "preferences.segment_steps (15) must fit into an episode: at most env.max_frames / env.frame_skip (14)",
+            "preferences.segment_steps (15) must fit into an episode of the environment: at most so many steps (14)",
         ),
         ("minibatches: 8", "minibatches: 7", "agent.minibatches (7) must divide the 2048 steps of a rollout"),
         ("final: [0,", "final: [100, 0,", "seeds: tuning and final share the seeds [100]; take them out of one"),

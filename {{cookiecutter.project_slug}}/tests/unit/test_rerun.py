@@ -197,7 +197,7 @@ class TestRefused:
 
     def test_the_snapshot_is_gone_or_was_changed(self, project, run, refusal):
         snapshot = project.root / "runs/.snapshots" / run.record["code_hash"]
-        file = snapshot / "src/repro/config.py"
+        file = snapshot / "src/repro/reading.py"
         os.chmod(file, 0o644)
         file.write_text(file.read_text() + "\n")
         assert f"was changed since {run.id} ran from it, so this code cannot be run again" in refusal("rerun", run.id)

@@ -6,7 +6,7 @@ import numpy as np
 from gymnasium.spaces import Discrete
 from numpy.typing import NDArray
 
-from repro.config import EnvConfig
+from repro.config import EnvConfig, MovingDotConfig
 from repro.envs.base import ResumableVectorEnv
 from repro.envs.moving_dot import MovingDotVectorEnv
 
@@ -20,20 +20,24 @@ def make_envs(config: EnvConfig, num_envs: int | None = None) -> ResumableVector
         config: the `env` section of params.yaml.
         num_envs: how many copies, where it differs from `config.num_envs` (evaluation).
     """
-    return MovingDotVectorEnv(
-        num_envs=num_envs or config.num_envs,
-        actions=config.actions,
-        image_size=config.image_size,
-        frame_stack=config.frame_stack,
-        frame_skip=config.frame_skip,
-        max_frames=config.max_frames,
-    )
+    if isinstance(config, MovingDotConfig):
+        return MovingDotVectorEnv(
+            num_envs=num_envs or config.num_envs,
+            actions=config.actions,
+            image_size=config.image_size,
+            frame_stack=config.frame_stack,
+            frame_skip=config.frame_skip,
+            max_frames=config.max_frames,
+        )
+    raise NotImplementedError(config.id)
 
 
 def describe_environment(config: EnvConfig) -> str:
     """What segments must have in common to be compared: the environment and its observations."""
-    size = f"{config.image_size}x{config.image_size}x{config.frame_stack}"
-    return f"{config.id}, {config.actions} actions, images {size}, frame skip {config.frame_skip}"
+    if isinstance(config, MovingDotConfig):
+        size = f"{config.image_size}x{config.image_size}x{config.frame_stack}"
+        return f"{config.id}, {config.actions} actions, images {size}, frame skip {config.frame_skip}"
+    raise NotImplementedError(config.id)
 
 
 def random_actions(envs: ResumableVectorEnv, generator: np.random.Generator) -> NDArray:

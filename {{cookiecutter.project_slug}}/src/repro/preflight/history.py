@@ -106,10 +106,11 @@ def _read_params(facts: Path) -> Params:
 def _is_simpler(params: Params, config: Config) -> bool:
     """Whether a run with `params` was of the same algorithm on something simpler."""
     env, algorithm, source = _kind(params)
-    if algorithm != config.agent.algorithm or env not in SIMPLEST_FIRST:
+    if algorithm != config.agent.algorithm or not {env, config.env.id} <= set(SIMPLEST_FIRST):
         return False
     if env != config.env.id:
         return SIMPLEST_FIRST.index(env) < SIMPLEST_FIRST.index(config.env.id)
     if source != config.reward.source:
         return source == "environment"
-    return params["env"].get("image_size", config.env.image_size) < config.env.image_size
+    size = getattr(config.env, "image_size", 0)  # of pictures of the same thing
+    return params["env"].get("image_size", size) < size

@@ -51,9 +51,8 @@ def memory_needed(config: Config) -> dict[str, float]:
         network = trainer.agent.network
         sample = torch.from_numpy(observations[:1, 0])  # one observation
         weights = _count_weights(network)
-        batches = [
-            rows / config.agent.minibatches * (sample.numel() + _count_outputs(network, lambda: network(sample)))
-        ]
+        observation = sample.numel() + _count_outputs(network, lambda: network(sample))
+        batches = [rows / getattr(config.agent, "minibatches", 1) * observation]
         parts = {"process": PROCESS, "rollout": 2.0 * observations.nbytes, "networks": 0.0, "labels": 0.0}
         if trainer.learning:
             learned = trainer.learning.model.network

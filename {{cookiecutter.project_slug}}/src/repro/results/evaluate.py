@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from repro.agents.ppo import PPO
+from repro.agents import OnPolicyAgent, make_agent
 from repro.config import Config, UserError
 from repro.envs import make_envs, random_actions
 from repro.preferences.reward_model import RewardModel
@@ -53,13 +53,13 @@ def evaluate(config: Config, agent_file: Path) -> dict[str, Any]:
     }
 
 
-def load_agent(config: Config, agent_file: Path) -> PPO:
+def load_agent(config: Config, agent_file: Path) -> OnPolicyAgent:
     """The trained agent, for acting. Raises UserError if the file is missing, damaged or of another network."""
     device = _device(config)
     envs = make_envs(config.env, num_envs=1)
     spaces = (envs.single_observation_space, envs.single_action_space)
     generator = torch_generator(config.evaluation.seed, "policy", device)
-    agent = PPO(*spaces, config.agent, device, generator, choose_precision(config.training.precision, device))
+    agent = make_agent(*spaces, config.agent, device, generator, choose_precision(config.training.precision, device))
     with _explained(agent_file, agent.network):
         agent.network.load_state_dict(load_checkpoint(agent_file))
     return agent

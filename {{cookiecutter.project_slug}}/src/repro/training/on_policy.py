@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from numpy.typing import NDArray
 
-from repro.agents.ppo import PPO
+from repro.agents import make_agent
 from repro.config import Config
 from repro.envs import make_envs
 from repro.preferences.reward_model import RewardModel
@@ -47,7 +47,7 @@ class OnPolicyTrainer:
         self.envs = make_envs(config.env)
         spaces = (self.envs.single_observation_space, self.envs.single_action_space)
         generator = torch_generator(seed, "policy", self.device)
-        self.agent = PPO(*spaces, config.agent, self.device, generator, precision)
+        self.agent = make_agent(*spaces, config.agent, self.device, generator, precision)
         self.storage = Storage.for_envs(self.envs, config.agent.rollout_steps)
         self.episodes = EpisodeStatistics(config.env.num_envs)
         self.learning: PreferenceLearning | None = None

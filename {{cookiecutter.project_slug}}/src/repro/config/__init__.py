@@ -1,0 +1,183 @@
+"""The parameters of a run: strict models of `params.yaml`, and overrides from the command line.
+
+Every field is required and checked before any compute is spent. A mistake is reported as one line
+that names the field, the value and the fix (`UserError`).
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import pydantic
+from pydantic import Field, model_validator
+
+from repro.config.base import Section
+from repro.config.env import AtariConfig, EnvConfig, GymConfig, MovingDotConfig
+from repro.config.off_policy import DDPGConfig, DQNConfig, ReplayConfig
+from repro.config.on_policy import A2CConfig, PPOConfig, TRPOConfig, VPGConfig
+from repro.config.sections import (
+    EvaluationConfig,
+    GateConfig,
+    PreferenceConfig,
+    RewardConfig,
+    RewardModelConfig,
+    SeedConfig,
+    TrainingConfig,
+)
+from repro.reading import UserError, nearest, parse_yaml, read_yaml
+
+AgentConfig = Annotated[
+    PPOConfig | A2CConfig | VPGConfig | TRPOConfig | DQNConfig | DDPGConfig, Field(discriminator="algorithm")
+]
+ALGORITHMS: dict[str, type[Section]] = {
+    "ppo": PPOConfig,
+    "a2c": A2CConfig,
+    "vpg": VPGConfig,
+    "trpo": TRPOConfig,
+    "dqn": DQNConfig,
+    "ddpg": DDPGConfig,
+}
+# The models of sections of which there are several kinds.
+KINDS = ALGORITHMS | {"moving-dot": MovingDotConfig, "gym": GymConfig, "atari": AtariConfig}
+MIN_MINIBATCH = 8  # steps
+
+
+class Config(Section):
+    """All of `params.yaml`."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
+    env: EnvConfig
+    agent: AgentConfig
+    reward: RewardConfig
+    preferences: PreferenceConfig  # used where rewards are learned, as is reward_model
+    reward_model: RewardModelConfig
+    training: TrainingConfig
+    evaluation: EvaluationConfig
+    seeds: SeedConfig
+    gate: GateConfig
+
+    @model_validator(mode="after")
+    def minibatches_fit(self) -> Config:
+        if isinstance(self.agent, A2CConfig | ReplayConfig):  # no minibatches of a rollout
+            return self
+        rows = self.env.num_envs * self.agent.rollout_steps
+        if rows % self.agent.minibatches:
+            raise ValueError(
+                f"agent.minibatches ({self.agent.minibatches}) must divide the {rows} steps of a rollout "
+                "(env.num_envs x agent.rollout_steps)"
+            )
+        if rows < MIN_MINIBATCH * self.agent.minibatches:
+            raise ValueError(
+                f"agent.minibatches ({self.agent.minibatches}) leaves fewer than {MIN_MINIBATCH} steps of a rollout's "
+                f"{rows} in each, too few to normalise advantages; lower it"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def preferences_fit(self) -> Config:
+        if self.reward.source != "learned":
+            return self
+        preferences = self.preferences
+        if preferences.initial_labels > preferences.total_labels:
+            raise ValueError(
+                f"preferences.initial_labels ({preferences.initial_labels}) must not exceed "
+                f"preferences.total_labels ({preferences.total_labels})"
+            )
+        for steps, whole in (
+            (self.agent.rollout_steps, "a rollout: at most agent.rollout_steps"),
+            (self.env.max_steps, "an episode of the environment: at most so many steps"),
+        ):
+            if preferences.segment_steps > steps:
+                raise ValueError(
+                    f"preferences.segment_steps ({preferences.segment_steps}) must fit into {whole} ({steps})"
+                )
+        return self
+
+
+def load_config(path: Path | str = "params.yaml", overrides: list[str] | tuple[str, ...] = ()) -> Config:
+    """Read a parameter file and apply `section.key=value` overrides. Raises UserError."""
+    path = Path(path)
+    values = read_yaml(path)
+    if not isinstance(values, dict):
+        raise UserError(f"{path}: expected sections such as 'env:' and 'agent:', found {type(values).__name__}")
+    for override in overrides:
+        _apply_override(values, override)
+    return parse_config(values, source=f"{path} with --set" if overrides else str(path))
+
+
+def parse_config(values: dict[str, Any], source: str = "parameters") -> Config:
+    """Check parameters that are already in memory. Raises UserError."""
+    try:
+        return Config.model_validate(values)
+    except pydantic.ValidationError as error:
+        raise UserError(f"{source}: {_explain(error)}") from None
+
+
+def _apply_override(values: dict[str, Any], override: str) -> None:
+    """Set one value in place; `agent.learning_rate=3e-4`."""
+    key, equals, text = override.partition("=")
+    *sections, field = key.strip().split(".")
+    if not equals or not field or not text.strip():
+        raise UserError(f"--set {override}: write it as section.key=value, e.g. agent.learning_rate=3e-4")
+    target = values
+    for section in sections:
+        target = target.get(section, {})
+        if not isinstance(target, dict):
+            break
+    if not isinstance(target, dict) or field not in target:
+        raise UserError(f"--set {override}: no parameter {key.strip()!r}{_alike(key.strip(), values)}")
+    target[field] = parse_yaml(text, f"--set {override}")
+
+
+def _alike(key: str, values: dict[str, Any]) -> str:
+    """The whole name of the parameter that may have been meant: the section or its end may be missing or misspelled."""
+    names = [f"{section}.{name}" for section, fields in values.items() if isinstance(fields, dict) for name in fields]
+    ends = {name.rpartition(".")[2]: name for name in reversed(names)}  # of several the first
+    end = difflib.get_close_matches(key.rpartition(".")[2], ends, n=1, cutoff=0.8)
+    near = [ends[end[0]]] if end and f"{key.rpartition('.')[0]}.{end[0]}" not in names else []
+    near = near or difflib.get_close_matches(key, names, n=1)
+    return f"; did you mean {near[0]!r}?" if near else f"; sections: {', '.join(values)}"
+
+
+def _explain(error: pydantic.ValidationError) -> str:
+    """The first problem in one line: the field, the value, the fix."""
+    problems = error.errors(include_url=False)
+    # A misspelled parameter is an unknown one and a missing one; the unknown one says what to do.
+    problem = next((one for one in problems if one["type"] == "extra_forbidden"), problems[0])
+    # What is no environment at all has all its other parameters wrong too.
+    problem = next((one for one in problems if one["loc"] == ("env", "gym", "id")), problem)
+    *sections, name = problem["loc"] or ("",)
+    field = ".".join(str(part) for part in (*sections, name) if part not in KINDS)
+    if problem["type"] == "extra_forbidden":
+        return f"{field}: unknown parameter{nearest(str(name), _known_fields(sections))}"
+    if problem["type"] in ("union_tag_invalid", "union_tag_not_found"):
+        return f"{field}.algorithm: {_shown(problem['input'].get('algorithm'))} is none of {', '.join(ALGORITHMS)}"
+    if problem["loc"] == ("env", "gym", "id"):
+        return (
+            f"env.id: {_shown(problem['input'])} is no environment; write moving-dot, or Gymnasium's name of one, "
+            "e.g. CartPole-v1 or ALE/Pong-v5"
+        )
+    if problem["type"] == "missing":
+        return f"{field}: missing; add it (the files in presets/ are complete examples)"
+    message = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "value_error":
+        return f"{field}: {message}" if field else message
+    return f"{field}: {_shown(problem['input'])} will not do: {message[0].lower()}{message[1:]}"
+
+
+def _shown(value: Any) -> str:
+    plain = value is None or isinstance(value, (str, int, float))  # bool is an int
+    text = json.dumps(value, ensure_ascii=False) if plain else str(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _known_fields(location: Sequence[int | str]) -> list[str]:
+    """The parameters of the section at `location`."""
+    model: Any = Config
+    for part in location:
+        model = KINDS.get(str(part)) or model.model_fields[part].annotation
+    return list(model.model_fields)
