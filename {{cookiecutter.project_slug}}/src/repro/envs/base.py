@@ -28,7 +28,11 @@ class ResumableVectorEnv(VectorEnv, abc.ABC):
 
     @abc.abstractmethod
     def optimal_returns(self) -> NDArray:
-        """The best possible return of each current episode, float64 (num_envs,)."""
+        """The return of each current episode that scores 1, the best possible or known, float64 (num_envs,)."""
+
+    def random_returns(self) -> NDArray:
+        """The return of each current episode that scores 0, float64 (num_envs,)."""
+        return np.zeros(self.num_envs)
 
 
 class SingleEnv(gymnasium.Env):
