@@ -11,6 +11,7 @@ from preflight_examples import check, config, earlier_run
 from repro.config import load_config
 from repro.envs import SIMPLEST_FIRST
 from repro.preflight import history
+from repro.tracking.archive import read_run
 
 PRESETS = Path(__file__).parents[2] / "presets"
 TRUE = "reward.source=environment"
@@ -53,6 +54,16 @@ class TestSmoke:
         """60 initial labels are 120 segments of 8 steps: 4 rollouts of 256 steps, and one to be safe."""
         remedy = check("smoke", root, f"reward.source={source}").remedy
         assert remedy.endswith(f"--set training.total_steps={256 * rollouts}")
+
+
+    def test_of_many_runs_with_the_same_parameters_one_is_read(self, root, monkeypatch):
+        read = []
+        monkeypatch.setattr(history, "read_run", lambda path: read.append(path) or read_run(path))
+        for kind in ("environment", "elsewhere"):
+            for _ in range(5):
+                earlier_run(root, score=0.1, change=lambda params, kind=kind: params["reward"].update(source=kind))
+        assert not check("smoke", root).passed and len(read) == 2
+        assert not check("simpler_first", root).passed and len(read) == 4
 
 
 class TestSimplerFirst:

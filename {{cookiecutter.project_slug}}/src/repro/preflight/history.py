@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,26 +12,24 @@ from repro.config import Config, UserError
 from repro.envs import SIMPLEST_FIRST
 from repro.preflight.checks import CheckResult
 from repro.results.records import read_cells
-from repro.tracking.archive import list_runs
+from repro.tracking.archive import read_run
+from repro.tracking.index import list_summaries
 from repro.tracking.snapshot import code_hash
 
 Params = dict[str, Any]
+Summary = dict[str, Any]  # of a run, as the index has it
 
 
 def check_smoke(config: Config, root: Path) -> CheckResult:
     """A run of this very code, environment, algorithm and source of rewards, however small, came to its end."""
     code = code_hash(root)
-    runs = [
-        record
-        for record in list_runs(root)
-        if record["status"] == "finished" and record["code_hash"] == code and _kind(record["params"]) == _kind(config)
-    ]
+    finished = [run for run in list_summaries(root) if run["status"] == "finished" and run["code_hash"] == code]
+    found = next((run["id"] for run, params in _with_params(root, finished) if _kind(params) == _kind(config)), None)
     kind = ", ".join(_kind(config))
-    seen = f"{runs[-1]['id']} finished" if runs else f"no run of this code ({code}) with {kind} has finished"
     return CheckResult(
         "smoke",
-        bool(runs),
-        seen,
+        bool(found),
+        f"{found} finished" if found else f"no run of this code ({code}) with {kind} has finished",
         "An error in what is done last, such as saving, costs the whole run.",
         f"a short run: repro train --seed {config.seeds.tuning[0]} with the same --params and --set, and "
         f"--set training.total_steps={_few_steps(config)}",
@@ -82,10 +80,10 @@ def _few_steps(config: Config) -> int:
 
 def _solved(root: Path) -> Iterator[tuple[str, Params]]:
     """Name and parameters of everything that was evaluated a success."""
-    for record in list_runs(root):
-        evaluation, judging = record.get("evaluation"), record.get("params", {}).get("evaluation", {})
-        if evaluation and evaluation[judging["actions"]]["score"] >= judging["success_score"]:
-            yield record["id"], record["params"]
+    evaluated = [run for run in list_summaries(root) if run.get("score") is not None]
+    for run, params in _with_params(root, evaluated):
+        if run["score"] >= params["evaluation"]["success_score"]:
+            yield run["id"], params
     if any((root / "results" / "cells").rglob("*.json")):
         for cells in read_cells(root).values():
             for cell in cells:
@@ -93,6 +91,15 @@ def _solved(root: Path) -> Iterator[tuple[str, Params]]:
                 facts = root / "models" / name / "run.json"
                 if cell.success and facts.exists():  # not fetched yet, otherwise
                     yield f"results/cells/{name}", _read_params(facts)
+
+
+def _with_params(root: Path, summaries: Iterable[Summary]) -> Iterator[tuple[Summary, Params]]:
+    """Each summary with the run's parameters, which are read from one run of all that have the same."""
+    known: dict[str, Params] = {}
+    for run in summaries:
+        if run["params_hash"] not in known:
+            known[run["params_hash"]] = read_run(root / "runs" / run["id"]).record["params"]
+        yield run, known[run["params_hash"]]
 
 
 def _read_params(facts: Path) -> Params:
