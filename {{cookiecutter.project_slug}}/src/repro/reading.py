@@ -1,9 +1,10 @@
-"""Reading what users write: YAML, and the errors in it as one line that says what to put right."""
+"""Reading what users write, YAML and code, and the errors in it as one line that says what to put right."""
 
 from __future__ import annotations
 
+import contextlib
 import difflib
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -59,3 +60,18 @@ def parse_yaml(text: str, source: str) -> Any:
         raise UserError(f"{source}{line}: not valid YAML: {error.problem}") from None
     except (YAMLError, ValueError, RecursionError) as error:  # control characters, the date 2024-99-99, [[[[...
         raise UserError(f"{source}: not valid YAML: {error}") from None
+
+
+@contextlib.contextmanager
+def syntax_errors_in_a_line() -> Iterator[None]:
+    """Turn a syntax error in this package, met while it is imported, into a UserError: who edits it knows the rest.
+
+    One elsewhere, such as in text that a program evaluates, is left as it is.
+    """
+    try:
+        yield
+    except SyntaxError as error:
+        file = Path(error.filename or "")
+        if not file.is_relative_to(Path(__file__).parent):
+            raise
+        raise UserError(f"{file}:{error.lineno or 1}: {error.msg}; correct it and try again") from None

@@ -1,5 +1,6 @@
 """Parameters, a checklist and scripted answers that the tests of the pre-launch gate share."""
 
+import json
 from pathlib import Path
 
 from repro.config import load_config
@@ -48,7 +49,17 @@ def run_gate(root, typed=None, parameters=None, minutes=60.0, **options):
 
 
 def stored(root):
-    return sorted(path.name for path in (root / "runs" / ".gate").glob("*")) if (root / "runs").exists() else []
+    """The files of passed gates."""
+    return sorted({path.name for path in (root / "runs/.gate").glob("*")} - {path.name for path in _begun(root)})
+
+
+def begun(root):
+    """The answers that are kept of gates that broke off, of each one."""
+    return [json.loads(path.read_text()) for path in _begun(root)]
+
+
+def _begun(root):
+    return sorted((root / "runs/.gate").glob("*.begun.json"))
 
 
 def break_tracking(root):

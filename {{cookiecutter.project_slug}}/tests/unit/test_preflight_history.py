@@ -55,7 +55,6 @@ class TestSmoke:
         remedy = check("smoke", root, f"reward.source={source}").remedy
         assert remedy.endswith(f"--set training.total_steps={256 * rollouts}")
 
-
     def test_of_many_runs_with_the_same_parameters_one_is_read(self, root, monkeypatch):
         read = []
         monkeypatch.setattr(history, "read_run", lambda path: read.append(path) or read_run(path))

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
-from gate_examples import CODE, COMPLETE, break_tracking, config, run_gate, stored
+from gate_examples import CODE, COMPLETE, begun, break_tracking, config, run_gate, stored
 
 from repro.config import UserError, parse_config
 from repro.training.device import resolve_auto
@@ -90,11 +90,29 @@ def test_it_loops_until_a_failure_would_be_a_surprise(root):
 
 
 def test_empty_and_senseless_answers_are_asked_again(root):
-    typed = ["", "  ", "q", "o", "", "5", "surprised", "very", "no", "-0.1", "1.1", "nan", "", ".5"]
+    typed = [
+        "",
+        "  ",
+        "q",
+        "o",
+        "",
+        "5",
+        "surprised",
+        "very",
+        "no",
+        "-0.1",
+        "1.1",
+        "nan",
+        "1,5",
+        "120%",
+        "1e400",
+        "",
+        ".5",
+    ]
     record, said = run_gate(root, typed)
     assert record["answers"]["question"] == "q"
     assert record["prediction"]["failure_probability"] == 0.5
-    assert said.count("Choose: ") == 4 and said.count("Probability: ") == 6
+    assert said.count("Choose: ") == 4 and said.count("Probability: ") == 9
 
 
 def test_a_failed_check_needs_a_reason(root):
@@ -106,7 +124,7 @@ def test_a_failed_check_needs_a_reason(root):
 
 
 @pytest.mark.parametrize("answered", range(4))
-def test_breaking_off_stores_nothing(root, answered):
+def test_breaking_off_passes_nothing(root, answered):
     with pytest.raises(UserError, match="broken off"):
         run_gate(root, COMPLETE[:answered])
     assert stored(root) == []
@@ -175,7 +193,7 @@ def test_on_a_real_terminal(root):
     assert record["question"] == "Does it learn?"
 
 
-def test_ctrl_c_on_a_real_terminal_stores_nothing(root):
+def test_ctrl_c_on_a_real_terminal_keeps_the_answers_and_passes_nothing(root):
     terminal = Terminal(root)
     terminal.wait_for("Answer: ")
     terminal.type("Does it learn?")
@@ -186,7 +204,28 @@ def test_ctrl_c_on_a_real_terminal_stores_nothing(root):
             assert terminal.process.wait(0.5) == 130
             break
     assert terminal.process.returncode == 130
-    assert stored(root) == []
+    assert stored(root) == [] and begun(root) == [{"answers.question": "Does it learn?"}]
+
+
+@pytest.mark.parametrize("end", ["killed", "closed"])
+def test_a_killed_gate_and_a_closed_terminal_keep_the_answers(root, end):
+    terminal = Terminal(root)
+    for number in range(2):
+        terminal.wait_for("Answer: ")
+        terminal.type(f"answer {number}")
+    terminal.wait_for("Choose: ")
+    if end == "killed":
+        terminal.process.kill()
+    else:
+        os.close(terminal.fd)
+    assert terminal.process.wait(20) != 0
+    assert stored(root) == [] and begun(root) == [{"answers.question": "answer 0", "answers.outcomes": "answer 1"}]
+    again = Terminal(root)
+    prompts = ("before): ", "before): ", "Choose: ", "Probability: ")
+    for prompt, answer in zip(prompts, ("", "", "very", "0.5"), strict=True):
+        again.wait_for(prompt)
+        again.type(answer)
+    assert again.process.wait(20) == 0 and begun(root) == []
 
 
 @pytest.mark.parametrize(
@@ -208,5 +247,5 @@ def test_duration_and_cost_are_told(root, capsys, device, minutes, runs, said):
 def test_a_question_given_with_the_command_is_shown_and_not_asked(root):
     record, said = run_gate(root, COMPLETE[1:], question=" Does it\x1b[2J learn? ")
     assert record["question"] == record["answers"]["question"] == "Does it\x1b[2J learn?"
-    assert "\nWhich question?\n  Does it[2J learn?\n" in said and said.count("Answer: ") == 1
+    assert "\nQuestion 1 of 2: Which question?\n  Does it[2J learn?\n" in said and said.count("Answer: ") == 1
     assert run_gate(root, COMPLETE, question=" ", always=True)[0]["question"] == "Does it learn?"

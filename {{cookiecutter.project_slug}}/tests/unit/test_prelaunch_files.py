@@ -14,7 +14,7 @@ def write_answers(root, **changes):
     """A complete answers file, made from the template; `changes` replace lines that start with a key."""
     path = root / "answers.yaml"
     path.unlink(missing_ok=True)
-    write_answers_template(path, read_checklist(root), CODE, prelaunch.gate_key(CODE, config()))
+    write_answers_template(path, read_checklist(root), CODE, prelaunch.launched_params(config()))
     lines = {
         "  question": "  question: Does it learn?",
         "  outcomes": "  outcomes: |\n    yes: on\n    no: debug",
@@ -48,20 +48,22 @@ def test_a_question_given_with_the_command_fills_in_what_the_file_leaves_empty(r
 
 def test_an_answers_file_as_it_was_written_names_all_that_is_missing(root):
     path = root / "a.yaml"
-    write_answers_template(path, read_checklist(root), CODE, prelaunch.gate_key(CODE, config()))
+    write_answers_template(path, read_checklist(root), CODE, prelaunch.launched_params(config()))
     with pytest.raises(UserError) as error:
         run_gate(root, interactive=False, answers_file=path)
     for name in ("answers.question", "answers.outcomes", "surprise", "failure_probability"):
         assert name in str(error.value)
     with pytest.raises(UserError, match="exists already"):
-        write_answers_template(path, read_checklist(root), CODE, "key")
+        write_answers_template(path, read_checklist(root), CODE, {})
 
 
 @pytest.mark.parametrize(
     "changes, line",
     [
         ({"code_hash": "code_hash: '1'"}, "stale: written for other code"),
-        ({"gate_key": "gate_key: '1'"}, "stale: written for other parameters"),
+        ({"  name": "  name: 1"}, 'stale: written for other parameters (name 1, now "moving-dot")'),
+        ({"  name": "  name: 2024-01-01"}, 'name "2024-01-01", now "moving-dot"'),
+        ({"parameters": "parameter:"}, "unknown entry 'parameter'; did you mean 'parameters'?"),
         ({"  outcomes": ""}, "answers: missing: outcomes"),
         ({"  outcomes": "  outcome: x"}, "answers: unknown entry 'outcome'; did you mean 'outcomes'?"),
         ({"  question": "  question: 12"}, "answers.question: 12 is not a text"),
@@ -85,6 +87,38 @@ def test_a_faulty_answers_file_is_refused_in_one_line(root, changes, line):
         run_gate(root, interactive=False, answers_file=write_answers(root, **changes))
     assert line in str(error.value) and "answers.yaml" in str(error.value) and "\n" not in str(error.value)
     assert stored(root) == []
+
+
+@pytest.mark.parametrize(
+    "overrides, code, line",
+    [
+        ([], "other", "stale: written for other code; make a new one"),
+        (["agent.discount=0.99"], CODE, "written for other parameters (agent.discount 0.9, now 0.99); make a new one"),
+        (["agent.discount=0.99"], "other", "for other code and parameters (agent.discount 0.9, now 0.99); make"),
+        (
+            [
+                f"agent.{name}=4"
+                for name in ("value_coefficient", "max_gradient_norm", "epochs", "minibatches", "clip_range")
+            ],
+            CODE,
+            "(agent.epochs 3, now 4; agent.minibatches 8, now 4; agent.clip_range 0.2, now 4.0 and 2 more); make",
+        ),
+    ],
+)
+def test_a_stale_answers_file_says_what_it_was_written_for(root, overrides, code, line):
+    with pytest.raises(UserError) as error:
+        prelaunch.check_given(root, config(*overrides), code, write_answers(root), None)
+    assert line in str(error.value)
+
+
+def test_an_answers_file_fits_runs_that_differ_in_seeds_and_the_gate_only(root):
+    small = config("agent.learning_rate=1e-05", "seeds.final=[5]", "gate.after_minutes=0")  # 1e-05 has no dot
+    path = root / "small.yaml"
+    write_answers_template(
+        path, read_checklist(root), CODE, prelaunch.launched_params(config("agent.learning_rate=1e-05"))
+    )
+    with pytest.raises(UserError, match="not answered"):
+        prelaunch.check_given(root, small, CODE, path, None)
 
 
 def test_an_answers_file_must_accept_what_fails(root):

@@ -14,7 +14,7 @@ from project import Project, here, kill, line_count, rows, wait_until
 from repro.tracking.archive import RunFolder, load_run
 from repro.training.device import resolve_auto
 from repro.workflow.checklist import read_checklist, write_answers_template
-from repro.workflow.prelaunch import gate_key
+from repro.workflow.prelaunch import launched_params
 from repro.workflow.reproduced import compare_with_original
 from repro.workflow.rerun import prepare_rerun
 
@@ -126,7 +126,7 @@ def test_a_prediction_that_was_asked_for_the_rerun_is_kept(project, monkeypatch)
     (run.path / "metrics.jsonl").write_text('{"env_step":256,"time/wall":60.0}\n')
     answers = project.root / "answers.yaml"
     code = run.record["code_hash"]
-    write_answers_template(answers, read_checklist(project.root), code, gate_key(code, auto))
+    write_answers_template(answers, read_checklist(project.root), code, launched_params(auto))
     text = answers.read_text().replace('question: ""', "question: Again?").replace('surprise: ""', "surprise: very")
     answers.write_text(text.replace("failure_probability:", "failure_probability: 0.25"))
     again = prepare_rerun(project.root, run, answers=answers)

@@ -1,4 +1,4 @@
-"""The command `repro`: one thin function per command. Rooms are imported when a command needs them."""
+"""The command `repro`: one thin function per command."""
 
 from __future__ import annotations
 
@@ -8,18 +8,8 @@ from typing import Any, NoReturn
 
 import typer
 
-from repro.cli import archive, ledger, log, training, watch, workflow
-from repro.config import UserError
+from repro.reading import UserError, syntax_errors_in_a_line
 from repro.tracking.text import shorten
-
-app = typer.Typer(
-    help="Reproduce a paper: train, launch, log, evaluate, report. Every command has --help with an example.",
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
-for commands in (training, archive, watch, ledger, workflow):
-    app.add_typer(commands.app)
-app.add_typer(log.log, name="log")
 
 USAGE_ERROR: Any = typer.BadParameter.__mro__[1]  # of Typer's own click: unknown options and the like
 
@@ -27,7 +17,10 @@ USAGE_ERROR: Any = typer.BadParameter.__mro__[1]  # of Typer's own click: unknow
 def main() -> None:
     """Entry point: what a user can put right is one line on stderr and exit code 2."""
     try:
-        sys.exit(app(sys.argv[1:] or ["--help"], prog_name="repro", standalone_mode=False))
+        with syntax_errors_in_a_line():
+            from repro.cli.app import app  # here, so that errors in what it imports are met within
+
+            sys.exit(app(sys.argv[1:] or ["--help"], prog_name="repro", standalone_mode=False))
     except UserError as error:
         _exit_with(str(error))
     except (KeyboardInterrupt, typer.Abort):

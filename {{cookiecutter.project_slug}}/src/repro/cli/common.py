@@ -26,6 +26,11 @@ Run = Annotated[str, typer.Argument(help="A run's id, the start of one, or `late
 
 
 def open_project(params: Path | None, overrides: list[str] | None) -> tuple[Path, Config]:
-    """The project's folder and its parameters, with overrides."""
+    """The project's folder and its parameters, with overrides.
+
+    A parameter file that is not below the current folder is looked for from the project's.
+    """
     root = project_root()
-    return root, load_config(params or root / "params.yaml", overrides or ())
+    if params is None or (not params.exists() and (root / params).exists()):
+        params = root / (params or "params.yaml")
+    return root, load_config(params, overrides or ())

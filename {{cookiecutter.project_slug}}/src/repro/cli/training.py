@@ -188,7 +188,7 @@ def collect(
     Example: repro prefs collect --seed 100
     """
     from repro.results.cells import cell_name
-    from repro.workflow.runs import collect_preferences
+    from repro.workflow.collect import collect_preferences
 
     root, config = open_project(params, set_)
     out = out or root / "data" / cell_name(config, seed)

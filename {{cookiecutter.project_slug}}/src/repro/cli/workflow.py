@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from repro.cli.common import Answers, Params, Set, Skip, open_project, project_root
+from repro.cli.common import Answers, Params, Question, Set, Skip, open_project, project_root
 from repro.config import load_config
 from repro.tracking.text import shown_path
 
@@ -17,8 +17,15 @@ app = typer.Typer()
 
 @app.command()
 def prelaunch(
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            min=0, help="What the estimate runs with; the gate is passed for all.", show_default="a tuning one"
+        ),
+    ] = None,
     params: Params = None,
     set_: Set = None,
+    question: Question = None,
     answers: Answers = None,
     skip: Skip = None,
     write_answers: Annotated[Path | None, typer.Option(help="Write a file of the questions, to be filled in.")] = None,
@@ -31,21 +38,22 @@ def prelaunch(
     from repro.tracking.snapshot import code_hash
     from repro.training.device import choose_device
     from repro.workflow.checklist import read_checklist, write_answers_template
-    from repro.workflow.prelaunch import gate_key, say_expected
+    from repro.workflow.prelaunch import check_given, launched_params, say_expected
     from repro.workflow.runs import pass_gate
 
     root, config = open_project(params, set_)
+    code = code_hash(root)
     if write_answers:
-        code = code_hash(root)
-        write_answers_template(write_answers, read_checklist(root), code, gate_key(code, config))
-        options = ["--params", str(params)] if params else []
-        options += [part for override in set_ or () for part in ("--set", override)]
+        write_answers_template(write_answers, read_checklist(root), code, launched_params(config))
+        given = [("--seed", seed), ("--params", params), *(("--set", override) for override in set_ or ())]
+        options = [str(word) for option in given if option[1] is not None for word in option]
         command = shlex.join(["repro", "prelaunch", *options, "--answers", str(write_answers)])
         print(f"written: {write_answers}; fill it in, then: {command}")
         return
-    minutes = estimate_minutes(config, config.seeds.tuning[0])
+    check_given(root, config, code, answers, skip, question)
+    minutes = estimate_minutes(config, config.seeds.tuning[0] if seed is None else seed)
     say_expected(root, config.name, choose_device(config.training.device).type, minutes)
-    record = pass_gate(root, config, code_hash(root), minutes, answers, skip, always=True)
+    record = pass_gate(root, config, code, minutes, answers, skip, always=True, question=question)
     print(f"passed ({record['passed']}): runs with this code and these parameters may start")
 
 

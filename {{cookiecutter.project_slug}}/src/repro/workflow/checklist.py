@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import re
 import textwrap
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from repro.preflight.checks import CHECKS
 from repro.reading import UserError, expect_entries, nearest, read_yaml
+from repro.tracking.parameters import effective_params
+from repro.workflow.difference import differing
 
 SURPRISE = ("not", "somewhat", "very", "as surprised as I can get")  # if the run failed
 ENOUGH = SURPRISE[2:]
 RESPONSES = ("fixed", "accepted")  # to something that may go wrong
+SHOWN = 3  # of the parameters that a stale file differs in
+Params = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -63,23 +68,20 @@ def read_checklist(root: Path) -> Checklist:
 
 
 def read_answers(
-    path: Path, checklist: Checklist, code_hash: str, gate_key: str, question: str | None = None
+    path: Path, checklist: Checklist, code_hash: str, params: Params, question: str | None = None
 ) -> tuple[dict[str, str], dict[str, Any], dict[str, str]]:
     """The answers by question, the prediction, and the reasons to accept failed checks, from an answers file.
 
-    `question` is the answer to the question of that id where the file leaves it empty.
+    `params` are those of the run, in which nothing is `auto`; `question` is the answer to the question of that id where
+    the file leaves it empty.
 
     Raises UserError if the file was written for other code or parameters, or names everything that is missing.
     """
     path = Path(path)
     values = _read(path, f"{path}: no such file; repro prelaunch --write-answers {path} makes one to fill in")
-    keys = ("code_hash", "gate_key", "answers", "surprise", "causes", "failure_probability", "accept")
+    keys = ("code_hash", "parameters", "answers", "surprise", "causes", "failure_probability", "accept")
     expect_entries(values, keys, str(path))
-    if (values["code_hash"], values["gate_key"]) != (code_hash, gate_key):
-        other = "code" if values["code_hash"] != code_hash else "parameters"
-        raise UserError(
-            f"{path}: stale: written for other {other}; make a new one with repro prelaunch --write-answers FILE"
-        )
+    _refuse_stale(path, values, code_hash, params)
     answers = _texts(values["answers"], f"{path}: answers")
     expect_entries(answers, [question.id for question in checklist.questions], f"{path}: answers")
     answers["question"] = answers["question"] or (question or "").strip()
@@ -115,15 +117,12 @@ def read_answers(
     return answers, prediction, accepted
 
 
-def write_answers_template(path: Path, checklist: Checklist, code_hash: str, gate_key: str) -> None:
-    """Write an answers file to be filled in, for this code and these parameters. Raises UserError if it exists."""
-    lines = [
-        "# Answers to the pre-launch questions, for one state of code and parameters; runs of another refuse it.",
-        f'code_hash: "{code_hash}"',
-        f'gate_key: "{gate_key}"',
-        "",
-        "answers:",
-    ]
+def write_answers_template(path: Path, checklist: Checklist, code_hash: str, params: Params) -> None:
+    """Write an answers file to be filled in, for this code and these parameters. Raises UserError if it exists.
+
+    In `params` nothing is `auto`.
+    """
+    lines = ["# Answers to the pre-launch questions.", "answers:"]
     for question in checklist.questions:
         lines += _comment(f"{question.ask} {question.why}", indent="  ")
         lines += [f'  {question.id}: ""', ""]
@@ -133,7 +132,13 @@ def write_answers_template(path: Path, checklist: Checklist, code_hash: str, gat
     lines += ['#     reason: ""  # how it was fixed, or why it is accepted', ""]
     lines += ["# How probable is it that this run fails, from 0 to 1?", "failure_probability:", ""]
     lines += _comment("Failed automatic checks that the run may start with, and why: accept: {disk_space: reason}.")
-    lines += ["accept: {}"]
+    lines += [
+        "accept: {}",
+        "",
+        "# What this was written for, not to be edited: runs of other code or parameters refuse it.",
+    ]
+    lines += [f'code_hash: "{code_hash}"', "parameters:"]
+    lines += [f"  {section}: {json.dumps(values)}" for section, values in effective_params(params).items()]
     try:
         with open(path, "x", encoding="utf-8") as file:
             file.write("\n".join(lines) + "\n")
@@ -141,6 +146,24 @@ def write_answers_template(path: Path, checklist: Checklist, code_hash: str, gat
         raise UserError(f"{path}: exists already; give another name, or delete it first") from None
     except OSError as error:
         raise UserError(f"{path}: cannot be written: {error.strerror}") from None
+
+
+def _refuse_stale(path: Path, values: dict[str, Any], code_hash: str, params: Params) -> None:
+    """Raise UserError if the file was written for other code or parameters, and say which."""
+    _expect_mapping(values["parameters"], f"{path}: parameters")
+    differences = [
+        f"{name} {json.dumps(then, default=str)}, now {json.dumps(now)}"
+        for name, (then, now) in differing([values["parameters"], effective_params(params)]).items()
+    ]
+    others = ["code"] if values["code_hash"] != code_hash else []
+    if differences:
+        more = f" and {len(differences) - SHOWN} more" if len(differences) > SHOWN else ""
+        others.append(f"parameters ({'; '.join(differences[:SHOWN])}{more})")
+    if others:
+        raise UserError(
+            f"{path}: stale: written for other {' and '.join(others)}; "
+            "make a new one with repro prelaunch --write-answers FILE"
+        )
 
 
 def _question(entry: Any, where: str) -> Question:
@@ -174,10 +197,14 @@ def _expect_choice(value: Any, options: Collection[str], where: str) -> None:
         raise UserError(f"{where}: {value!r} will not do; write one of: {', '.join(options)}")
 
 
+def _expect_mapping(value: Any, where: str) -> None:
+    if not isinstance(value, dict):
+        raise UserError(f"{where}: expected entries of the form name: value")
+
+
 def _texts(value: Any, where: str) -> dict[str, str]:
     """A mapping of texts, stripped; nothing at all counts as an empty text."""
-    if not isinstance(value, dict):
-        raise UserError(f"{where}: expected entries of the form name: text")
+    _expect_mapping(value, where)
     for name, text in value.items():
         if not isinstance(text, str | None):
             raise UserError(f"{where}.{name}: {text!r} is not a text; put it in quotes")

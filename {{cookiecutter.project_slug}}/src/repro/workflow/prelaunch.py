@@ -12,16 +12,9 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import os
-import re
-import shutil
-import sys
-import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
-
-import typer
 
 from repro.config import Config, UserError
 from repro.files import write_atomic
@@ -31,6 +24,7 @@ from repro.tracking.parameters import effective_params
 from repro.tracking.text import plain
 from repro.workflow.budget import machine_of, read_budget
 from repro.workflow.checklist import ENOUGH, RESPONSES, SURPRISE, Checklist, read_answers, read_checklist
+from repro.workflow.gate_dialogue import Dialogue, print_wrapped
 
 Record = dict[str, Any]
 BRIEF_MINUTES = 1.0  # what a run may take without a word
@@ -39,13 +33,18 @@ BRIEF_MINUTES = 1.0  # what a run may take without a word
 def gate_key(code_hash: str, config: Config) -> str:
     """16 hex digits that stand for code and parameters, without the seeds and the gate's own threshold.
 
-    They are those of the run itself: `auto` is what it comes to on this machine. Raises UserError if that is unknown.
+    Raises UserError if it is unknown what an `auto` comes to.
     """
+    return key_of(code_hash, launched_params(config))
+
+
+def launched_params(config: Config) -> Record:
+    """The parameters of the run itself, where `auto` is what it comes to on this machine. Raises UserError."""
     if "auto" not in (config.training.device, config.training.precision):
-        return key_of(code_hash, config.model_dump(mode="json"))
+        return config.model_dump(mode="json")
     from repro.training.device import resolve_auto
 
-    return key_of(code_hash, resolve_auto(config))
+    return resolve_auto(config)
 
 
 def key_of(code_hash: str, params: Record) -> str:
@@ -99,11 +98,9 @@ def run_gate(
     causes [{cause, response, reason}]}.
     """
     say = say or print_wrapped
-    if answers_file is not None and skip_reason is not None:
-        raise UserError("--answers and --skip: give one of them, not both")
-    if skip_reason is not None and not skip_reason.strip():
-        raise UserError('--skip: give the reason, e.g. --skip "repeats yesterday\'s run on another machine"')
+    check_given(root, config, code_hash, answers_file, skip_reason, question)
     key = gate_key(code_hash, config)
+    dialogue = None
     if answers_file is None and not always:
         if estimate_minutes <= config.gate.after_minutes:
             return {"passed": "below threshold", "estimate_minutes": float(f"{estimate_minutes:.3g}")}
@@ -120,9 +117,11 @@ def run_gate(
     if skip_reason is not None:
         record |= {"passed": "skipped", "skip_reason": skip_reason.strip()}
     elif answers_file is not None:
-        record |= _pass_by_file(root, config, answers_file, code_hash, key, question, say)
+        record |= _pass_by_file(root, config, answers_file, code_hash, question, say)
     elif interactive:
-        record |= _pass_by_asking(root, config, question, ask, say)
+        say("Ctrl-C stops here: nothing is started, and the answers so far are kept for the next time.\n")
+        dialogue = Dialogue(_pass_path(root, key).parent, key, ask, say)
+        record |= _pass_by_asking(root, config, question, dialogue)
     else:
         raise UserError(
             "there is no terminal to ask the pre-launch questions on, and this run takes about "
@@ -133,7 +132,29 @@ def run_gate(
     path = _pass_path(root, key)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(path, json.dumps(record, indent=1, ensure_ascii=False).encode("utf-8", "backslashreplace"))
+    if dialogue:
+        dialogue.forget()
     return record
+
+
+def check_given(
+    root: Path,
+    config: Config,
+    code_hash: str,
+    answers_file: Path | None,
+    skip_reason: str | None,
+    question: str | None = None,
+) -> None:
+    """Raise UserError if what is given for the gate will not do; takes no time, so that it comes before the estimate.
+
+    The arguments are those of `run_gate`.
+    """
+    if answers_file is not None and skip_reason is not None:
+        raise UserError("--answers and --skip: give one of them, not both")
+    if skip_reason is not None and not skip_reason.strip():
+        raise UserError('--skip: give the reason, e.g. --skip "repeats yesterday\'s run on another machine"')
+    if answers_file is not None:
+        read_answers(answers_file, read_checklist(root), code_hash, launched_params(config), question)
 
 
 def say_expected(root: Path, name: str, device: str, minutes: float, runs: int = 1) -> None:
@@ -158,13 +179,12 @@ def _pass_by_file(
     config: Config,
     answers_file: Path,
     code_hash: str,
-    key: str,
     question: str | None,
     say: Callable[[str], None],
 ) -> Record:
     """Check what was written beforehand; a failed check needs its reason there."""
     checklist = read_checklist(root)
-    answers, prediction, accepted = read_answers(answers_file, checklist, code_hash, key, question)
+    answers, prediction, accepted = read_answers(answers_file, checklist, code_hash, launched_params(config), question)
     checks = _make_checks(root, config, checklist, say)
     blocked = [check for check in checks if _blocks(check, checklist) and check.name not in accepted]
     if blocked:
@@ -174,77 +194,53 @@ def _pass_by_file(
     return _record(answers, prediction, checks, accepted)
 
 
-def _pass_by_asking(
-    root: Path, config: Config, given: str | None, ask: Callable[[str], str], say: Callable[[str], None]
-) -> Record:
-    """Ask a person, but for what is `given`. Nothing is stored until the last answer; Ctrl-C leaves all as it was."""
-    checklist = read_checklist(root)
-    say("Ctrl-C stops here, with nothing started.\n")
+def _pass_by_asking(root: Path, config: Config, given: str | None, dialogue: Dialogue) -> Record:
+    """Make the checks and ask a person, but for the question that is `given`."""
+    checklist, say = read_checklist(root), dialogue.say
     try:
         checks = _make_checks(root, config, checklist, say)
         accepted = {}
-        for check in checks:
-            if _blocks(check, checklist):
-                say(f"\n{check.name} failed. To fix it, stop here. To start the run all the same, give the reason.")
-                accepted[check.name] = _ask_text("Reason", ask, say)
+        blocked = [check for check in checks if _blocks(check, checklist)]
+        for number, check in enumerate(blocked, start=1):
+            say(f"\nFailed check {number} of {len(blocked)}, {check.name}.")
+            say("To fix it, stop here (Ctrl-C). To start the run all the same, give the reason.")
+            accepted[check.name] = dialogue.text(f"accept.{check.name}", "Reason")
         answers = {}
-        for question in checklist.questions:
-            say(f"\n{question.ask}")
+        for number, question in enumerate(checklist.questions, start=1):
+            say(f"\nQuestion {number} of {len(checklist.questions)}: {question.ask}")
             if question.id == "question" and given and given.strip():
                 answers[question.id] = given.strip()
                 say(f"  {plain(given)}")
                 continue
             say(f"  ({question.why})")
-            answers[question.id] = _ask_text("Answer", ask, say)
-        return _record(answers, _ask_prediction(ask, say), checks, accepted)
+            answers[question.id] = dialogue.text(f"answers.{question.id}", "Answer")
+        return _record(answers, _ask_prediction(dialogue), checks, accepted)
     except EOFError:
-        raise UserError("the pre-launch questions were broken off; nothing was started, nothing stored") from None
+        raise UserError(
+            "the pre-launch questions were broken off; nothing was started, and the answers are kept for the next time"
+        ) from None
 
 
-def _ask_prediction(ask: Callable[[str], str], say: Callable[[str], None]) -> Record:
+def _ask_prediction(dialogue: Dialogue) -> Record:
     causes: list[Record] = []
+    say = dialogue.say
     while True:
-        say("\nHow surprised would you be if this run failed?")
-        surprise = _ask_choice(SURPRISE, ask, say)
+        number = len(causes) + 1
+        again = f", with {'that cause' if number == 2 else f'those {number - 1} causes'} fixed or accepted" * (
+            number > 1
+        )
+        say(f"\nPrediction: How surprised would you be if this run failed{again}?")
+        surprise = dialogue.choice(f"surprise.{number}", SURPRISE)
         if surprise in ENOUGH:
             break
-        say("\nSuppose it has failed. What went wrong, most likely?")
-        cause = _ask_text("Cause", ask, say)
+        say(f"\nCause {number}: Suppose it has failed. What went wrong, most likely?")
+        cause = dialogue.text(f"cause.{number}", "Cause")
         say("Is that fixed, or accepted? (To fix it in code or parameters, stop here, fix it and launch again.)")
-        response = _ask_choice(RESPONSES, ask, say)
-        causes.append({"cause": cause, "response": response, "reason": _ask_text("How, or why", ask, say)})
-    say("\nHow probable is it that this run fails, from 0 to 1?")
-    return {"failure_probability": _ask_probability(ask, say), "surprise": surprise, "causes": causes}
-
-
-def _ask_text(prompt: str, ask: Callable[[str], str], say: Callable[[str], None]) -> str:
-    while not (text := ask(f"{prompt}: ").strip()):
-        say("Write at least a few words; Ctrl-C stops.")
-    return text
-
-
-def _ask_choice(options: Sequence[str], ask: Callable[[str], str], say: Callable[[str], None]) -> str:
-    """One of `options`, given by its number or its beginning."""
-    say("  " + "   ".join(f"{number} {option}" for number, option in enumerate(options, start=1)))
-    while True:
-        text = ask("Choose: ").strip().lower()
-        matches = [
-            option for number, option in enumerate(options, start=1) if text in (str(number), option[: len(text)])
-        ]
-        if len(matches) == 1:
-            return matches[0]
-        say(f"Type a number from 1 to {len(options)}, or the beginning of one of the words.")
-
-
-def _ask_probability(ask: Callable[[str], str], say: Callable[[str], None]) -> float:
-    while True:
-        text = ask("Probability: ").strip()
-        try:
-            if 0 <= float(text) <= 1:
-                return float(text)
-        except ValueError:
-            pass
-        say("Write a number between 0 (cannot fail) and 1 (is bound to fail), e.g. 0.2.")
+        response = dialogue.choice(f"response.{number}", RESPONSES)
+        reason = dialogue.text(f"reason.{number}", "How, or why")
+        causes.append({"cause": cause, "response": response, "reason": reason})
+    say("\nPrediction: How probable is it that this run fails, from 0 to 1?")
+    return {"failure_probability": dialogue.probability("failure_probability"), "surprise": surprise, "causes": causes}
 
 
 def _make_checks(root: Path, config: Config, checklist: Checklist, say: Callable[[str], None]) -> list[CheckResult]:
@@ -260,21 +256,6 @@ def _make_checks(root: Path, config: Config, checklist: Checklist, say: Callable
             say(f"        what to do: {result.remedy}")
         results.append(result)
     return results
-
-
-def print_wrapped(text: str) -> None:
-    """Print a line, wrapped at words and indented as it starts where there is a terminal; whole where there is none."""
-    if not sys.stdout.isatty():
-        print(text)
-        return
-    blank, line = text[: len(text) - len(text.lstrip("\n"))], text.strip("\n")
-    word = re.match(r"(ok|warning|FAILED)? *", line)
-    indent = " " * (word.end() if word else 0)
-    wrapped = textwrap.fill(line, shutil.get_terminal_size().columns - 1, subsequent_indent=indent)
-    for state, colour in (("ok", "green"), ("warning", "yellow"), ("FAILED", "red")):
-        if line.startswith(f"{state} ") and "NO_COLOR" not in os.environ:
-            wrapped = typer.style(state, fg=colour, bold=True) + wrapped.removeprefix(state)
-    print(blank + wrapped + text[len(blank) + len(line) :])
 
 
 def _blocks(result: CheckResult, checklist: Checklist) -> bool:

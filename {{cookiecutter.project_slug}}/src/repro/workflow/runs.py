@@ -10,7 +10,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from typing import Any, NoReturn
 
 import repro
 from repro.config import Config, UserError, parse_config
-from repro.files import storage_error
+from repro.reading import syntax_errors_in_a_line
 from repro.results.cells import cell_name, publish_training
 from repro.tracking import provenance
 from repro.tracking.archive import RunFolder, claim_run, find_folder, finish_run, hold_run, read_run
@@ -58,7 +57,7 @@ def prepare_run(root: Path, config: Config, request: RunRequest) -> RunFolder:
     from repro.preflight.estimate import estimate_minutes
     from repro.training.device import choose_device, resolve_auto
     from repro.training.preferences import check_export
-    from repro.workflow.prelaunch import say_expected
+    from repro.workflow.prelaunch import check_given, say_expected
 
     read_wandb_settings(root / "pyproject.toml")
     stage = stage_name(read_budget(root), request.stage)
@@ -75,6 +74,7 @@ def prepare_run(root: Path, config: Config, request: RunRequest) -> RunFolder:
     if request.cell and (unfinished := find_unfinished(root, name, code.hash, params, preferences)):
         print(f"going on with {unfinished.id}, an unfinished run of this cell with this code, data and parameters")
         return unfinished
+    check_given(root, config, code.hash, request.answers, request.skip, request.question)
     minutes = estimate_minutes(config, request.seed)
     runs = len(config.seeds.pipeline) if request.cell else 1  # a sweep passes once, for its total
     say_expected(root, config.name, device.type, minutes, runs)
@@ -126,31 +126,6 @@ def pass_gate(
         always=always,
         question=question,
     )
-
-
-def collect_preferences(config: Config, seed: int, folder: Path) -> str:
-    """Collect and export the initial comparisons to `folder`; returns what they are in a line. Raises UserError.
-
-    Where rewards are not learned there is nothing to collect: the folder stays empty, as the pipeline expects one.
-    """
-    if config.reward.source != "learned":
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise storage_error(folder, error) from None
-        return "nothing to collect, as reward.source is environment"
-    from repro.envs import describe_environment
-    from repro.preferences.store import PreferenceStore
-    from repro.training.preferences import collect_initial_labels
-
-    with (
-        tempfile.TemporaryDirectory() as temporary,
-        PreferenceStore(Path(temporary) / "preferences.db", describe_environment(config.env)) as store,
-    ):
-        steps = collect_initial_labels(config, seed, store, "initial")
-        store.export(folder, name=config.name, seed=seed, env_steps=steps)
-        counts = store.counts()
-    return f"{counts['labels']} labels ({counts['ties']} ties) from {steps:,} steps"
 
 
 def find_run(root: Path, name: str) -> RunFolder:
@@ -263,6 +238,7 @@ def do_run(path: Path) -> int:
     return exit_code
 
 
+@syntax_errors_in_a_line()
 def _train(root: Path, run: RunFolder) -> dict[str, Any]:
     """Train, and publish the outcome where it is a cell's. Returns the latest value of each metric."""
     from repro.training.session import train_run

@@ -1,0 +1,16 @@
+"""All commands together. Rooms are imported when a command needs them."""
+
+from __future__ import annotations
+
+import typer
+
+from repro.cli import archive, ledger, log, training, watch, workflow
+
+app = typer.Typer(
+    help="Reproduce a paper: train, launch, log, evaluate, report. Every command has --help with an example.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for commands in (training, archive, watch, ledger, workflow):
+    app.add_typer(commands.app)
+app.add_typer(log.log, name="log")

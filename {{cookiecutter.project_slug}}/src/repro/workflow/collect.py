@@ -1,0 +1,34 @@
+"""`repro prefs collect`: the initial comparisons of a cell, exported for its training."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from repro.config import Config
+from repro.files import storage_error
+
+
+def collect_preferences(config: Config, seed: int, folder: Path) -> str:
+    """Collect and export the initial comparisons to `folder`; returns what they are in a line. Raises UserError.
+
+    Where rewards are not learned there is nothing to collect: the folder stays empty, as the pipeline expects one.
+    """
+    if config.reward.source != "learned":
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise storage_error(folder, error) from None
+        return "nothing to collect, as reward.source is environment"
+    from repro.envs import describe_environment
+    from repro.preferences.store import PreferenceStore
+    from repro.training.preferences import collect_initial_labels
+
+    with (
+        tempfile.TemporaryDirectory() as temporary,
+        PreferenceStore(Path(temporary) / "preferences.db", describe_environment(config.env)) as store,
+    ):
+        steps = collect_initial_labels(config, seed, store, "initial")
+        store.export(folder, name=config.name, seed=seed, env_steps=steps)
+        counts = store.counts()
+    return f"{counts['labels']} labels ({counts['ties']} ties) from {steps:,} steps"
