@@ -79,6 +79,8 @@ def read_answers(
     """
     path = Path(path)
     values = _read(path, f"{path}: no such file; repro prelaunch --write-answers {path} makes one to fill in")
+    if values is None:
+        raise UserError(f"{path}: is empty; repro prelaunch --write-answers FILE makes one to fill in")
     keys = ("code_hash", "parameters", "answers", "surprise", "causes", "failure_probability", "accept")
     expect_entries(values, keys, str(path))
     _refuse_stale(path, values, code_hash, params)

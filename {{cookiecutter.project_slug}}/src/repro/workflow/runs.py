@@ -6,6 +6,7 @@ code, does it (`do_run`), again after it was killed. torch is imported only wher
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 import subprocess
@@ -59,6 +60,7 @@ def prepare_run(root: Path, config: Config, request: RunRequest) -> RunFolder:
     from repro.training.preferences import check_export
     from repro.workflow.prelaunch import check_given, say_expected
 
+    importlib.import_module("repro.training.session")  # as the run will: an error in it shows before there is a run
     read_wandb_settings(root / "pyproject.toml")
     stage = stage_name(read_budget(root), request.stage)
     device = choose_device(config.training.device)

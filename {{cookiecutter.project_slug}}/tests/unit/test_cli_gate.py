@@ -1,0 +1,71 @@
+"""What is given for the gate on the command line: refused before anything is estimated; found from subfolders."""
+
+from __future__ import annotations
+
+import pytest
+from project import here
+
+from repro.preflight import estimate
+
+LAUNCH = ("launch", "--seed", "100")
+PRELAUNCH = ("prelaunch", "--seed", "100")
+
+
+@pytest.fixture
+def gate(project, monkeypatch, capsys):
+    """`repro ...`, which must be refused before the estimate; returns the line."""
+
+    def no_estimate(*_):
+        raise AssertionError("estimated")
+
+    def refused(*arguments):
+        code, out, error = here(project, monkeypatch, capsys, *arguments)
+        assert (code, out) == (2, "") and error.count("\n") == 1, error
+        assert not [path for path in (project.root / "runs").glob("*") if path.name != ".snapshots"]
+        return error.removeprefix("error: ").rstrip("\n")
+
+    monkeypatch.setattr(estimate, "estimate_minutes", no_estimate)
+    return refused
+
+
+@pytest.mark.parametrize("command", [LAUNCH, PRELAUNCH])
+def test_what_will_not_do_is_refused_before_the_estimate(gate, project, command):
+    assert gate(*command, "--answers", "a.yaml").startswith(
+        "a.yaml: no such file; repro prelaunch --write-answers a.yaml"
+    )
+    (project.root / "a.yaml").write_text("")
+    assert (
+        gate(*command, "--answers", "a.yaml")
+        == "a.yaml: is empty; repro prelaunch --write-answers FILE makes one to fill in"
+    )
+    (project.root / "a.yaml").write_bytes(b"\xff")
+    assert "a.yaml: cannot be read" in gate(*command, "--answers", "a.yaml")
+    assert gate(*command, "--answers", "") == ".: cannot be read: Is a directory"
+    assert gate(*command, "--skip", " ").startswith("--skip: give the reason")
+    assert "give one of them, not both" in gate(*command, "--skip", "why", "--answers", "a.yaml")
+
+
+@pytest.mark.parametrize("command", [LAUNCH, PRELAUNCH])
+def test_a_stale_file_of_answers_is_refused_before_the_estimate(gate, project, monkeypatch, capsys, command):
+    options = ("--params", "params.yaml", "--set", "agent.epochs=3")
+    code, out, _ = here(project, monkeypatch, capsys, *PRELAUNCH, *options, "--write-answers", "a.yaml")
+    then = "repro prelaunch --seed 100 --params params.yaml --set agent.epochs=3 --answers a.yaml"
+    assert (code, out) == (0, f"written: a.yaml; fill it in, then: {then}\n")
+    assert gate(*command, *options, "--answers", "a.yaml").startswith("a.yaml: not answered: answers.question, ")
+    line = gate(*command, "--answers", "a.yaml")
+    assert line.startswith("a.yaml: stale: written for other parameters (agent.epochs 3, now 2); make a new one")
+    (project.root / "src/repro/new.py").write_text("")
+    assert gate(*command, *options, "--answers", "a.yaml").startswith("a.yaml: stale: written for other code; make")
+
+
+def test_a_parameter_file_is_found_from_a_subfolder(project):
+    (project.root / "presets").mkdir()
+    (project.root / "presets/x.yaml").write_text(project.params.read_text().replace('"tiny"', '"from-presets"'))
+    deep = project.root / "src/repro"
+    written = project.ok("prelaunch", "--params", "presets/x.yaml", "--write-answers", "a.yaml", cwd=deep)
+    assert "--params presets/x.yaml" in written and '"from-presets"' in (deep / "a.yaml").read_text()
+    (deep / "presets").mkdir()
+    (deep / "presets/x.yaml").write_text(project.params.read_text().replace('"tiny"', '"from-here"'))
+    project.ok("prelaunch", "--params", "presets/x.yaml", "--write-answers", "b.yaml", cwd=deep)
+    assert '"from-here"' in (deep / "b.yaml").read_text()
+    assert project.refused("prelaunch", "--params", "y.yaml", cwd=deep).startswith("y.yaml: no such file")
