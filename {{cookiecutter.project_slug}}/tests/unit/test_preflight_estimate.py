@@ -15,7 +15,7 @@ from reward_examples import VECTORS, add_comparisons, make_model
 
 from repro.preferences.reward_model import VALIDATION_COMPARISONS
 from repro.preferences.store import PreferenceStore
-from repro.preflight import estimate
+from repro.preflight import waiting
 from repro.preflight.estimate import estimate_minutes, validation_growth
 from repro.training.on_policy import OnPolicyTrainer
 
@@ -83,14 +83,14 @@ class TestValidation:
 
 class TestSignOfLife:
     def shown(self, monkeypatch, seconds, terminal=True, error=None):
-        """What `_status` writes to stderr while something takes `seconds`."""
-        monkeypatch.setattr(estimate, "QUIET_SECONDS", 0.1)
+        """What `waiting` writes to stderr while something takes `seconds`."""
+        monkeypatch.setattr(waiting, "QUIET_SECONDS", 0.1)
         monkeypatch.setenv("TERM", "xterm")
         monkeypatch.delenv("NO_COLOR", raising=False)
         reader, side = pty.openpty() if terminal else os.pipe()
         with os.fdopen(side, "w") as stderr:
             monkeypatch.setattr(sys, "stderr", stderr)
-            with contextlib.suppress(ZeroDivisionError), estimate._status("thinking"):
+            with contextlib.suppress(ZeroDivisionError), waiting.waiting("thinking"):
                 time.sleep(seconds)
                 if error:
                     raise error

@@ -50,9 +50,12 @@ class CheckResult:
 
 def run_checks(names: Iterable[str], config: Config, root: Path) -> Iterator[CheckResult]:
     """Make the named checks one by one. A check that raises has failed: the run would meet the same error."""
+    from repro.preflight.waiting import waiting
+
     for name in names:
         start = time.perf_counter()
-        result = _run_check(name, config, Path(root))
+        with waiting(f"checking {name}"):
+            result = _run_check(name, config, Path(root))
         yield dataclasses.replace(result, seconds=round(time.perf_counter() - start, 2))
 
 

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import math
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from rich.console import Console
 
 from repro.config import Config
 from repro.preferences.reward_model import VALIDATION_COMPARISONS, RewardModel
 from repro.preferences.store import PreferenceStore
+from repro.preflight.waiting import waiting
 from repro.training.on_policy import OnPolicyTrainer
 
 PROBE_LABELS = 32  # comparisons to time the reward model with
 PROBE_SECONDS = 0.5  # for each thing that is timed; at least one repetition, after one to warm up
-QUIET_SECONDS = 2.0  # whoever waits longer is told what for
 
 
 def estimate_minutes(config: Config, seed: int) -> float:
@@ -31,7 +28,7 @@ def estimate_minutes(config: Config, seed: int) -> float:
     """
     rollouts = math.ceil(config.training.total_steps / (config.env.num_envs * config.agent.rollout_steps))
     with (
-        _status("estimating how long this will take"),
+        waiting("estimating how long this will take"),
         tempfile.TemporaryDirectory() as folder,
         PreferenceStore(Path(folder) / "preferences.db") as store,
     ):
@@ -93,22 +90,3 @@ def _time(action: Callable[[], object], warm_up: bool = True) -> float:
         action()
         repetitions += 1
     return (time.perf_counter() - start) / repetitions
-
-
-@contextmanager
-def _status(text: str) -> Iterator[None]:
-    """Show on a terminal that something is going on, from QUIET_SECONDS on until it is done."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield
-        return
-    status = console.status(text)
-    timer = threading.Timer(QUIET_SECONDS, status.start)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-        timer.join()  # it may be starting it just now
-        status.stop()

@@ -216,6 +216,7 @@ def _pass_by_asking(root: Path, config: Config, given: str | None, dialogue: Dia
             answers[question.id] = dialogue.text(f"answers.{question.id}", "Answer")
         return _record(answers, _ask_prediction(dialogue), checks, accepted)
     except EOFError:
+        say("")  # the prompt's line has no end
         raise UserError(
             "the pre-launch questions were broken off; nothing was started, and the answers are kept for the next time"
         ) from None
