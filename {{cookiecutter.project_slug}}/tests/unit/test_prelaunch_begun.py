@@ -30,6 +30,20 @@ def test_enter_takes_each_answer_given_before(root, answered):
     assert begun(root) == []
 
 
+def test_ctrl_c_says_what_becomes_of_the_answers(root):
+    said, typed = [], ["q"]
+
+    def ask(_):
+        if not typed:
+            raise KeyboardInterrupt
+        return typed.pop()
+
+    with pytest.raises(KeyboardInterrupt):
+        run_gate(root, ask=ask, say=said.append)
+    assert said[-1] == "\nstopped; nothing was started, and the answers are kept for the next time"
+    assert begun(root) == [{"answers.question": "q"}]
+
+
 def test_another_answer_takes_the_place_of_the_one_before(root):
     break_off(root, COMPLETE[:2])
     break_off(root, ["Another question?"])

@@ -28,6 +28,7 @@ from repro.workflow.gate_dialogue import Dialogue, print_wrapped
 
 Record = dict[str, Any]
 BRIEF_MINUTES = 1.0  # what a run may take without a word
+NOTHING_LOST = "nothing was started, and the answers are kept for the next time"
 
 
 def gate_key(code_hash: str, config: Config) -> str:
@@ -217,9 +218,10 @@ def _pass_by_asking(root: Path, config: Config, given: str | None, dialogue: Dia
         return _record(answers, _ask_prediction(dialogue), checks, accepted)
     except EOFError:
         say("")  # the prompt's line has no end
-        raise UserError(
-            "the pre-launch questions were broken off; nothing was started, and the answers are kept for the next time"
-        ) from None
+        raise UserError(f"the pre-launch questions were broken off; {NOTHING_LOST}") from None
+    except KeyboardInterrupt:
+        say(f"\nstopped; {NOTHING_LOST}")
+        raise
 
 
 def _ask_prediction(dialogue: Dialogue) -> Record:
