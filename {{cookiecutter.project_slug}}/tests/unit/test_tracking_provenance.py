@@ -134,6 +134,26 @@ def test_no_secret_is_stored(repository, monkeypatch):
     assert run.record["overrides"] == ["agent.learning_rate=3e-4", "x.password=***"]
 
 
+SECRET_FILES = (".envrc", "secrets.yaml", "deep/hub/token", "API_KEY.txt", ".pypirc", "id_ecdsa", "passwords.txt")
+
+
+@pytest.mark.parametrize("name", SECRET_FILES)
+def test_a_file_of_secrets_is_archived_neither_new_nor_changed(repository, name):
+    (repository / name).parent.mkdir(parents=True, exist_ok=True)
+    (repository / name).write_text("harmless\n")
+    (repository / "params.yaml").write_text("name: changed\n")
+    run = new_run(repository)
+    with tarfile.open(run.path / "untracked.tar.gz") as tar:
+        assert tar.getnames() == []
+    git(repository, "add", "-f", name)
+    git(repository, "commit", "-qm", "a mistake", "--", name)
+    (repository / name).write_text("a-real-key\n")
+    run = new_run(repository)
+    diff = (run.path / "code.diff").read_text()
+    assert "name: changed" in diff and "a-real-key" not in diff and name not in diff
+    assert run.record["notes"] == [f"not in code.diff: {name} (it holds no secrets)"]
+
+
 def test_data_hashes_are_those_dvc_recorded_for_the_cell(repository):
     entry = "    - path: data/{0}\n      hash: md5\n      md5: {1}\n      size: 5\n"
     (repository / "dvc.lock").write_text(

@@ -12,7 +12,12 @@ from pathlib import Path
 
 # What decides whether a run is of a clean commit.
 WATCHED = ("src", "pyproject.toml", "requirements.lock", "params.yaml", "presets")
-SECRETS = (".env", ".env.*", ".netrc", "_netrc", "*.pem", "*.key", "id_rsa*", "id_ed25519*", "*credentials*")
+# Names of files that hold keys and passwords, in small letters.
+SECRETS = (
+    *(".env*", "*.env", "*netrc", ".npmrc", ".pypirc", ".pgpass", "kaggle.json", "*.pem", "*.key"),
+    *("id_rsa*", "id_ecdsa*", "id_ed25519*", "*credentials*", "*secret*", "*password*", "*api[-_]key*"),
+    *("*token", "*token.*"),
+)
 MAX_FILE_BYTES = 1_000_000
 
 
@@ -22,7 +27,7 @@ class GitState:
 
     commit: str | None = None
     dirty: bool = True
-    diff: bytes | None = None  # of tracked files against the commit, as `git apply` takes it
+    diff: bytes | None = None  # of tracked files but SECRETS against the commit, as `git apply` takes it
     untracked: list[str] = field(default_factory=list)  # neither tracked nor ignored
     notes: list[str] = field(default_factory=list)
 
@@ -39,11 +44,14 @@ def read_git(root: Path) -> GitState:
             staged = _names(_git(root, "ls-files", "-z", "--cached", "--", "."))
             notes = ["no commit yet: all files are in untracked.tar.gz"]
             return GitState(untracked=staged + _names(_git(root, *untracked)), notes=notes)
+        changed = _names(_git(root, "diff", "HEAD", "--name-only", "-z", "--", *_secrets("icase")))
+        others = [".", *_secrets("exclude,icase")]
         return GitState(
             commit=commit,
             dirty=bool(_git(root, "status", "--porcelain", "--", *WATCHED)),
-            diff=_git(root, "diff", "HEAD", "--binary", "--no-ext-diff", "--no-textconv", "--no-color", "--", "."),
+            diff=_git(root, "diff", "HEAD", "--binary", "--no-ext-diff", "--no-textconv", "--no-color", "--", *others),
             untracked=_names(_git(root, *untracked)),
+            notes=[f"not in code.diff: {', '.join(changed)} (it holds no secrets)"] if changed else [],
         )
     except FileNotFoundError:
         return GitState(notes=["git is not installed: the code is kept in the snapshot only"])
@@ -80,6 +88,11 @@ def _read_text(path: Path) -> bytes | None:
     except OSError:
         return None
     return None if b"\0" in content else content
+
+
+def _secrets(magic: str) -> list[str]:
+    """SECRETS in any folder as git's pathspecs."""
+    return [f":({magic},glob)**/{name}" for name in SECRETS]
 
 
 def _git(root: Path, *arguments: str) -> bytes:
