@@ -98,6 +98,13 @@ def test_runs_whose_settings_of_tools_differ_share_a_snapshot(project):
     assert snapshot_code(project) == path and (path / "pyproject.toml").read_text() == kept
 
 
+def test_a_linked_folder_is_refused_as_its_code_would_not_be_archived(project, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (project / "src/linked").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(UserError, match=r"src/linked: is a link to a folder, which is not archived; copy it"):
+        code_hash(project)
+
+
 def test_moving_a_file_or_a_byte_between_files_changes_the_hash(project):
     (project / "src/a.py").write_text("xy")
     (project / "src/b.py").write_text("z")

@@ -91,6 +91,10 @@ def read_code(root: Path) -> dict[str, bytes]:
     paths = [root / name for name in CODE_FILES if (root / name).is_file()]
     for folder, subfolders, names in os.walk(root / "src"):
         subfolders[:] = [name for name in subfolders if not _is_byproduct(name)]
+        if links := [name for name in subfolders if os.path.islink(Path(folder, name))]:
+            raise UserError(
+                f"{Path(folder, links[0])}: is a link to a folder, which is not archived; copy it here instead"
+            )
         paths += [Path(folder, name) for name in names if not _is_byproduct(name)]
     try:
         return {PurePosixPath(path.relative_to(root)).as_posix(): path.read_bytes() for path in paths}
