@@ -68,6 +68,11 @@ def test_only_closed_runs_with_a_prediction_are_scored():
     assert found.open_runs == ("2026-11-21_moving-dot_b",)
 
 
+def test_a_closing_that_lacks_cause_and_judgement_hides_no_other():
+    found = calibrate([*FOUR, record("e", prediction=prediction(0.5), closed={"outcome": "failed"}, gate={})])
+    assert (found.n, found.failures_judged, found.passes) == (5, 2, 4)
+
+
 def test_causes_are_ranked_and_joined():
     found = calibrate(
         [

@@ -25,6 +25,13 @@ def test_a_run_enters_log_3_and_leaves_for_log_4(tmp_path):
     ]
 
 
+@pytest.mark.parametrize("odd", [{"ended": "yesterday"}, {"params": {"env": None}}])
+def test_an_odd_record_is_entered_all_the_same(tmp_path, odd):
+    run = archived(tmp_path, ended(**odd))
+    worklog.finish_run(tmp_path, run)
+    assert ids(pages.page_path(tmp_path), "results") == [run["id"]]
+
+
 def test_the_mirror_is_linked_as_soon_as_it_is_known(tmp_path):
     worklog.enter_run(tmp_path, archived(tmp_path, record()), MONDAY)
     page = pages.page_path(tmp_path, MONDAY)

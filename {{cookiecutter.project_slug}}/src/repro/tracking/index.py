@@ -88,7 +88,7 @@ def summarise(record: Record) -> Record:
         "score": evaluated.get("score"),
         "return": evaluated.get("return_mean", metrics.get("return/mean")),
         "params_hash": params_hash(record["params"]),
-        "gate_hash": gate and hashlib.sha256(json.dumps(gate, sort_keys=True).encode()).hexdigest()[:16],
+        "gate_hash": hashlib.sha256(json.dumps(gate, sort_keys=True).encode()).hexdigest()[:16] if gate else None,
         "failure_probability": prediction.get("failure_probability"),
     }
 

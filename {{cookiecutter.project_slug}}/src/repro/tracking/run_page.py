@@ -48,7 +48,7 @@ def _entries(run: RunFolder, last_row: Mapping[str, Any] | None) -> dict[str, An
         "prediction": _prediction(record.get("prediction")),
         "stage": record.get("stage"),
         "started": record.get("started"),
-        "resumed": ", ".join(record.get("resumed", [])),
+        "resumed": ", ".join(map(str, record.get("resumed") or ())),
         "ended": record.get("ended"),
         "took": format_seconds(seconds) if seconds else None,
         "estimated": _minutes(record.get("estimate_minutes")),
@@ -71,8 +71,9 @@ def _scores(evaluation: Mapping[str, Any] | None) -> str:
     """Shares of the optimal return, of an evaluation by `repro evaluate`."""
     if not evaluation:
         return ""
-    shares = ", ".join(f"{name} {evaluation[name]['score']:.3f}" for name in ("sampled", "greedy", "random"))
-    return f"{shares} of the optimal return over {evaluation['episodes']} episodes"
+    scores = {name: (evaluation.get(name) or {}).get("score") for name in ("sampled", "greedy", "random")}
+    shares = ", ".join(f"{name} {score:.3f}" for name, score in scores.items() if score is not None)
+    return f"{shares} of the optimal return over {evaluation.get('episodes', '?')} episodes"
 
 
 def _prediction(prediction: Mapping[str, Any] | None) -> str:

@@ -73,7 +73,7 @@ def calibrate(summaries: Iterable[Record]) -> Calibration:
     predicted = [record for record in closed if record["failure_probability"] is not None]
     pairs = [(record["failure_probability"], _failed(record)) for record in predicted]
     n, failed = len(pairs), sum(failed for _, failed in pairs)
-    judged = [record["closed"]["foreseen"] for record in predicted if _failed(record)]
+    judged = [record["closed"].get("foreseen") for record in predicted if _failed(record)]
     judged = [foreseen for foreseen in judged if foreseen is not None]
     return Calibration(
         n=n,
@@ -144,12 +144,12 @@ def _causes(closed: list[Record]) -> tuple[Cause, ...]:
     causes: dict[str, Cause] = {}
     for record in closed:
         outcome = record["closed"]
-        if not outcome["cause"]:
+        if not outcome.get("cause"):
             continue
         cause = causes.setdefault(_key(outcome["cause"]), Cause(outcome["cause"]))
         cause.text = outcome["cause"]
         cause.runs.append(record["id"])
-        if outcome["foreseen"] is None:
+        if outcome.get("foreseen") is None:
             cause.unknown += 1
         elif outcome["foreseen"] is False:
             cause.unforeseen += 1

@@ -63,7 +63,7 @@ def _cells(root: Path, record: dict[str, Any], region: str) -> dict[str, str]:
         "seed": record.get("seed"),
         "question": record.get("question") or "not stated",
         "started": shown_time(record.get("started")),
-        "environment": (record.get("params") or {}).get("env", {}).get("id", "unknown"),
+        "environment": (record["params"].get("env") or {}).get("id", "unknown"),
         "result": outcome(record),
         "curve": draw_curve(Path(root) / "runs" / run / "metrics.jsonl") if region == "results" else None,
         "status": CRASHED if crashed else status_of(record),
