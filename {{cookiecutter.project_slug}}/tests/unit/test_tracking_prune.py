@@ -54,6 +54,15 @@ def test_old_finished_runs_the_largest_first(tmp_path):
     assert "finished more than 90 days ago" in format_proposal(propose(tmp_path, 90), 90)
 
 
+@pytest.mark.parametrize(("name", "text"), [("good-run", "see runs/good-run"), ("2026-01-01_dot_7f3a", "as in 7F3A")])
+def test_a_run_that_the_log_refers_to_is_kept_under_another_name_and_in_capitals_too(tmp_path, name, text):
+    write_run(tmp_path, "7f3a").rename(tmp_path / "runs" / name)
+    assert [each.path.name for each in propose(tmp_path, 30)] == [name]
+    (tmp_path / "worklog").mkdir()
+    (tmp_path / "worklog/2026-01-02.md").write_text(text)
+    assert propose(tmp_path, 30) == []
+
+
 @pytest.mark.parametrize("status", ["queued", "running", "failed", "interrupted"])
 def test_only_finished_ones(tmp_path, status):
     write_run(tmp_path, "aaaa", status=status)

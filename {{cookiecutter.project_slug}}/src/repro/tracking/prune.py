@@ -43,7 +43,7 @@ def find_prunable(root: Path, summaries: Iterable[Record], older_than: float) ->
     found = []
     for run in summaries:
         old = run["status"] == "finished" and 0 < timestamp(run["ended"]) < before
-        if old and run["id"].rpartition("_")[2] not in words:
+        if old and not _words(run["id"].rpartition("_")[2]) <= words:
             found += _prunable(root / "runs" / run["id"])
     return sorted(found, key=lambda each: (-each.size, each.path))
 
@@ -106,8 +106,13 @@ def _words_of_people(root: Path) -> set[str]:
             text = file.read_text(encoding="utf-8", errors="replace")
         except OSError as error:
             raise UserError(f"{file}: cannot be read ({error.strerror}), and may refer to a run") from None
-        words |= set(re.findall(r"[^\W_]+", REGION.sub(_without_rows, text)))
+        words |= _words(REGION.sub(_without_rows, text))
     return words
+
+
+def _words(text: str) -> set[str]:
+    """In small letters. The code of a run is one; a folder that somebody renamed may have several."""
+    return set(re.findall(r"[^\W_]+", text.lower()))
 
 
 def _files_that_refer(root: Path) -> Iterator[Path]:
