@@ -91,7 +91,10 @@ def test_a_file_of_one_torn_line_is_empty(tmp_path):
         assert writer.position() == 0
 
 
-@pytest.mark.parametrize("bad", [b'{"env_step":', b"[1, 2]", b'{"loss":1}', b"", b"\xff\xfe"])
+@pytest.mark.parametrize(
+    "bad",
+    [b'{"env_step":', b"[1, 2]", b'{"loss":1}', b'{"env_step":"x"}', b'{"env_step":1,"loss":[]}', b"", b"\xff\xfe"],
+)
 def test_a_damaged_middle_line_is_named(tmp_path, bad):
     path = tmp_path / "metrics.jsonl"
     path.write_bytes(b'{"env_step":1}\n' + bad + b'\n{"env_step":3}\n')

@@ -32,6 +32,14 @@ def test_an_odd_record_is_entered_all_the_same(tmp_path, odd):
     assert ids(pages.page_path(tmp_path), "results") == [run["id"]]
 
 
+def test_odd_metrics_do_not_keep_the_log_from_being_written(tmp_path):
+    run = archived(tmp_path, ended(), returns=range(24))
+    with open(tmp_path / "runs" / run["id"] / "metrics.jsonl", "a") as file:
+        file.write('{"env_step":"x","return/mean":1}\n{"env_step":24,"return/mean":{}}\n')
+    worklog.finish_run(tmp_path, run, MONDAY)
+    assert "▁▁▂▃▃▄▅▆▆▇██" in rows(pages.page_path(tmp_path, MONDAY), "results")[0]
+
+
 def test_the_mirror_is_linked_as_soon_as_it_is_known(tmp_path):
     worklog.enter_run(tmp_path, archived(tmp_path, record()), MONDAY)
     page = pages.page_path(tmp_path, MONDAY)

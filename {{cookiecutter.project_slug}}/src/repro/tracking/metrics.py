@@ -123,11 +123,12 @@ def decode_row(line: bytes) -> Row | None:
     """The row in a line, or None if the line holds none."""
     try:
         row = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not isinstance(row, dict) or "env_step" not in row:
         return None
-    return {name: NON_FINITE.get(value, value) if isinstance(value, str) else value for name, value in row.items()}
+    row = {name: NON_FINITE.get(value, value) if isinstance(value, str) else value for name, value in row.items()}
+    return row if all(isinstance(value, int | float) for value in row.values()) else None
 
 
 def _number(name: str, value: Any) -> int | float:

@@ -111,7 +111,7 @@ def _row(line: bytes, path: Path, number: int) -> dict[str, Any]:
         row = json.loads(line)
     except ValueError:
         row = None
-    if not isinstance(row, dict) or "env_step" not in row:
+    if not isinstance(row, dict) or not isinstance(row.get("env_step"), int | float):
         raise UserError(f"{path}, line {number}: not a row of metrics; remove the line, or restore the file")
     return {name: value for name, value in row.items() if not name.startswith(OF_THE_MACHINE)}
 
