@@ -60,7 +60,8 @@ def parse_yaml(text: str, source: str) -> Any:
     except MarkedYAMLError as error:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise UserError(f"{source}{line}: not valid YAML: {error.problem}") from None
-    except (YAMLError, ValueError, RecursionError) as error:  # control characters, the date 2024-99-99, [[[[...
+    # Control characters, the date 2024-99-99, [[[[..., !!bool "x", !!int "", "\\UFFFFFFFF".
+    except (YAMLError, ValueError, RecursionError, LookupError, OverflowError) as error:
         raise UserError(f"{source}: not valid YAML: {error}") from None
 
 
