@@ -65,6 +65,10 @@ class TestHours:
             worklog.add_hours(tmp_path, hours, "debugging", day=MONDAY)
         assert not (tmp_path / "worklog").exists()
 
+    def test_a_stage_may_be_called_as_the_head_of_the_column(self, tmp_path):
+        worklog.add_hours(tmp_path, 2, "stage", day=MONDAY)
+        assert worklog.read_hours(tmp_path) == [(MONDAY, "stage", 2.0)]
+
     def test_a_day_has_24(self, tmp_path):
         page, _ = worklog.add_hours(tmp_path, 20, "debugging", day=MONDAY)
         before = page.read_bytes()

@@ -223,7 +223,7 @@ def _hours_on(page: list[str], path: Path) -> list[tuple[str, float]]:
     booked = []
     for row in page[start + 1 : end]:
         cells = read_cells(row)
-        if not cells or cells[0] == "stage" or re.fullmatch(r":?-+:?", cells[0]):
+        if not cells or cells[:2] == ["stage", "hours"] or re.fullmatch(r":?-+:?", cells[0]):
             continue
         try:
             hours = float(cells[1])
