@@ -35,6 +35,16 @@ def test_a_full_disk(root, monkeypatch):
     assert not result.passed and "1.0 GB free" in result.seen
 
 
+def test_the_disk_that_counts_is_the_one_of_the_runs(root, monkeypatch, tmp_path_factory):
+    large = tmp_path_factory.mktemp("large")
+    (root / "runs").symlink_to(large)
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(
+        shutil, "disk_usage", lambda path: usage(1e12, 0, 1e12 if Path(path).resolve() == large else 1e9)
+    )
+    assert check("disk_space", root).passed
+
+
 class TestMemory:
     def test_too_little_is_free(self, root, monkeypatch):
         needed = sum(memory.memory_needed(config()).values())

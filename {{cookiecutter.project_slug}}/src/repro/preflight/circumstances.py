@@ -30,11 +30,12 @@ def check_device(config: Config, root: Path) -> CheckResult:
 
 def check_disk_space(config: Config, root: Path) -> CheckResult:
     """There is room for what the run will write."""
-    free = shutil.disk_usage(root).free
+    runs = root / "runs"  # may be a link to a larger disk
+    free = shutil.disk_usage(runs if runs.exists() else root).free
     return CheckResult(
         "disk_space",
         free >= MIN_FREE_BYTES,
-        f"{free / 1e9:.1f} GB free where the project lies ({MIN_FREE_BYTES / 1e9:.0f} needed)",
+        f"{free / 1e9:.1f} GB free where runs are kept ({MIN_FREE_BYTES / 1e9:.0f} needed)",
         "A disk that fills up ends the run, and what it cannot write is lost.",
         "delete checkpoints and videos of runs that nothing refers to, or move the project",
     )
