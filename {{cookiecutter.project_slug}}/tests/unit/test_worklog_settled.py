@@ -7,6 +7,7 @@ import pytest
 from project import SOURCE
 from worklog_examples import MONDAY, TUESDAY, WEDNESDAY, archived, ended, ids, record, rows
 
+from repro.config import UserError
 from repro.workflow import carry, pages, worklog
 from repro.workflow.run_rows import CRASHED
 
@@ -73,6 +74,14 @@ def test_runs_of_long_ago_of_other_projects_and_unreadable_ones_get_none(tmp_pat
     (tmp_path / "runs/2026-11-24_moving-dot_0003").mkdir()
     worklog.open_page(tmp_path, WEDNESDAY)
     assert where(tmp_path) == []
+
+
+def test_a_broken_pyproject_is_one_line_and_the_run_that_ends_has_its_row(tmp_path):
+    (tmp_path / "pyproject.toml").write_text("[project\n")
+    archived(tmp_path, record(RUN, project="p"))
+    with pytest.raises(UserError, match=r"pyproject\.toml: cannot be read: "):
+        worklog.finish_run(tmp_path, archived(tmp_path, ended()), TUESDAY)
+    assert where(tmp_path) == [("24", "results", ended()["id"])]
 
 
 def test_on_an_earlier_page_than_the_last_none_is_entered(tmp_path):

@@ -13,6 +13,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from repro.config import UserError
+
 PACKAGES = ("torch", "gymnasium", "numpy", "wandb", "dvc")
 SECRET_NAME = re.compile(r"api[-_]?key|token|secret|password|passwd", re.IGNORECASE)
 
@@ -30,8 +32,12 @@ def versions(root: Path) -> dict[str, str | None]:
 
 
 def project(root: Path) -> dict[str, Any]:
-    """The `[project]` table of pyproject.toml: name, version."""
-    return tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8")).get("project", {})
+    """The `[project]` table of pyproject.toml: name, version. Raises UserError if it cannot be read."""
+    path = root / "pyproject.toml"
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8")).get("project", {})
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UserError(f"{path}: cannot be read: {error}") from None
 
 
 def devices() -> dict[str, Any]:
