@@ -18,6 +18,7 @@ from repro.tracking.archive import RunFolder, hold_run, load_run
 from repro.tracking.index import list_summaries
 from repro.tracking.listing import format_runs
 from repro.workflow.earlier_runs import find_unfinished
+from repro.workflow.runs import find_own_run
 
 
 @pytest.fixture
@@ -136,6 +137,12 @@ class TestRunsElsewhere:
         shutil.move(own.path, tmp_path / own.id)
         assert "lies outside this project's runs/" in repro(command, str(tmp_path / own.id))[2]
         assert (run.path / "run.json").read_bytes() == before
+
+    def test_linked_runs_are_found_by_the_way_through_the_project(self, project, tmp_path):
+        (tmp_path / "large").mkdir()
+        (project.root / "runs").symlink_to(tmp_path / "large")
+        run = project.queue(1)
+        assert find_own_run(project.root, str(tmp_path / "large" / run.id)).path == run.path
 
     def test_a_clock_that_went_back_starts_nothing(self, project, repro):
         run = project.queue(1, started=days_ago(-2))

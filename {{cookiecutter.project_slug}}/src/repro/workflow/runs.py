@@ -153,7 +153,7 @@ def find_own_run(root: Path, name: str) -> RunFolder:
         raise UserError(f"{run.id}: is a run of the project {other}, not of {project}; go to that one's folder")
     if run.path.parent.resolve() != (root / "runs").resolve():
         raise UserError(f"{run.path}: lies outside this project's runs/; move it there, with its code in .snapshots")
-    return run
+    return RunFolder(root / "runs" / run.id, run.record)  # where runs/ is a link, by the way that leads to the project
 
 
 def become_run(root: Path, run: RunFolder) -> NoReturn:
