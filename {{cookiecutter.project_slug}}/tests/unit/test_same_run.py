@@ -72,6 +72,18 @@ def test_other_preferences_to_start_from_are_another_run(repository):
     assert find(run) is None and find(run, repository / "data")["id"] == run.id
 
 
+def test_a_project_that_was_moved_finds_it(repository, tmp_path):
+    (repository / "data").mkdir()
+    run = finished(repository, preferences=repository / "data")
+    assert run.record["preferences"] == "data"
+    moved = repository.rename(tmp_path / "moved")
+    record = run.record
+    found = find_same_run(moved, record["code_hash"], record["params"], record["seed"], moved / "data")
+    assert found and found.id == run.id
+    elsewhere = finished(moved, preferences=tmp_path)
+    assert elsewhere.record["preferences"] == str(tmp_path)
+
+
 def test_its_result_is_offered(repository, capsys):
     run = finished(repository)
     offer_earlier(run, None)

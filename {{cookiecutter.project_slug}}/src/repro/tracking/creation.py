@@ -94,7 +94,7 @@ def create_run(
             "params": dict(config),
             "versions": provenance.versions(root),
             "data_hashes": provenance.data_hashes(root, cell),
-            "preferences": str(preferences.resolve()) if preferences else None,
+            "preferences": _below(root, preferences) if preferences else None,
             "rerun_of": rerun_of,
             "question": question or gate.get("question"),
             "prediction": gate.get("prediction"),
@@ -125,6 +125,12 @@ def _move_into_place(run: RunFolder, runs: Path, stem: str) -> RunFolder:
                 raise
         else:
             return RunFolder(path, run.record)
+
+
+def _below(root: Path, path: Path) -> str:
+    """The path from the project's folder, which may be moved, or in full if it leads elsewhere."""
+    path = Path(os.path.abspath(path))
+    return str(path.relative_to(root) if path.is_relative_to(root) else path)
 
 
 def _to_yaml(config: Mapping[str, Any]) -> str:

@@ -24,8 +24,7 @@ def find_same_run(
     for summary in list_summaries(root):
         if summary["status"] == "finished" and (summary["code_hash"], summary["seed"]) == (code, seed):
             run = read_run(root / "runs" / summary["id"])
-            start = str(preferences.resolve()) if preferences else None
-            if run.record.get("preferences") == start and same_params(params, run.record["params"]):
+            if _same_start(root, run.record, preferences) and same_params(params, run.record["params"]):
                 return run
     return None
 
@@ -48,13 +47,12 @@ def find_unfinished(
     wanted = {
         "code_hash": code,
         "data_hashes": provenance.data_hashes(root, cell),
-        "preferences": str(preferences.resolve()) if preferences else None,
     }
     for summary in list_summaries(root):
         if summary.get("cell") == cell and summary["status"] in ("interrupted", "running"):
             run = read_run(root / "runs" / summary["id"])
             same = all(run.record.get(field) == value for field, value in wanted.items())
-            same = same and same_params(params, run.record["params"])
+            same = same and _same_start(root, run.record, preferences) and same_params(params, run.record["params"])
             if same and not runs_here(run.record) and not is_held(run.path):  # the latter on whichever machine
                 return run
     return None
@@ -68,3 +66,9 @@ def check_clock(root: Path) -> None:
             f"the clock went back: it is {time.strftime('%Y-%m-%d %H:%M')}, but {runs[0]['id']} began at "
             f"{shown_time(runs[0]['started'])}; set the clock, or correct `started` in that run.json"
         )
+
+
+def _same_start(root: Path, record: dict[str, Any], preferences: Path | None) -> bool:
+    """Whether a run started from these comparisons; its path is kept from the project's folder, or in full."""
+    recorded = record.get("preferences")
+    return (recorded and (root / recorded).resolve()) == (preferences and preferences.resolve())

@@ -43,7 +43,7 @@ def prepare_rerun(
     snapshot = snapshot_path(root, record["code_hash"])
     if code_hash(snapshot) != snapshot.name:
         raise UserError(f"{snapshot}: was changed since {original.id} ran from it, so this code cannot be run again")
-    preferences = Path(record["preferences"]) if record.get("preferences") else None
+    preferences = root / record["preferences"] if record.get("preferences") else None
     if preferences:
         _check_preferences(preferences, original, seed)
     check_clock(root)

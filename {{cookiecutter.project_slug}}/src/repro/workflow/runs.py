@@ -248,7 +248,7 @@ def _train(root: Path, run: RunFolder) -> dict[str, Any]:
     config = parse_config(run.record["params"], source=f"{run.id}/params.yaml")
     preferences = run.record.get("preferences")
     settings = read_wandb_settings(root / "pyproject.toml")
-    metrics = train_run(run, config, settings, Path(preferences) if preferences else None)
+    metrics = train_run(run, config, settings, root / preferences if preferences else None)
     if run.record["cell"]:
         publish_training(root, run, run.record["cell"])
     return metrics
