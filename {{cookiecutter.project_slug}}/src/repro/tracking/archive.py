@@ -15,6 +15,7 @@ import os
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -32,19 +33,18 @@ FIELD_TYPES = (
     dict.fromkeys(("params", "result_metrics", "evaluation", "closed", "prediction", "gate", "wandb"), dict)
     | dict.fromkeys(("devices", "versions", "data_hashes"), dict)
     | dict.fromkeys(("resumed", "overrides", "command", "notes", "pruned"), list)
-    | dict.fromkeys(("status", "host", "code_hash", "started", "ended", "question", "result"), str)
-    | dict.fromkeys(("skip_reason", "stage"), str)
+    | dict.fromkeys(("status", "host", "code_hash", "started", "question", "result", "skip_reason", "stage"), str)
     | dict.fromkeys(("pid", "seed"), int)
     | dict.fromkeys(("active_seconds", "estimate_minutes"), float | int)
+    | {"ended": str}
 )
-SECTION_TYPES: Mapping[str, Mapping[str, Any]] = {
-    "params": dict.fromkeys(("env", "training", "evaluation", "gate"), dict),
-    "closed": {"outcome": str, "cause": str, "foreseen": int},
-    "prediction": {"failure_probability": float | int, "causes": list},
-    "evaluation": dict.fromkeys(("sampled", "greedy", "random"), dict),
+SECTION_TYPES = dict.fromkeys(("env", "training", "evaluation", "gate"), dict)
+SECTION_KEYS = {
+    "closed": {"outcome"},
+    "prediction": {"failure_probability", "causes"},
 }
-SECTION_KEYS = {"closed": {"outcome"}, "prediction": {"failure_probability", "causes"}}
 CAUSE_KEYS = {"cause", "response", "reason"}
+EVALUATION_TYPES = dict.fromkeys(("sampled", "greedy", "random"), dict)
 
 
 @dataclass
@@ -230,28 +230,38 @@ def run_ids(root: Path) -> list[str]:
 
 def read_record(path: Path) -> Record:
     """The run.json in a folder; `id` is the folder's name, whatever it was once. Raises OSError or ValueError."""
-    try:
-        record = json.loads((path / "run.json").read_bytes())
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
+    record = json.loads((path / "run.json").read_bytes())
     if not isinstance(record, dict) or any(record.get(field) is None for field in NEEDED):
         raise ValueError("not the record of a run")
     _check_types(record, FIELD_TYPES, "")
-    for section, types in SECTION_TYPES.items():
-        values = record.get(section) or {}
-        _check_types(values, types, f"{section}.")
-        lacking = {key for key in SECTION_KEYS.get(section, ()) if values.get(key) is None}
-        if values and lacking:
-            raise ValueError(f"{section} lacks {', '.join(sorted(lacking))}")
-    _check_types(record["params"].get("evaluation") or {}, {"actions": str}, "params.evaluation.")
-    for name, score in (record.get("evaluation") or {}).items():
-        if name in SECTION_TYPES["evaluation"] and score and not isinstance(score.get("score"), float | int):
-            raise ValueError(f"evaluation.{name} lacks score")
-    causes = (record.get("prediction") or {}).get("causes", ())
-    if any(not isinstance(cause, dict) or not cause.keys() >= CAUSE_KEYS for cause in causes):
-        raise ValueError(f"prediction.causes lacks {', '.join(sorted(CAUSE_KEYS))}")
+    _check_types(record["params"], SECTION_TYPES, "params.")
+    for field, keys in SECTION_KEYS.items():
+        if record.get(field) and not keys <= record[field].keys():
+            raise ValueError(f"{field} lacks {', '.join(sorted(keys - record[field].keys()))}")
+    _check_outcome(record)
+    _check_types(record.get("evaluation") or {}, EVALUATION_TYPES, "evaluation.")
     record["id"] = path.name
     return record
+
+
+def _check_outcome(record: Record) -> None:
+    """Raise ValueError if what lists read of the end of a run, its prediction or its evaluation is odd."""
+    if record.get("ended"):
+        datetime.fromisoformat(record["ended"])
+    _check_types(record["params"].get("evaluation") or {}, {"actions": str}, "params.evaluation.")
+    _check_types(record.get("closed") or {}, {"outcome": str, "cause": str, "foreseen": int}, "closed.")
+    if prediction := record.get("prediction"):
+        if not isinstance(prediction["failure_probability"], float | int):
+            raise ValueError("prediction.failure_probability is no number")
+        causes = prediction["causes"]
+        if not isinstance(causes, list) or any(
+            not isinstance(cause, dict) or not cause.keys() >= CAUSE_KEYS for cause in causes
+        ):
+            raise ValueError(f"prediction.causes lacks {', '.join(sorted(CAUSE_KEYS))}")
+    for name in EVALUATION_TYPES:
+        score = (record.get("evaluation") or {}).get(name)
+        if isinstance(score, dict) and not isinstance(score.get("score"), float | int):
+            raise ValueError(f"evaluation.{name} lacks score")
 
 
 def _check_types(values: Record, types: Mapping[str, Any], where: str) -> None:

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 from repro.config import UserError
-from repro.tracking.durations import timestamp
 from repro.workflow.carry import ensure_page, settle_runs, warn
 from repro.workflow.confusions import Confusion, parse_line, read_confusions
 from repro.workflow.pages import (
@@ -77,7 +76,7 @@ def finish_run(root: Path, record: dict[str, Any], day: date | None = None) -> N
     Its curve is read from metrics.jsonl in its folder. Finishing again replaces the row. Raises UserError as
     `enter_run` does.
     """
-    if day is None and timestamp(record.get("ended")):
+    if day is None and record.get("ended"):
         day = datetime.fromisoformat(record["ended"]).date()
     _move_run(root, "results", record, day)
 
