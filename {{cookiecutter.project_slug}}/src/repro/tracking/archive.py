@@ -244,6 +244,14 @@ def read_record(path: Path) -> Record:
     return record
 
 
+def _check_types(values: Record, types: Mapping[str, Any], where: str) -> None:
+    """Raise ValueError if one of the values is of another type; None will do."""
+    for name, kind in types.items():
+        value = values.get(name)
+        if value is not None and not isinstance(value, kind):
+            raise ValueError(f"{where}{name} is of the wrong type: {type(value).__name__}")
+
+
 def _check_outcome(record: Record) -> None:
     """Raise ValueError if what lists read of the end of a run, its prediction or its evaluation is odd."""
     if record.get("ended"):
@@ -262,14 +270,6 @@ def _check_outcome(record: Record) -> None:
         score = (record.get("evaluation") or {}).get(name)
         if isinstance(score, dict) and not isinstance(score.get("score"), float | int):
             raise ValueError(f"evaluation.{name} lacks score")
-
-
-def _check_types(values: Record, types: Mapping[str, Any], where: str) -> None:
-    """Raise ValueError if one of the values is of another type; None will do."""
-    for name, kind in types.items():
-        value = values.get(name)
-        if value is not None and not isinstance(value, kind):
-            raise ValueError(f"{where}{name} is of the wrong type: {type(value).__name__}")
 
 
 def _lock(path: Path, operation: int) -> int:
