@@ -67,12 +67,12 @@ class TestReading:
         assert (closing, said) == (expected, "")
         assert type(closing.foreseen) is type(expected.foreseen)  # 0 is the first cause, False is none
 
-    def test_without_predicted_causes_there_is_nothing_to_have_foreseen(self, root):
-        assert read(root, cause="lr", prediction=prediction(causes=()))[0] == Closing("failed", "lr", False)
-        run = write_run(root, "aaaa")
+    def test_a_prediction_without_causes_foresaw_none(self, root):
+        run = write_run(root, prediction=prediction(causes=()))
         for foreseen in (None, "no"):
-            closing = read_closing(run, None, "lr", foreseen, None)
-            assert closing.foreseen is None  # no prediction, so nobody can say
+            assert read_closing(run, None, "lr", foreseen, None) == Closing("failed", "lr", False)
+        with pytest.raises(UserError, match="--foreseen 1: the prediction of this run names no cause; give no, or"):
+            read_closing(run, None, "lr", "1", None)
 
     @pytest.mark.parametrize(
         ("given", "message"),
@@ -99,8 +99,12 @@ class TestReading:
         assert message in str(caught.value) and "\n" not in str(caught.value)
 
     def test_foreseen_without_a_prediction(self, root):
-        with pytest.raises(UserError, match="--foreseen 1: no causes were predicted for this run; leave it out"):
-            read(root, cause="x", foreseen="1")
+        run = write_run(root)
+        assert read_closing(run, None, "lr", None, None).foreseen is None  # nobody can say
+        for foreseen in ("no", "1"):
+            message = f"--foreseen {foreseen}: nothing was predicted for {run.id}, so it is not closed; leave it out"
+            with pytest.raises(UserError, match=message):
+                read_closing(run, None, "x", foreseen, None)
 
     def test_nothing_is_said_where_nothing_is_missing(self, root):
         assert read(root, [], foreseen="1", prediction=prediction()) == (Closing("failed", "labels too few", 0), "")

@@ -23,12 +23,16 @@ def close(
         str | None, typer.Option(help="What made it fail, in few words.", show_default="asked for")
     ] = None,
     foreseen: Annotated[
-        str | None, typer.Option(help="The number of the predicted cause it was, or no.", show_default="asked for")
+        str | None,
+        typer.Option(
+            help="Of a run with a prediction: the number of the predicted cause it was, or no.",
+            show_default="asked for",
+        ),
     ] = None,
 ) -> None:
     """Say how a run turned out, and why it failed: what was predicted before launch is compared with it.
 
-    Example: repro close latest --outcome failed --cause "rewards were not normalised" --foreseen no
+    Example: repro close latest --outcome succeeded; repro close 7f3a --cause "rewards were not normalised" --foreseen no
     """
     from repro.workflow.predictions import close_run, describe_closing, read_closing
     from repro.workflow.runs import find_own_run

@@ -228,9 +228,10 @@ def run_ids(root: Path) -> list[str]:
         return []
 
 
-def read_record(path: Path) -> Record:
+def read_record(path: Path | str) -> Record:
     """The run.json in a folder; `id` is the folder's name, whatever it was once. Raises OSError or ValueError."""
-    record = json.loads((path / "run.json").read_bytes())
+    with open(f"{path}/run.json", "rb") as file:  # of thousands: a Path for each would take a tenth of the time
+        record = json.loads(file.read())
     if not isinstance(record, dict) or any(record.get(field) is None for field in NEEDED):
         raise ValueError("not the record of a run")
     _check_types(record, FIELD_TYPES, "")
@@ -240,7 +241,7 @@ def read_record(path: Path) -> Record:
             raise ValueError(f"{field} lacks {', '.join(sorted(keys - record[field].keys()))}")
     _check_outcome(record)
     _check_types(record.get("evaluation") or {}, EVALUATION_TYPES, "evaluation.")
-    record["id"] = path.name
+    record["id"] = os.path.basename(path)
     return record
 
 

@@ -47,15 +47,15 @@ def list_summaries(root: Path) -> list[Record]:
     summaries, changed = [], 0
     now = time.time()
     for run_id in run_ids(root):
-        file = f"{root}/runs/{run_id}/run.json"
+        folder = f"{root}/runs/{run_id}"
         try:
-            stat = os.stat(file)
+            stat = os.stat(f"{folder}/run.json")
             stamp = [stat.st_mtime_ns, stat.st_size, stat.st_ino]
             known = old.get(run_id)
             if known and known[0] == stamp:
                 summary = known[1]
             else:
-                summary = summarise(read_record(root / "runs" / run_id))
+                summary = summarise(read_record(folder))
                 changed += 1
         except (OSError, ValueError):
             summaries.append({"id": run_id, "status": "unreadable"})

@@ -41,7 +41,7 @@ def read_closing(
 
     Args:
         outcome: "succeeded" or "failed"; the latter goes without saying if one of the next two is given.
-        foreseen: the number of a predicted cause, from 1, or "no".
+        foreseen: the number of a predicted cause, from 1, or "no"; only for a run with a prediction.
 
     Raises UserError if the run has not ended, for what does not fit together, or for what is missing.
     """
@@ -54,6 +54,8 @@ def read_closing(
         raise UserError('--cause: is empty; say what went wrong, e.g. --cause "observations were not normalised"')
     if cause is not None or foreseen is not None:
         outcome = "failed"
+    if foreseen is not None and not run.record.get("prediction"):
+        raise UserError(f"--foreseen {foreseen}: nothing was predicted for {run.id}, so it is not closed; leave it out")
     causes = predicted_causes(run.record)
     number = None if foreseen is None else _foreseen(foreseen, causes)
     missing = _missing(outcome, cause, number, causes)
@@ -180,12 +182,12 @@ def describe_closing(record: Record, closed: Record | None = None) -> str:
     return plain(f"{text}, by {by} on {closed['at'][:10]}")
 
 
-def _foreseen(text: str, causes: list[str]) -> int | bool | None:
-    """`--foreseen`: no, or a number from 1."""
+def _foreseen(text: str, causes: list[str]) -> int | bool:
+    """`--foreseen` of a run with a prediction: no, or a number from 1."""
     if text.strip().lower() == "no":
-        return False if causes else None
+        return False
     if not causes:
-        raise UserError(f"--foreseen {text}: no causes were predicted for this run; leave it out")
+        raise UserError(f"--foreseen {text}: the prediction of this run names no cause; give no, or leave it out")
     if text.strip().isdecimal() and 1 <= int(text) <= len(causes):
         return int(text) - 1
     listed = "; ".join(f"{number} {cause}" for number, cause in enumerate(causes, start=1))
@@ -218,7 +220,7 @@ def _ask_outcome(ask: Callable[[str], str]) -> str:
             return matches[0]
 
 
-def _ask_foreseen(causes: list[str], ask: Callable[[str], str], say: Callable[[str], None]) -> int | bool | None:
+def _ask_foreseen(causes: list[str], ask: Callable[[str], str], say: Callable[[str], None]) -> int | bool:
     while True:
         try:
             return _foreseen(ask("Was the cause one of those above? Its number, or no: ") or "nothing", causes)
