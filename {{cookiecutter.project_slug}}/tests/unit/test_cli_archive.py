@@ -45,9 +45,13 @@ class TestRuns:
         ):
             code, out, _ = repro("runs", *options)
             assert code == 0 and [line.split()[0] for line in out.splitlines()[1:]] == [found.id]
-        assert repro("runs", "--status", "failed") == (0, "no run is like that\n", "")
+        assert repro("runs", "--status", "failed") == (0, "no run of 2 is like that: 0 with --status failed\n", "")
+        assert repro("runs", "--stage", "final")[1] == "no run of 2 is like that: 0 with --stage final\n"
         for options, message in (
-            (["--sort", "date"], "--sort date: choose one of started, score, return, time, seed, name"),
+            (["--sort", "date"], "--sort date: will not do; known: started, score, return, time, seed, name"),
+            (["--outcome", "fialed"], "--outcome fialed: will not do; did you mean 'failed'?"),
+            (["--name", "tinny"], "--name tinny: no run is of this experiment; did you mean 'tiny'?"),
+            (["--stage", "finale"], "--stage finale: no such stage in budget.yaml; did you mean 'final'?"),
             (["--out", "x.html"], "--out x.html: is where the page goes; add --html to write it"),
             (["--since", "long ago"], "--since long ago: not a day; write it as 2026-11-21, today or yesterday"),
         ):
@@ -71,7 +75,7 @@ class TestRuns:
         proposal = f"   5.0 kB  {run.id}  checkpoints/last.pt\n   5.0 kB  in all\n"
         message = "error: there is no terminal to ask on, and nothing was deleted; to delete these: --yes\n"
         assert repro("runs", "--prune") == (2, proposal, message)
-        code, out, _ = repro("runs", "--prune", "--yes", "--name", "pong")  # of those that are listed
+        code, out, _ = repro("runs", "--prune", "--yes", "--stage", "final")  # of those that are listed
         assert code == 0 and out.startswith("nothing to delete")
         ours, theirs = pty.openpty()
         with project.start("runs", "--prune", stdin=theirs) as process:

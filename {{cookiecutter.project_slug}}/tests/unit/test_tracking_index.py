@@ -4,6 +4,7 @@ import json
 import math
 import multiprocessing
 import os
+import re
 import shutil
 import time
 from datetime import date, timedelta
@@ -13,7 +14,7 @@ from archive_examples import record
 
 from repro.config import UserError
 from repro.tracking.index import FIELDS, list_summaries, summarise
-from repro.tracking.selection import Selection, parse_day, select
+from repro.tracking.selection import Selection, explain_empty, parse_day, select
 
 
 def write_runs(root, count, age=60.0, **fields):
@@ -114,7 +115,12 @@ RUNS = [
     for code, fields in {
         "d": {"started": "2026-11-21T10:00:00+00:00", "seed": 3, "evaluation": {"sampled": {"score": 0.5}}},
         "c": {"started": "2026-11-20T10:00:00+00:00", "seed": 1, "name": "pong", "status": "failed", "minutes": 5},
-        "b": {"started": "2026-11-19T10:00:00+00:00", "seed": 2, "evaluation": {"sampled": {"score": 0.9}}},
+        "b": {
+            "started": "2026-11-19T10:00:00+00:00",
+            "seed": 2,
+            "evaluation": {"sampled": {"score": 0.9}},
+            "closed": {"outcome": "failed"},
+        },
         "a": {"started": "2026-11-18T10:00:00+00:00", "seed": 2, "question": "Größe?", "stage": "tuning"},
         "n": {
             "started": None,
@@ -137,6 +143,10 @@ RUNS = [
         ({"limit": 2}, "dc"),
         ({"status": "failed"}, "c"),
         ({"status": "crashed"}, ""),
+        ({"outcome": "failed"}, "b"),
+        ({"outcome": "succeeded"}, ""),
+        ({"outcome": "open"}, "dcan"),
+        ({"outcome": "open", "status": "failed"}, "c"),
         ({"name": "pong"}, "c"),
         ({"stage": "tuning"}, "a"),
         ({"question": "GRÖSSE"}, "a"),
@@ -148,10 +158,33 @@ def test_filters_and_orders(wanted, codes):
     assert "".join(run["id"][-1] for run in select(RUNS, Selection(**wanted))) == codes
 
 
-@pytest.mark.parametrize(("wanted", "message"), [({"sort": "date"}, "started, score"), ({"status": "done"}, "crashed")])
-def test_unknown_words_are_refused_with_the_known_ones(wanted, message):
-    with pytest.raises(UserError, match=rf"^--{next(iter(wanted))} \w+: choose one of .*{message}"):
+@pytest.mark.parametrize(
+    ("wanted", "message"),
+    [
+        ({"sort": "date"}, "--sort date: will not do; known: started, score, return, time, seed, name"),
+        ({"status": "finnished"}, "--status finnished: will not do; did you mean 'finished'?"),
+        ({"status": "closed"}, "--status closed: what runs were closed as is for --outcome succeeded, or --outcome"),
+        ({"outcome": "x"}, "--outcome x: will not do; known: succeeded, failed, open"),
+        ({"name": "pongg"}, "--name pongg: no run is of this experiment; did you mean 'pong'?"),
+    ],
+)
+def test_unknown_words_are_refused_with_the_nearest_or_the_known_ones(wanted, message):
+    with pytest.raises(UserError, match=f"^{re.escape(message)}"):
         select(RUNS, Selection(**wanted))
+
+
+def test_a_run_under_way_is_not_open():
+    running = summarise(record(status="running"))
+    unreadable = {"id": "x", "status": "unreadable"}
+    assert select([running, unreadable], Selection(outcome="open")) == []
+    assert select([], Selection(name="pong")) == []  # without runs no name is wrong
+
+
+def test_an_empty_list_says_which_option_is_to_blame():
+    wanted = Selection(status="failed", question="x", since=date(2026, 11, 20), sort="score", limit=3)
+    assert explain_empty(RUNS, wanted) == (
+        "no run of 5 is like that: 1 with --status failed, 0 with --question x, 2 with --since 2026-11-20"
+    )
 
 
 def test_days():

@@ -19,6 +19,9 @@ app = typer.Typer()
 def runs(
     sort: Annotated[str, typer.Option(help="By: started, score, return, time, seed or name.")] = "started",
     status: Annotated[str | None, typer.Option(help="Only: queued, running, finished, failed, crashed, ...")] = None,
+    outcome: Annotated[
+        str | None, typer.Option(help="Only: succeeded or failed, as they were closed; or open: ended, and not closed.")
+    ] = None,
     name: Annotated[str | None, typer.Option(help="Only runs of this experiment.")] = None,
     stage: Annotated[str | None, typer.Option(help="Only runs booked to this stage of budget.yaml.")] = None,
     question: Annotated[str | None, typer.Option(help="Only runs whose question contains this.")] = None,
@@ -34,18 +37,22 @@ def runs(
 ) -> None:
     """List runs, newest first; or write a page of them, or make room.
 
-    Example: repro runs --status finished --sort score --limit 10
+    Example: repro runs --status finished --sort score --limit 10; repro runs --outcome open
     """
     from repro.tracking.index import list_summaries
     from repro.tracking.listing import format_runs
-    from repro.tracking.selection import Selection, parse_day, select
+    from repro.tracking.selection import Selection, explain_empty, parse_day, select
+    from repro.workflow.budget import read_budget, stage_name
 
     root = project_root()
     if out and not html:
         raise UserError(f"--out {out}: is where the page goes; add --html to write it")
     day = parse_day(since) if since else None
+    wanted = Selection(sort, status, outcome, name, stage, question, day, limit)
     everything = list_summaries(root)
-    found = select(everything, Selection(sort, status, name, stage, question, day, limit))
+    found = select(everything, wanted)
+    if not found and stage is not None and all(run.get("stage") != stage for run in everything):
+        stage_name(read_budget(root), stage)  # says what may have been meant
     if prune:
         _prune(root, found, older_than, yes)
     elif html:
@@ -55,7 +62,8 @@ def runs(
     elif found:
         print(format_runs(found))
     else:
-        print("no run is like that" if everything else "no runs yet; start one with: repro train --seed 100")
+        empty = "no runs yet; start one with: repro train --seed 100"
+        print(explain_empty(everything, wanted) if everything else empty)
 
 
 def _prune(root: Path, summaries: list[dict[str, Any]], older_than: int, yes: bool) -> None:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from repro.config import UserError
+from repro.reading import UserError, nearest
 from repro.tracking.archive import STATUSES, Record, effective_status
 from repro.tracking.durations import timestamp
 
 SHOWN_STATUSES = (*STATUSES, "crashed", "unreadable")
+OUTCOMES = ("succeeded", "failed", "open")
 
 # Field to sort by -> value, and whether the largest comes first.
 ORDERS: Mapping[str, tuple[Callable[[Record], Any], bool]] = {
@@ -27,10 +28,14 @@ ORDERS: Mapping[str, tuple[Callable[[Record], Any], bool]] = {
 
 @dataclass(frozen=True)
 class Selection:
-    """What is asked for; None is anything. `question` is a part of it, upper or lower case; `since` a day."""
+    """What is asked for; None is anything. `question` is a part of it, upper or lower case; `since` a day.
+
+    `outcome` is what a run was closed as, or "open": it has ended and nobody has closed it.
+    """
 
     sort: str = "started"
     status: str | None = None
+    outcome: str | None = None
     name: str | None = None
     stage: str | None = None
     question: str | None = None
@@ -38,37 +43,68 @@ class Selection:
     limit: int | None = None
 
 
-def parse_day(text: str) -> date:
-    """2026-11-21, today, yesterday. Raises UserError."""
+def parse_day(text: str, option: str = "--since") -> date:
+    """2026-11-21, today, yesterday. Raises UserError that begins with the option."""
     if text in ("today", "yesterday"):
         return date.today() - timedelta(days=text == "yesterday")
     try:
         return date.fromisoformat(text)
     except ValueError:
-        raise UserError(f"--since {text}: not a day; write it as 2026-11-21, today or yesterday") from None
+        raise UserError(f"{option} {text}: not a day; write it as 2026-11-21, today or yesterday") from None
 
 
 def select(runs: Sequence[Record], wanted: Selection) -> list[Record]:
-    """The summaries that are wanted, in the wanted order; `runs` are newest first. Raises UserError."""
-    if wanted.sort not in ORDERS:
-        raise UserError(f"--sort {wanted.sort}: choose one of {', '.join(ORDERS)}")
-    if wanted.status is not None and wanted.status not in SHOWN_STATUSES:
-        raise UserError(f"--status {wanted.status}: choose one of {', '.join(SHOWN_STATUSES)}")
-    found = [run for run in runs if _matches(run, wanted)]
+    """The summaries that are wanted, in the wanted order; `runs` are newest first.
+
+    Raises UserError for what no run can have, and for the name of an experiment that none has.
+    """
+    _expect("--sort", wanted.sort, ORDERS)
+    if wanted.status == "closed":  # as lists show it
+        raise UserError("--status closed: what runs were closed as is for --outcome succeeded, or --outcome failed")
+    _expect("--status", wanted.status, SHOWN_STATUSES)
+    _expect("--outcome", wanted.outcome, OUTCOMES)
+    if runs:
+        names = sorted({str(run["name"]) for run in runs if run.get("name")})
+        _expect("--name", wanted.name, names, "no run is of this experiment")
+    filters = _filters(wanted).values()
+    found = [run for run in runs if all(fits(run) for fits in filters)]
     value, largest_first = ORDERS[wanted.sort]
     with_value = [run for run in found if value(run) is not None]
     without = [run for run in found if value(run) is None]
     return (sorted(with_value, key=value, reverse=largest_first) + without)[: wanted.limit]
 
 
-def _matches(run: Record, wanted: Selection) -> bool:
-    return (
-        (wanted.name is None or run.get("name") == wanted.name)
-        and (wanted.stage is None or run.get("stage") == wanted.stage)
-        and (wanted.question is None or wanted.question.casefold() in (run.get("question") or "").casefold())
-        and (wanted.since is None or _day(run) >= wanted.since)
-        and (wanted.status is None or effective_status(run) == wanted.status)
-    )
+def explain_empty(runs: Sequence[Record], wanted: Selection) -> str:
+    """Why none of these runs is listed: how many each option alone would leave."""
+    counts = [f"{sum(map(fits, runs))} with {option}" for option, fits in _filters(wanted).items()]
+    return f"no run of {len(runs)} is like that: {', '.join(counts)}"
+
+
+def _expect(option: str, value: str | None, known: Collection[str], problem: str = "will not do") -> None:
+    if value is not None and value not in known:
+        raise UserError(f"{option} {value}: {problem}{nearest(value, known)}")
+
+
+def _filters(wanted: Selection) -> dict[str, Callable[[Record], bool]]:
+    """What is asked of a run by each option that was given, as it would be typed."""
+    question = (wanted.question or "").casefold()
+    filters: dict[str, Callable[[Record], bool]] = {
+        "status": lambda run: effective_status(run) == wanted.status,
+        "outcome": lambda run: _outcome(run) == wanted.outcome,
+        "name": lambda run: run.get("name") == wanted.name,
+        "stage": lambda run: run.get("stage") == wanted.stage,
+        "question": lambda run: question in (run.get("question") or "").casefold(),
+        "since": lambda run: wanted.since is not None and _day(run) >= wanted.since,
+    }
+    given = {name: value for name in filters if (value := getattr(wanted, name)) is not None}
+    return {f"--{name} {value}": filters[name] for name, value in given.items()}
+
+
+def _outcome(run: Record) -> str | None:
+    """What a run was closed as, or that it is open; None while it is under way, and if its record is unreadable."""
+    if run.get("closed"):
+        return str(run["closed"]["outcome"])
+    return None if effective_status(run) in ("queued", "running", "unreadable") else "open"
 
 
 def _day(run: Record) -> date:
