@@ -53,7 +53,15 @@ class TestCommands:
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [
-            ("bogus", "No such command 'bogus'; see repro --help"),
+            ("nonsense", "repro nonsense: no such command; all there are: repro --help"),
+            ("rnus", "repro rnus: no such command; did you mean: repro runs"),
+            ("_rnu", "repro _rnu: no such command; all there are: repro --help"),  # the hidden _run is not offered
+            ("confused x", "repro confused: no such command; did you mean: repro log confused"),
+            ("hours 2", "repro hours: no such command; did you mean: repro log hours"),
+            ("serach x", "repro serach: no such command; did you mean: repro log search"),
+            ("log ledger", "repro log ledger: no such command; did you mean: repro ledger"),
+            ("runs --limit x", "Invalid value for '--limit': write a whole number, such as 3; see repro runs --help"),
+            ("runs --limit 0", "Invalid value for '--limit': write a number of at least 1; see repro runs --help"),
             ("train", "Missing option '--seed'; see repro train --help"),
             ("train --seed -1", "Invalid value for '--seed'"),
             ("train --seed 1 --sett a=b", "No such option: --sett"),

@@ -5,7 +5,7 @@ import pty
 import re
 import subprocess
 import sys
-from datetime import date
+from datetime import date, timedelta
 
 import pytest
 from project import here
@@ -47,6 +47,17 @@ def test_a_day_from_the_command_line(project, log):
     assert "tuning       2.50     0.00" in log("week")[1] and "Questions asked: 0" in log("week")[1]
 
 
+def test_words_need_no_quotes(project, log):
+    page = project.root / f"worklog/{date.today()}.md"
+    assert log("add", "-1", "is", "odd")[0] == log("add", "- a list\n- of two")[0] == 0
+    assert re.search(r"\n- \d\d:\d\d -1 is odd\n- \d\d:\d\d - a list\n  - of two\n", page.read_text())
+    assert log("confused", "two", "losses")[0] == 0 and log("confused")[1].endswith(" two losses\n")
+    assert log("confused", "--resolve", "C1", "one", "is", "a", "mean")[0] == 0
+    assert page.read_text().count("** one is a mean\n") == 1
+    assert log("hours", "1", "hunting", "it")[0] == 0 and "| debugging | 1 | hunting it |" in page.read_text()
+    assert log("week", "--of", "yesterday")[1] == log("week", "--of", str(date.today() - timedelta(days=1)))[1]
+
+
 def test_a_damaged_page_is_named_and_takes_what_it_can(project, log):
     log()
     name = f"worklog/{date.today()}.md"
@@ -71,12 +82,18 @@ def test_a_damaged_page_is_named_and_takes_what_it_can(project, log):
         (["confused", "--resolve", "C1"], "the explanation is missing"),
         (["confused", "--resolve", "C1", "x"], "there is no such confusion; none is open"),
         (["hours"], "Missing argument"),
-        (["hours", "two"], "Invalid value for 'hours': Input should be a valid number"),
+        (["hours", "two"], "hours: two is not a number; write hours with a point, such as 2.5"),
+        (["hours", "1,5"], "hours: 1,5 is not a number; write hours with a point, such as 2.5"),
+        (["hours", "-1"], "-1: is taken for an option; no number here is below 0; see repro log hours --help"),
+        (["hours", "nan"], "hours: nan will not do"),
         (["hours", "25"], "hours: 25 will not do"),
         (["hours", "1", "--stage", "debuging"], "--stage debuging: no such stage in budget.yaml; did you mean"),
         (["search"], "Missing argument"),
         (["search", ""], "nothing to search for"),
-        (["week", "--of", "yesterday"], "Invalid value for '--of'"),
+        (["week", "--of", "2026-13-01"], "--of 2026-13-01: not a day; write it as 2026-11-21, today or yesterday"),
+        (["2026-11-20"], "repro log 2026-11-20: opens today's page only; that day's is worklog/2026-11-20.md"),
+        (["2026-13-40"], "repro log 2026-13-40: not a day; write it as 2026-11-21, today or yesterday"),
+        (["ad", "x"], "repro log ad: no such command; did you mean: repro log add"),
     ],
 )
 def test_bad_input_is_one_line_and_makes_no_page(shared_project, monkeypatch, capsys, arguments, message):

@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 
 import typer
 
+from repro.cli.mistakes import explain
 from repro.reading import UserError, syntax_errors_in_a_line
 from repro.tracking.text import shorten
 
@@ -28,7 +29,7 @@ def main() -> None:
         sys.exit(128 + signal.SIGINT)
     except USAGE_ERROR as error:
         command = error.ctx.command_path if error.ctx else "repro"
-        _exit_with(f"{error.format_message().rstrip('.')}; see {command} --help")
+        _exit_with(f"{explain(error.format_message())}; see {command} --help")
 
 
 def _exit_with(message: str) -> NoReturn:

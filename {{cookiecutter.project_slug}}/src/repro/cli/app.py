@@ -5,8 +5,10 @@ from __future__ import annotations
 import typer
 
 from repro.cli import archive, ledger, log, training, watch, workflow
+from repro.cli.mistakes import Commands
 
 app = typer.Typer(
+    cls=Commands,
     help="Reproduce a paper: train, launch, log, evaluate, report. Every command has --help with an example.",
     add_completion=False,
     pretty_exceptions_enable=False,

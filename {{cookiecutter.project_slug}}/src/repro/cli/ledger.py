@@ -32,7 +32,7 @@ def close(
 ) -> None:
     """Say how a run turned out, and why it failed: what was predicted before launch is compared with it.
 
-    Example: repro close latest --outcome succeeded; repro close 7f3a --cause "rewards were not normalised" --foreseen no
+    Example: repro close latest --outcome succeeded; repro close 7f3a --cause "no normaliser" --foreseen no
     """
     from repro.workflow.predictions import close_run, describe_closing, read_closing
     from repro.workflow.runs import find_own_run

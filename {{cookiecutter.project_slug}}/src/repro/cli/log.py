@@ -6,16 +6,29 @@ import os
 import shlex
 import subprocess
 import sys
-from datetime import date, datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from repro.cli.common import project_root
-from repro.config import UserError
+from repro.cli.mistakes import Commands
+from repro.reading import UserError
+from repro.tracking.selection import parse_day
 from repro.tracking.text import shown_path
 
-log = typer.Typer(invoke_without_command=True)
+
+class LogCommands(Commands):
+    """Commands of the log; for a day in place of one it says where that day's page is."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """As in the base class. Raises UserError."""
+        if args[0][:1].isdigit() or args[0] in ("today", "yesterday"):
+            day = parse_day(args[0], "repro log")
+            raise UserError(f"repro log {args[0]}: opens today's page only; that day's is worklog/{day}.md")
+        return super().resolve_command(ctx, args)
+
+
+log = typer.Typer(cls=LogCommands, invoke_without_command=True)
 
 
 @log.callback()
@@ -38,20 +51,22 @@ def log_page(context: typer.Context) -> None:
         print(f"{shown_path(page)}\n\n{read_page(page)}", end="")
 
 
-@log.command("add")
-def log_add(text: Annotated[str, typer.Argument(help="What you are thinking.")]) -> None:
+@log.command("add", context_settings={"ignore_unknown_options": True})  # a thought may begin with a dash
+def log_add(text: Annotated[list[str], typer.Argument(help="What you are thinking.")]) -> None:
     """Append a thought, with the time, to log 2 of today's page.
 
     Example: repro log add "rewards look flat: is the normaliser saved?"
     """
     from repro.workflow.worklog import add_note
 
-    print(f"added to {shown_path(add_note(project_root(), text))}")
+    print(f"added to {shown_path(add_note(project_root(), ' '.join(text)))}")
 
 
 @log.command("confused")
 def log_confused(
-    text: Annotated[str | None, typer.Argument(help="What does not add up, or with --resolve: what it was.")] = None,
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="TEXT", help="What does not add up, or with --resolve: what it was.")
+    ] = None,
     resolve: Annotated[str | None, typer.Option(metavar="NAME", help="The one that is understood, e.g. C3.")] = None,
 ) -> None:
     """Write down what does not add up; every page has it until it is resolved. Without a text: list what is open.
@@ -62,10 +77,11 @@ def log_confused(
     from repro.workflow.worklog import add_confusion, resolve_confusion
 
     root = project_root()
+    text = " ".join(words or ())
     if resolve is not None:
-        page, confusion = resolve_confusion(root, resolve, text or "")
+        page, confusion = resolve_confusion(root, resolve, text)
         print(f"{confusion.name} resolved in {shown_path(page)}")
-    elif text is not None:
+    elif words:
         page, confusion = add_confusion(root, text)
         print(f"{confusion.name} stands in {shown_path(page)}, and on every page from now on until it is resolved")
     else:
@@ -75,8 +91,8 @@ def log_confused(
 
 @log.command("hours")
 def log_hours(
-    hours: Annotated[float, typer.Argument(help="Hours of your work today.")],
-    what: Annotated[str, typer.Argument(help="What was done.")] = "",
+    hours: Annotated[str, typer.Argument(help="Hours of your work today, such as 2.5.")],
+    what: Annotated[list[str] | None, typer.Argument(help="What was done.")] = None,
     stage: Annotated[str | None, typer.Option(help="A stage of budget.yaml.", show_default="its `stage`")] = None,
 ) -> None:
     """Book hours of work on today's page.
@@ -88,8 +104,17 @@ def log_hours(
 
     root = project_root()
     name = stage_name(read_budget(root), stage)
-    page, total = add_hours(root, hours, name, what)
-    print(f"{hours:g} h of {name} in {shown_path(page)}, {total:g} h today")
+    number = _number(hours)
+    page, total = add_hours(root, number, name, " ".join(what or ()))
+    print(f"{number:g} h of {name} in {shown_path(page)}, {total:g} h today")
+
+
+def _number(hours: str) -> float:
+    """The number of hours that was typed. Raises UserError."""
+    try:
+        return float(hours)
+    except ValueError:
+        raise UserError(f"hours: {hours} is not a number; write hours with a point, such as 2.5") from None
 
 
 @log.command("search")
@@ -110,10 +135,7 @@ def log_search(words: Annotated[list[str], typer.Argument(help="In any case; all
 
 @log.command("week")
 def log_week(
-    of: Annotated[
-        datetime | None,
-        typer.Option(formats=["%Y-%m-%d"], metavar="DATE", help="The last of the seven days.", show_default="today"),
-    ] = None,
+    of: Annotated[str, typer.Option(metavar="DATE", help="The last of the seven days, e.g. 2026-11-20.")] = "today",
 ) -> None:
     """What the last seven days brought: questions asked and answered, what does not add up, hours by stage.
 
@@ -122,4 +144,4 @@ def log_week(
     from repro.tracking.text import terminal_width
     from repro.workflow.digest import format_week
 
-    print(format_week(project_root(), of.date() if of else date.today(), terminal_width()))
+    print(format_week(project_root(), parse_day(of, "--of"), terminal_width()))

@@ -1,0 +1,59 @@
+"""Words on the command line that are no command, and values that will not do: one line that says what was meant."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from typing import Any
+
+from typer.core import TyperGroup
+
+from repro.reading import UserError
+
+# What Typer says of values, as regular expressions, in words for people.
+PLAIN = {
+    "Input should be a valid integer, unable to parse string as an integer": "write a whole number, such as 3",
+    "Input should be a valid number, unable to parse string as a number": "write a number, such as 2.5",
+    "Input should be greater than or equal to": "write a number of at least",
+    r"No such option: (-\d\S*)": r"\1: is taken for an option; no number here is below 0",
+}
+
+
+class Commands(TyperGroup):
+    """A group of commands; for a word that is none of them it offers the nearest of all that `repro` has."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """As in the base class. Raises UserError."""
+        if self.get_command(ctx, args[0]) is None:
+            root = ctx.find_root()
+            meant = _meant(args[0], self.list_commands(ctx), known_commands(root.command, root))
+            hint = f"did you mean: {root.info_name} {meant}" if meant else f"all there are: {ctx.command_path} --help"
+            raise UserError(f"{ctx.command_path} {args[0]}: no such command; {hint}")
+        return super().resolve_command(ctx, args)
+
+
+def known_commands(group: Any, ctx: Any) -> list[str]:
+    """All commands below a group as they are typed after its name: "log", "log add"; without the hidden ones."""
+    names = []
+    for name in group.list_commands(ctx):
+        command = group.get_command(ctx, name)
+        if not command.hidden:
+            below = known_commands(command, ctx) if isinstance(command, TyperGroup) else []
+            names += [name, *(f"{name} {inner}" for inner in below)]
+    return names
+
+
+def explain(message: str) -> str:
+    """Typer's message for a person."""
+    for words, plain in PLAIN.items():
+        message = re.sub(words, plain, message)
+    return message.rstrip(".")
+
+
+def _meant(word: str, here: list[str], everywhere: list[str]) -> str | None:
+    """The command that a word stands for: one of this name elsewhere, else the one that is written most like it."""
+    by_name = {command.rpartition(" ")[2]: command for command in everywhere}
+    if word in by_name:
+        return by_name[word]
+    near = [name for names in (here, by_name) for name in difflib.get_close_matches(word, names) if name in by_name]
+    return by_name[near[0]] if near else None
