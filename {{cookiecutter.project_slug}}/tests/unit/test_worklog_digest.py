@@ -155,6 +155,19 @@ class TestWeek:
             "      no result; interrupted, a_2",
         ]
 
+    def test_the_question_of_a_rerun_is_that_of_its_original(self, log):
+        first, day = "2026-11-23_moving-dot_7f3a", {"started": "2026-11-25T10:00:00", "ended": "2026-11-25T11:00:00"}
+        archived(log, ended("b_1", question=f"Does {first} come out the same again?", rerun_of=first, **day))
+        archived(log, ended("b_2", question="Does b_1 come out the same again?", rerun_of="b_1", **day))
+        archived(log, ended("b_3", question="Does gone come out the same again?", rerun_of="gone", **day))
+        archived(log, ended("b_4", question="Round and round?", rerun_of="b_4", **day))  # damaged by hand
+        week = format_week(log, WEDNESDAY)
+        assert "Questions asked: 3\n  Does entropy | matter?\n      3 finished; seed 100\n" in week
+        assert "Questions answered: 3\n" in week and f"91% of optimal; finished, b_1 (rerun of {first})\n" in week
+        assert "come out the same again?" in week and "Does b_1" not in week and "Round and round?" in week
+        for width in (80, 200):
+            assert max(map(len, format_week(log, WEDNESDAY, width).splitlines())) <= width
+
     def test_an_empty_week(self, log):
         week = format_week(log, MONDAY - timedelta(days=7))
         assert week.splitlines()[2::2] == [

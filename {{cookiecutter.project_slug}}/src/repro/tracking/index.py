@@ -24,7 +24,7 @@ from repro.tracking.parameters import params_hash
 FIELDS = (
     *("id", "project", "name", "status", "cell", "stage", "seed", "code_hash", "question", "skip_reason", "result"),
     *("pid", "process_start", "host", "device", "started", "resumed", "ended", "exit_code"),
-    *("active_seconds", "estimate_minutes", "closed"),
+    *("active_seconds", "estimate_minutes", "closed", "rerun_of"),
 )
 DERIVED = (
     "steps",

@@ -75,12 +75,12 @@ def format_hits(hits: Iterable[Hit], words: Sequence[str], width: int | None = N
 def format_week(root: Path, last: date, width: int | None = None) -> str:
     """What the seven days up to `last` brought: questions asked and answered, what does not add up, hours by stage.
 
-    A run answers its question if it finished, or somebody closed it; others that ended are listed apart. Hours of a
-    person are from the pages, those of compute from the records of the runs that were started. Raises UserError if
+    A run answers its question if it finished, or somebody closed it; others that ended are listed apart. A rerun asks
+    the question of its original again, which counts once. Hours of a person are from the pages, those of compute from the records of the runs that were started. Raises UserError if
     budget.yaml cannot be read.
     """
     first = last - timedelta(days=6)
-    records = list(reversed(list_summaries(root)))
+    records = _with_original_questions(list_summaries(root)[::-1])
     started = [record for record in records if first <= _day(record, "started") <= last]
     ended = [record for record in records if first <= _last_day(record) <= last]
     answers = [record for record in ended if _is_answer(record)]
@@ -92,6 +92,19 @@ def format_week(root: Path, last: date, width: int | None = None) -> str:
     lines += _confused(root, first, last, width)
     lines += _hours(root, first, last, started, width)
     return "\n".join(lines)
+
+
+def _with_original_questions(records: Sequence[Record]) -> list[Record]:
+    """The records, those of reruns with the question of the run that was done first, if it stated one."""
+    by_id = {record["id"]: record for record in records}
+    found = []
+    for record in records:
+        first, seen = record, {record["id"]}
+        while (original := first.get("rerun_of")) in by_id and original not in seen:
+            first = by_id[original]
+            seen.add(original)
+        found.append(record | {"question": first.get("question") or record.get("question")})
+    return found
 
 
 def _is_answer(record: Record) -> bool:
@@ -124,7 +137,8 @@ def _results(ended: list[Record], width: int | None) -> list[str]:
         lines += _wrap("  ", question, width)
         for record in records:
             result = plain(record["result"] or "no result")
-            lines += _wrap("      ", f"{result}; {status_of(record)}, {record['id']}", width)
+            rerun = f" (rerun of {plain(record['rerun_of'])})" if record.get("rerun_of") else ""
+            lines += _wrap("      ", f"{result}; {status_of(record)}, {record['id']}{rerun}", width)
     return lines
 
 
