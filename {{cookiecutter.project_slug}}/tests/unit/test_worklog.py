@@ -38,6 +38,8 @@ def test_a_new_page_has_the_four_logs_and_is_not_made_twice(tmp_path):
         lambda root, day: worklog.add_hours(root, 1, "debugging", day=day),
         lambda root, day: worklog.add_confusion(root, "x", day),
         lambda root, day: worklog.resolve_confusion(root, "C1", "x", day),
+        lambda root, day: worklog.enter_run(root, record(), day),
+        lambda root, day: worklog.finish_run(root, ended(), day),
     ],
 )
 def test_nothing_is_written_behind_a_page_of_the_future(tmp_path, write):

@@ -86,11 +86,24 @@ def test_a_broken_pyproject_is_one_line_and_the_run_that_ends_has_its_row(tmp_pa
 
 def test_on_an_earlier_page_than_the_last_none_is_entered(tmp_path):
     """As when a run of some days ago is closed."""
-    for day in (MONDAY, WEDNESDAY):
+    for day in (MONDAY, TUESDAY):
         worklog.open_page(tmp_path, day)
     archived(tmp_path, ended(RUN))
     worklog.finish_run(tmp_path, ended("a_1"), MONDAY)
     assert where(tmp_path) == [("23", "results", "a_1")]
+
+
+def test_a_renamed_folder_gets_the_row_that_it_never_had(tmp_path):
+    monday = worklog.open_page(tmp_path, MONDAY)
+    worklog.enter_run(tmp_path, archived(tmp_path, record("2026-11-23_dot_0001", **DEAD)), MONDAY)
+    archived(tmp_path, record("2026-11-23_dot_0002", **DEAD))
+    archived(tmp_path, record("2026-11-22_dot_0003", started="2026-11-22T10:00:00+01:00", **DEAD))
+    for number in (1, 2, 3):
+        (found,) = (tmp_path / "runs").glob(f"*_000{number}")
+        found.rename(found.with_name(f"best-{number}"))
+    (tmp_path / "runs/notes").mkdir()
+    worklog.open_page(tmp_path, MONDAY)
+    assert ids(monday, "runs") == ["2026-11-23_dot_0001", "best-2"]  # the third is older than the log
 
 
 def test_so_many_at_once_that_a_command_stays_quick(tmp_path):

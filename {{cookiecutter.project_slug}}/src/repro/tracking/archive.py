@@ -245,6 +245,11 @@ def read_record(path: Path | str) -> Record:
     return record
 
 
+def recorded_name(path: Path) -> str | None:
+    """What the folder of a readable record was called when that was written: it may have been renamed since."""
+    return json.loads((path / "run.json").read_bytes()).get("id")
+
+
 def _check_types(values: Record, types: Mapping[str, Any], where: str) -> None:
     """Raise ValueError if one of the values is of another type; None will do."""
     for name, kind in types.items():

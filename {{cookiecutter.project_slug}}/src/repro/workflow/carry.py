@@ -11,14 +11,14 @@ import itertools
 import os
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
 from repro.config import UserError
 from repro.tracking import provenance
-from repro.tracking.archive import Record, read_record, run_ids
+from repro.tracking.archive import Record, read_record, recorded_name, run_ids
 from repro.tracking.index import outcome
 from repro.workflow.confusions import read_confusions
 from repro.workflow.pages import (
@@ -40,6 +40,7 @@ from repro.workflow.run_rows import drop_run, is_over, put_run, rows_by_run, run
 MARK = re.compile(r"\*Carried over from \d{4}-\d\d-\d\d\.\*")
 DONE = re.compile(r"[-*+] \[[xX]\] ")
 LINK = re.compile(r"\[([^\[\]|]+)\]\(")
+DATED = re.compile(r"\d{4}-\d\d-\d\d_")  # as the name of a run folder begins that nobody renamed
 AT_ONCE = 20  # runs that get a row that they never had; the next command goes on, so that each is quick
 
 
@@ -177,17 +178,21 @@ def _without_row(root: Path, since: date, pages: Mapping[Path, Rows]) -> list[st
         if path not in pages:
             with contextlib.suppress(UserError):  # cannot be read: a warning said so
                 known |= {run for line in read_damaged(path) for run in LINK.findall(line)}
-    # The names are enough to tell: of thousands of records, few are read.
-    started = [run for run in run_ids(root) if re.match(r"\d{4}-\d\d-\d\d_", run) and run[:10] >= str(since)]
-    own = (run for run in sorted(started) if run not in known and _is_own(root, run))
+    # Most names are enough to tell: of thousands of records, few are read.
+    recent = [run for run in run_ids(root) if not DATED.match(run) or run[:10] >= str(since)]
+    own = (run for run in sorted(recent) if run not in known and _is_missing(root, run, since, known))
     return list(itertools.islice(own, AT_ONCE))
 
 
-def _is_own(root: Path, run: str) -> bool:
-    """Whether the record of a run can be read and is of this project."""
+def _is_missing(root: Path, run: str, since: date, known: Collection[str]) -> bool:
+    """Whether a run is of this project, was started since, and has no row under the name its folder had before."""
     record = _record(root, run)
-    project = (record or {}).get("project")
-    return record is not None and (project is None or project == provenance.project(root).get("name"))
+    if record is None:
+        return False
+    if record.get("project") is not None and record["project"] != provenance.project(root).get("name"):
+        return False
+    day = run if DATED.match(run) else record.get("started") or ""
+    return day[:10] >= str(since) and recorded_name(root / "runs" / run) not in known
 
 
 def _as_closed(root: Path, page: list[str], run: str, row: str, path: Path) -> list[str]:

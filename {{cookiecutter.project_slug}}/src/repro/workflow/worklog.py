@@ -65,8 +65,9 @@ def enter_run(root: Path, record: dict[str, Any], day: date | None = None) -> No
     """Put a run that starts, or is resumed, into log 3 of today's page.
 
     `record` is the content of its run.json. Raises UserError if today's page has lost its markers (it is left as it
-    is); the run itself need not stop for that.
+    is), or a page lies in the future; the run itself need not stop for that.
     """
+    check_no_later_page(root, day)
     _move_run(root, "runs", record, day)
 
 
@@ -76,8 +77,10 @@ def finish_run(root: Path, record: dict[str, Any], day: date | None = None) -> N
     Its curve is read from metrics.jsonl in its folder. Finishing again replaces the row. Raises UserError as
     `enter_run` does.
     """
+    today = day or date.today()
     if day is None and record.get("ended"):
         day = datetime.fromisoformat(record["ended"]).date()
+    check_no_later_page(root, max(today, day or today))
     _move_run(root, "results", record, day)
 
 
