@@ -118,6 +118,18 @@ def test_resuming_says_that_a_closing_is_withdrawn(project, monkeypatch, capsys)
     assert out.count("\n") == 1
 
 
+def test_a_cell_that_goes_on_with_a_closed_run_says_that_the_closing_is_withdrawn(project, monkeypatch, capsys):
+    run = write_run(project.root, status="interrupted", closed=closed("failed", "too slow"))
+    monkeypatch.setattr("repro.workflow.runs.prepare_run", lambda *_: run)
+    monkeypatch.setattr("repro.workflow.runs.become_run", lambda root, run: None)
+    code, out, _ = here(project, monkeypatch, capsys, "train", "--seed", "100", "--cell")
+    assert code == 0 and out.splitlines() == [
+        f"{run.id}: was closed as failed: too slow, by a person on 2026-11-22; that is withdrawn, "
+        "close it again when it ends",
+        f"run {run.id}",
+    ]
+
+
 def test_on_a_terminal_the_prediction_is_shown_and_the_rest_asked(project):
     run = write_run(project.root, prediction=prediction())
     ours, theirs = pty.openpty()

@@ -42,6 +42,7 @@ def test_one_run(run_dir):
         "project    p\n",
         "stage      debugging\n",
         "took       1h15m\n",
+        "steps      512 of 1,500,000 steps\n",
         "estimated  1h10m\n",
         "sampled 0.931, greedy 0.950, random -0.200 of the optimal return over 100 episodes",
         "latest metrics:\n          env_step 512\n  return  mean 1.235, std 2\n  policy  entropy 1.5",
@@ -57,6 +58,14 @@ def test_a_crashed_run_took_what_its_metrics_say(run_dir):
     (run_dir / "metrics.jsonl").write_text('{"env_step": 512, "time/wall": 125.0}\n')
     crashed = record(status="running", process_start="tick 1", minutes=0)
     assert "took       2m05s\n" in format_run(RunFolder(run_dir, crashed))
+
+
+def test_the_last_rollout_is_whole_and_may_go_beyond_the_plan(run_dir):
+    params = {"training": {"total_steps": 60_000}}
+    text = format_run(RunFolder(run_dir, record(params=params, result_metrics={"env_step": 60_416})))
+    assert "steps      60,416 of 60,000 steps, the last rollout being whole\n" in text
+    text = format_run(RunFolder(run_dir, record(params=params, result_metrics={"env_step": 60_000})))
+    assert "steps      60,000 of 60,000 steps\n" in text
 
 
 def test_a_record_with_the_bare_minimum(run_dir):

@@ -49,10 +49,13 @@ def train(
     Example: repro train --seed 100 --set agent.entropy_coefficient=0.05 --question "does more entropy help?"
     """
     from repro.workflow import runs
+    from repro.workflow.predictions import withdrawn
 
     root, config = open_project(params, set_)
     request = runs.RunRequest(seed, set_ or (), question, stage, preferences, cell, answers, skip)
     run = runs.prepare_run(root, config, request)
+    if said := withdrawn(run.record):  # of an unfinished run of the cell
+        print(said, flush=True)
     print(f"run {run.id}", flush=True)
     runs.become_run(root, run)
 

@@ -70,6 +70,11 @@ def format_count(number: Any) -> str:
     return str(number)
 
 
+def describe_steps(done: int, planned: int) -> str:
+    """512 of 60,000 steps; more than all of them where the last rollout, which is never cut short, went beyond."""
+    return f"{done:,} of {planned:,} steps" + (", the last rollout being whole" if done > planned else "")
+
+
 def format_score(score: Any) -> str:
     """0.913; empty if there is none."""
     return f"{score:.3f}" if isinstance(score, int | float) else ""

@@ -9,6 +9,7 @@ from typing import Any
 
 from repro.tracking.archive import RunFolder, effective_status
 from repro.tracking.durations import active_seconds, format_seconds
+from repro.tracking.listing import describe_steps
 from repro.tracking.metrics import read_last_row
 from repro.tracking.text import plain, shown_path
 
@@ -43,6 +44,7 @@ def _entries(run: RunFolder, last_row: Mapping[str, Any] | None) -> dict[str, An
         "closed": ": ".join(filter(None, (closed["outcome"], closed.get("cause")))) if closed else None,
         "question": record.get("question"),
         "result": record.get("result"),
+        "steps": _steps(record, last_row),
         "evaluation": _scores(record.get("evaluation")),
         "gate": f"skipped: {record['skip_reason']}" if record.get("skip_reason") else None,
         "prediction": _prediction(record.get("prediction")),
@@ -65,6 +67,13 @@ def _entries(run: RunFolder, last_row: Mapping[str, Any] | None) -> dict[str, An
         "data": _pairs(record.get("data_hashes")),
         "wandb": mirror.get("url") or mirror.get("mode"),
     }
+
+
+def _steps(record: Mapping[str, Any], last_row: Mapping[str, Any] | None) -> str:
+    """Those done, of those planned."""
+    done = (record.get("result_metrics") or last_row or {}).get("env_step")
+    planned = (record["params"].get("training") or {}).get("total_steps")
+    return describe_steps(done, planned) if isinstance(done, int) and isinstance(planned, int) else ""
 
 
 def _scores(evaluation: Mapping[str, Any] | None) -> str:

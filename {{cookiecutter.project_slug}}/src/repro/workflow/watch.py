@@ -21,7 +21,7 @@ from repro.config import UserError
 from repro.tracking.archive import RunFolder, effective_status
 from repro.tracking.durations import format_seconds
 from repro.tracking.index import list_summaries
-from repro.tracking.listing import format_count
+from repro.tracking.listing import describe_steps, format_count
 from repro.tracking.text import plain
 from repro.workflow.follow import Event, FollowedRun, is_live
 
@@ -81,7 +81,7 @@ class Watch:
     def print_lines(self) -> None:
         """A line for each run: without a terminal."""
         for run in self.followed.values():
-            steps = f"{run.step:,} of {run.total_steps:,} steps ({_share(run)})"
+            steps = f"{describe_steps(run.step, run.total_steps)} ({_share(run)})"
             parts = [f"{run.id}: seed {run.record['seed']}", steps]
             if run.live and run.steps_per_second:
                 parts += [f"{run.steps_per_second:,.0f}/s", f"{_left(run)} left"]
