@@ -44,7 +44,7 @@ def test_a_day_from_the_command_line(project, log):
     assert log("search", "nowhere") == (1, "", "nothing in the log holds: nowhere\n")
     archived(project.root, ended("2026-01-02_dot_aaaa", started="2026-01-02T10:00:00", ended="2026-01-02T11:00:00"))
     assert "Questions answered: 1" in log("week", "--of", "2026-01-08")[1]
-    assert "tuning       2.50     0.00" in log("week")[1] and "Questions asked: 0" in log("week")[1]
+    assert "tuning     2.50 h      0 h" in log("week")[1] and "Questions asked: 0" in log("week")[1]
 
 
 def test_words_need_no_quotes(project, log):

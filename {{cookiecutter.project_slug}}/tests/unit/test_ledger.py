@@ -112,6 +112,19 @@ def test_sums_by_stage_month_and_run_agree(root, budget, seed):
             assert by_group == pytest.approx(math.fsum(getattr(run, name) for run in booked), rel=1e-12)
 
 
+def test_short_runs_show_in_minutes_and_seconds_and_small_costs_are_not_nothing(root, budget):
+    records = [record("a", active_seconds=90.0), record("b", active_seconds=4.7, estimate_minutes=0.05)]
+    text = format_ledger(book_runs(root, records, budget), [], [], budget, False, None)
+    lines = [" ".join(line.split()) for line in text.splitlines()]
+    for line in (
+        "debugging 2 1.6 min 100 h <0.01 10 0 h 120 h",
+        "2026-11-21_moving-dot_a debugging finished cpu 1.5 min <0.01 30.0 min 0.05",
+        "2026-11-21_moving-dot_b debugging finished cpu 4.7 s <0.01 3 s 1.57",
+    ):
+        assert line in lines
+    assert "estimated at 30.1 min and took 1.6 min" in text and "(1.00 h, what experience recommends" in text
+
+
 def test_estimates_against_what_finished_runs_took(root, budget):
     assert compare_estimates([]) is None
     found = compare_estimates(
@@ -144,7 +157,7 @@ class TestText:
     def test_an_empty_archive(self, root, budget):
         text = self.text(root, budget, [])
         assert text.startswith("prices in USD an hour: cpu 0.1, gpu 1.5 (budget.yaml)")
-        assert self.line(text, "total") == ["total", "0", "0.00", "410", "0.00", "41", "0.00", "250"]
+        assert self.line(text, "total") == ["total", "0", "0", "h", "410", "h", "0.00", "41", "0", "h", "250", "h"]
         assert "no runs yet" in text and "month" not in text
 
     def test_stages_months_and_work_against_the_plan(self, root, budget):
@@ -159,17 +172,17 @@ class TestText:
             (date(2026, 12, 6), "new", 1.0),
         ]
         text = self.text(root, budget, records, work, unreadable=["2026-01-01_x_1234"])
-        assert self.line(text, "implementing") == ["implementing", "1", "11.00", "10", "1.10", "1", "0.00", "60"]
-        assert self.line(text, "final") == ["final", "1", "1.00", "200", "1.50", "20", "1.25", "10"]
-        assert self.line(text, "gone") == ["gone", "1", "1.00", "0.10", "0.00"]
-        assert self.line(text, "2026-10 ") == ["2026-10", "0", "0.00", "0.00", "20.50"]
-        assert self.line(text, "2026-12 ") == ["2026-12", "1", "1.00", "1.50", "2.25"]
+        assert self.line(text, "implementing") == ["implementing", "1", "11.00", "h", "10", "h", "1.10", "1", "0", "h", "60", "h"]
+        assert self.line(text, "final") == ["final", "1", "1.00", "h", "200", "h", "1.50", "20", "1.25", "h", "10", "h"]
+        assert self.line(text, "gone") == ["gone", "1", "1.00", "h", "0.10", "0", "h"]
+        assert self.line(text, "2026-10 ") == ["2026-10", "0", "0", "h", "0.00", "20.50", "h"]
+        assert self.line(text, "2026-12 ") == ["2026-12", "1", "1.00", "h", "1.50", "2.25", "h"]
         totals = [line.split() for line in text.splitlines() if line.startswith("total")]
-        assert totals[0] == ["total", "3", "13.00", "410", "2.70", "41", "22.75", "250"]
-        assert totals[1] == ["total", "3", "13.00", "2.70", "22.75"]
+        assert totals[0] == ["total", "3", "13.00", "h", "410", "h", "2.70", "41", "22.75", "h", "250", "h"]
+        assert totals[1] == ["total", "3", "13.00", "h", "2.70", "22.75", "h"]
         for note in (
-            "over plan: reading, 20.50 h of work, planned 20",
-            "over plan: implementing, 11.00 h of compute, planned 10",
+            "over plan: reading, 20.50 h of work, planned 20 h",
+            "over plan: implementing, 11.00 h of compute, planned 10 h",
             "not a stage of budget.yaml: gone\nnot a stage of budget.yaml: new",
             "2026-01-01_x_1234: run.json is missing or damaged; not counted",
         ):
@@ -192,12 +205,12 @@ class TestText:
         text = self.text(root, cheap, [*records, record("gpu", device="cuda")])
         assert text.count("crashed before its first metrics") == 5 and "… and 3 more" in text
         assert "no price in budget.yaml: gpu; its 1.00 h are not in the cost" in text
-        assert self.line(text, "2026-11-21_moving-dot_gpu")[5] == "unknown" and "€" in text
+        assert self.line(text, "2026-11-21_moving-dot_gpu")[6] == "unknown" and "€" in text
 
     @pytest.mark.parametrize("width", [80, 200])
     def test_it_fits_the_terminal(self, root, budget, width):
         odd = record("x" * 90, stage="観測\x1b[2J🎉" * 3)
         text = self.text(root, budget, [record(), odd], [(date(2026, 1, 1), "a" * 90, 1.0)], width=width)
         assert max(map(columns_of, text.splitlines())) <= width and "\x1b" not in text
-        assert self.line(text, "implementing")[-2:] == ["0.00", "60"]  # it is names that are cut, not numbers
+        assert self.line(text, "implementing")[-4:] == ["0", "h", "60", "h"]  # it is names that are cut, not numbers
         assert "1.00" in self.line(text, "2026-11-21_moving-dot_7f3a")

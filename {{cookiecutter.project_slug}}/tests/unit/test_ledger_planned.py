@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from ledger_examples import make_project, record
@@ -36,7 +37,10 @@ def test_without_runs_nothing_tells(root):
     assert (plan.hours_per_run, plan.hours, plan.cost(read_budget(root))) == (None, None, None)
     assert plan.source == "no run tells yet; repro prelaunch estimates it"
     text = format_plans([plan], read_budget(root), 80)
-    assert "unknown" in text and "total leaves out what is not known" in text
+    assert [line.split() for line in text.splitlines()[4:6]] == [
+        ["total", "(1", "unknown)", "unknown", "unknown"],
+        ["doubled", "unknown", "unknown"],
+    ]
 
 
 def test_seeds_that_were_run_with_this_code_and_these_parameters_are_not_planned_again(root):
@@ -79,6 +83,26 @@ def test_a_device_left_to_the_machine_finds_its_runs(root):
     assert 1 in make_plan(root, [done], ["training.device=cuda"]).left
 
 
+def test_what_auto_comes_to_is_told_by_a_run_or_not_at_all(root):
+    budget = read_budget(root)
+    key = gate_key(CODE, load_config(root / "params.yaml", ["training.device=auto"]))
+    assert make_plan(root, [], ["training.device=auto"]).machine == "auto"
+    assert make_plan(root, [], ["training.device=cuda"]).machine == "gpu"
+    params = json.loads(json.dumps(record()["params"]))
+    params["training"]["device"] = "cuda"
+    assert make_plan(root, [record(params=params, device="cuda")], ["training.device=auto"]).machine == "gpu"
+    (root / "runs/.gate").mkdir(parents=True)
+    passed = {"gate_key": key, "passed": "answered", "estimate_minutes": 45.0}
+    (root / f"runs/.gate/{key}.json").write_text(json.dumps(passed))
+    plan = make_plan(root, [], ["training.device=auto"])
+    assert (plan.hours_per_run, plan.cost(budget)) == (0.75, None)
+    for width in (80, 200):
+        text = format_plans([plan, make_plan(root, [record("a", seed=100)])], budget, width)
+        assert re.search(r"\ntotal \(1 unknown\) +7.75 h +at least 0.40\n", text), text
+        assert "training.device is auto, and no run tells what that comes to" in text.replace("\n    ", " ")
+        assert max(map(len, text.splitlines())) <= width
+
+
 def test_an_estimate_stands_in_for_runs_that_have_not_finished(root):
     estimated = record("a", status="failed", estimate_minutes=90.0)
     plan = make_plan(root, [estimated])
@@ -106,10 +130,11 @@ def test_ablations_are_added_up_and_doubled(root):
         make_plan(root, [record("a", seed=9, device="cuda", active_seconds=7200.0)]),
     ]
     lines = format_plans(plans, budget, None).splitlines()
-    assert lines[2].split() == ["moving-dot", "5", "0", "4", "cpu", "1.00", "4.00", "0.40"]
-    assert lines[3].split() == ["moving-dot", "5", "0", "5", "gpu", "2.00", "10.00", "15.00"]
-    assert [line.split() for line in lines[5:7]] == [["total", "14.00", "15.40"], ["doubled", "28.00", "30.80"]]
+    assert lines[2].split() == ["moving-dot", "5", "0", "4", "cpu", "1.00", "h", "4.00", "h", "0.40"]
+    assert lines[3].split() == ["moving-dot", "5", "0", "5", "gpu", "2.00", "h", "10.00", "h", "15.00"]
+    assert [line.split() for line in lines[5:7]] == [["total", "14.00", "h", "15.40"], ["doubled", "28.00", "h", "30.80"]]
     cheap = Budget("USD", {"cpu": 0.1}, "debugging", budget.stages)
     text = format_plans(plans, cheap, 80)
-    assert "gpu has no price in budget.yaml" in text and "total leaves out" in text
+    assert "gpu has no price in budget.yaml" in text
+    assert re.search(r"\ntotal \(1 unknown\) +14.00 h +at least 0.40\ndoubled +28.00 h +at least 0.80\n", text)
     assert max(map(len, text.splitlines())) <= 80

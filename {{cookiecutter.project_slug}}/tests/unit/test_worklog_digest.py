@@ -116,13 +116,13 @@ class TestWeek:
             "  resolved  C1 (2026-11-23) entropy < 0? Resolved 2026-11-24: of a *density*\n"
             "  open      C2 (2026-11-24) two losses\n"
             "\n"
-            "hours      person  compute\n"
+            "hours of   person  compute\n"
             "---------  ------  -------\n"
-            "debugging    4.00     0.00\n"
-            "tuning       0.00     3.00\n"
-            "unknown      0.00    25.50\n"
+            "debugging  4.00 h      0 h\n"
+            "tuning        0 h   3.00 h\n"
+            "unknown       0 h  25.50 h\n"
             "---------  ------  -------\n"
-            "in all       4.00    28.50"
+            "in all     4.00 h  28.50 h"
         )
 
     def test_only_runs_that_finished_or_are_closed_answer_a_question(self, tmp_path):
@@ -189,12 +189,12 @@ class TestWeek:
     def test_a_clock_that_went_back_takes_no_hours_away(self, tmp_path):
         shutil.copy(SOURCE / "budget.yaml", tmp_path)
         archived(tmp_path, ended(started="2026-11-24T12:00:00", ended="2026-11-24T11:00:00"))
-        assert "in all     0.00     0.00" in format_week(tmp_path, TUESDAY)
+        assert "in all       0 h      0 h" in format_week(tmp_path, TUESDAY)
 
     def test_a_damaged_page_is_named_and_the_rest_counted(self, log, capsys):
         path = pages.page_path(log, MONDAY)
         path.write_text(path.read_text().replace("<!-- hours:end -->\n", ""))
-        assert "debugging    2.00" in format_week(log, TUESDAY)
+        assert "debugging  2.00 h" in format_week(log, TUESDAY)
         (warning,) = capsys.readouterr().err.splitlines()
         assert warning.startswith(f"warning: hours are not counted: {path}: the line '<!-- hours:end -->' is missing")
 

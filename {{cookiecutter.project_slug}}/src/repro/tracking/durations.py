@@ -52,3 +52,12 @@ def format_seconds(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60}m{whole % 60:02d}s"
     return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
+
+
+def format_hours(hours: float) -> str:
+    """In the unit that shows what was short, too: 1.50 h, 12.5 min, 4 s; 0 h."""
+    if hours >= 1:
+        return f"{hours:,.2f} h"
+    if 60 * hours >= 1:
+        return f"{60 * hours:.1f} min"
+    return f"{3600 * hours:.2g} s" if hours else "0 h"

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from repro.config import UserError
 from repro.tracking.archive import Record, effective_status
+from repro.tracking.durations import format_hours
 from repro.tracking.index import list_summaries
 from repro.tracking.text import plain
 from repro.tracking.text import width as columns_of
@@ -178,9 +179,9 @@ def _hours(root: Path, first: date, last: date, started: list[Record], width: in
     rows.append(("in all", math.fsum(person.values()), math.fsum(compute.values())))
     names, mine, its = zip(*rows, strict=True)
     columns = [
-        Column("hours", names, text=True),
-        Column("person", [f"{hours:.2f}" for hours in mine]),
-        Column("compute", [f"{hours:.2f}" for hours in its]),
+        Column("hours of", names, text=True),
+        Column("person", [format_hours(hours) for hours in mine]),
+        Column("compute", [format_hours(hours) for hours in its]),
     ]
     return ["", *format_table(columns, width, last=1)]
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 
+from repro.tracking.durations import format_hours
 from repro.tracking.text import plain
 from repro.workflow.budget import Budget
 from repro.workflow.ledger import Booked, Total, add_up, compare_estimates
-from repro.workflow.planning import Plan
+from repro.workflow.planning import AUTO, Plan
 from repro.workflow.tables import Column, format_table, wrap
 
 TOP = 10  # runs that are listed unless all are asked for
@@ -36,26 +37,27 @@ def format_ledger(
 
 def format_plans(plans: Sequence[Plan], budget: Budget, width: int | None) -> str:
     """All of `repro ledger --planned`."""
-    costs = [plan.cost(budget) for plan in plans]
-    sums = [_sum(plan.hours for plan in plans), _sum(costs)]
+    hours, costs = [plan.hours for plan in plans], [plan.cost(budget) for plan in plans]
+    unknown = costs.count(None)  # a cost without hours is one
+    total = f"total ({unknown} unknown)" if unknown else "total"
     columns = [
-        Column("planned seeds", [*(plan.name for plan in plans), "total", "doubled"], text=True),
+        Column("planned seeds", [*(plan.name for plan in plans), total, "doubled"], text=True),
         Column("seeds", [*(str(len(plan.seeds)) for plan in plans), "", ""]),
         Column("under way", [*(str(len(plan.under_way)) for plan in plans), "", ""], optional=1),
         Column("left", [*(str(len(plan.left)) for plan in plans), "", ""]),
         Column("machine", [*(plan.machine for plan in plans), "", ""], text=True, optional=2),
-        Column("hours a run", [*(_number(plan.hours_per_run) for plan in plans), "", ""]),
-        Column("hours", [*(_number(plan.hours) for plan in plans), *(_number(factor * sums[0]) for factor in (1, 2))]),
-        Column(budget.currency, [*map(_number, costs), *(_number(factor * sums[1]) for factor in (1, 2))]),
+        Column("a run", [*(_hours(plan.hours_per_run) for plan in plans), "", ""]),
+        Column("all left", [*map(_hours, hours), *(_at_least(hours, factor, _hours) for factor in (1, 2))]),
+        Column(budget.currency, [*map(_cost, costs), *(_at_least(costs, factor, _cost) for factor in (1, 2))]),
     ]
     lines = []
     for plan in plans:
         seeds = f"seeds {', '.join(map(str, plan.left))}" if plan.left else "no seed is left to run"
         lines.append(f"{plan.name}: {seeds}; hours: {plan.source}")
-        if plan.machine not in budget.prices:
+        if plan.machine == AUTO:
+            lines.append(f"{plan.name}: training.device is auto, and no run tells what that comes to; so no cost either")
+        elif plan.machine not in budget.prices:
             lines.append(f"{plan.name}: {plan.machine} has no price in budget.yaml")
-    if None in costs:
-        lines.append("total leaves out what is not known")
     lines.append("Plan with the doubled numbers: no estimate contains what goes wrong.")
     return "\n".join([*format_table(columns, width, last=2), "", *wrap(lines, width)])
 
@@ -72,12 +74,12 @@ def _by_stage(booked: Sequence[Booked], work: Work, budget: Budget, width: int |
     columns = [
         Column("stage", names, text=True),
         Column("runs", [str(total.runs) for total in spent]),
-        Column("compute h", [_number(total.hours) for total in spent]),
-        Column("planned", _planned(compute, names)),
-        Column(budget.currency, [_number(total.cost) for total in spent]),
+        Column("compute", [_hours(total.hours) for total in spent]),
+        Column("planned", _planned(compute, names, " h")),
+        Column(budget.currency, [_cost(total.cost) for total in spent]),
         Column("planned", _planned(cost, names), optional=1),
-        Column("work h", [_number(hours) for hours in worked]),
-        Column("planned", _planned(person, names)),
+        Column("work", [_hours(hours) for hours in worked]),
+        Column("planned", _planned(person, names, " h")),
     ]
     return format_table(columns, width, last=1)
 
@@ -92,9 +94,9 @@ def _by_month(booked: Sequence[Booked], work: Work, budget: Budget, width: int |
     columns = [
         Column("month", [*names, "total"], text=True),
         Column("runs", [str(total.runs) for total in spent]),
-        Column("compute h", [_number(total.hours) for total in spent]),
-        Column(budget.currency, [_number(total.cost) for total in spent]),
-        Column("work h", [*map(_number, worked), _number(_sum(worked))]),
+        Column("compute", [_hours(total.hours) for total in spent]),
+        Column(budget.currency, [_cost(total.cost) for total in spent]),
+        Column("work", [*map(_hours, worked), _hours(_sum(worked))]),
     ]
     return format_table(columns, width, last=1)
 
@@ -109,9 +111,9 @@ def _by_run(booked: Sequence[Booked], budget: Budget, every_run: bool, width: in
         Column("stage", [run.stage for run in shown], text=True, optional=1),
         Column("status", [run.status for run in shown], text=True, optional=3),
         Column("machine", [run.machine for run in shown], text=True, optional=4),
-        Column("hours", [_number(run.hours) for run in shown]),
-        Column(budget.currency, [_number(run.cost) for run in shown]),
-        Column("estimated", [_number(run.estimate) for run in shown], optional=2),
+        Column("took", [_hours(run.hours) for run in shown]),
+        Column(budget.currency, [_cost(run.cost) for run in shown]),
+        Column("estimated", [_hours(run.estimate) for run in shown], optional=2),
         Column("actual/est.", ["" if run.ratio is None else f"{run.ratio:.2f}" for run in shown], optional=2),
     ]
     lines = format_table(columns, width)
@@ -124,10 +126,10 @@ def _estimates(booked: Sequence[Booked]) -> list[str]:
         return ["estimates: no finished run has one yet; repro launch estimates each"]
     runs = "1 finished run was" if found.runs == 1 else f"{found.runs} finished runs were"
     return [
-        f"estimates: {runs} estimated at {found.estimated:,.2f} h and took {found.actual:,.2f} h",
+        f"estimates: {runs} estimated at {format_hours(found.estimated)} and took {format_hours(found.actual)}",
         f"  actual / estimated: median {found.median:.2f}, from {found.lowest:.2f} to {found.highest:.2f}",
         f"  within the estimate: {found.within} of {found.runs}; within the doubled estimate "
-        f"({2 * found.estimated:,.2f} h, what experience recommends to plan with): {found.within_doubled}",
+        f"({format_hours(2 * found.estimated)}, what experience recommends to plan with): {found.within_doubled}",
     ]
 
 
@@ -138,13 +140,13 @@ def _notes(booked: Sequence[Booked], unreadable: Sequence[str], work: Work, budg
         person = _sum(hours for _, name, hours in work if name == stage.name)
         for what, spent, planned in (("compute", compute, stage.compute_hours), ("work", person, stage.person_hours)):
             if spent > planned:
-                notes.append(f"over plan: {stage.name}, {spent:,.2f} h of {what}, planned {planned:g}")
+                notes.append(f"over plan: {stage.name}, {format_hours(spent)} of {what}, planned {planned:g} h")
     known = {stage.name for stage in budget.stages}
     strange = sorted(({run.stage for run in booked} | {stage for _, stage, _ in work}) - known)
     notes += [f"not a stage of budget.yaml: {name}" for name in strange]
     for machine in sorted({run.machine for run in booked} - {*budget.prices}):
         hours = _sum(run.hours for run in booked if run.machine == machine)
-        notes.append(f"no price in budget.yaml: {machine}; its {hours:,.2f} h are not in the cost")
+        notes.append(f"no price in budget.yaml: {machine}; its {format_hours(hours)} are not in the cost")
     notes += _named([f"{run.run}: {run.problem}" for run in booked if run.problem])
     notes += _named([f"{run}: run.json is missing or damaged; not counted" for run in unreadable])
     return [plain(note) for note in notes]  # names of stages and folders may hold anything
@@ -155,16 +157,29 @@ def _named(problems: list[str]) -> list[str]:
     return problems[:NAMED] + ([f"… and {more} more"] if more > 0 else [])
 
 
-def _planned(values: dict[str, float], names: Sequence[str]) -> list[str]:
+def _planned(values: dict[str, float], names: Sequence[str], unit: str = "") -> list[str]:
     """A cell for each name: what was planned for it, in all for the total, nothing for what is not in the plan."""
     values = values | {"total": _sum(values.values())}
-    return [f"{values[name]:,g}" if name in values else "" for name in names]
+    return [f"{values[name]:,g}{unit}" if name in values else "" for name in names]
 
 
-def _number(value: float | None) -> str:
-    return "unknown" if value is None else f"{value:,.2f}"
+def _hours(hours: float | None) -> str:
+    return "unknown" if hours is None else format_hours(hours)
 
 
-def _sum(values: Iterable[float | None]) -> float:
-    """Of those that are known."""
-    return math.fsum(value for value in values if value is not None)
+def _cost(cost: float | None) -> str:
+    if cost is None:
+        return "unknown"
+    return "<0.01" if 0 < cost < 0.01 else f"{cost:,.2f}"
+
+
+def _at_least(values: Sequence[float | None], factor: int, shown: Callable[[float | None], str]) -> str:
+    """The sum, so many times; of those that are known, which then is the least that it comes to."""
+    known = [factor * value for value in values if value is not None]
+    if len(known) == len(values):
+        return shown(math.fsum(known))
+    return f"at least {shown(math.fsum(known))}" if known else "unknown"
+
+
+def _sum(values: Iterable[float]) -> float:
+    return math.fsum(values)

@@ -15,6 +15,9 @@ from repro.workflow.ledger import Booked
 from repro.workflow.prelaunch import find_pass, key_of
 
 
+AUTO = "auto"  # machine: only torch, which loads slowly, knows whether there is a GPU
+
+
 @dataclass(frozen=True)
 class Plan:
     """The seeds of one experiment, and what those that are left will take. None: nothing tells yet."""
@@ -23,7 +26,7 @@ class Plan:
     seeds: tuple[int, ...]  # final and pipeline
     under_way: tuple[int, ...]  # queued or running, with these parameters and this code
     left: tuple[int, ...]  # neither finished nor under way
-    machine: str
+    machine: str  # that of the latest run with these parameters, else what they name
     hours_per_run: float | None
     source: str  # where the hours are from
 
@@ -54,9 +57,10 @@ def plan_runs(
     finished = {seed for seed, status in current if status == "finished"}
     busy = {seed for seed, status in current if status in ("queued", "running")} - finished
     seeds = sorted({*config.seeds.final, *config.seeds.pipeline})
-    keys = [key_of(code_hash, params) for params in wanted]  # torch, which knows the one of this machine, loads slowly
+    keys = [key_of(code_hash, params) for params in wanted]  # any may be the one that `auto` comes to here
     hours, source = _hours_per_run(root, keys, [account for _, account in alike])
-    machine = alike[-1][1].machine if alike else machine_of(config.training.device)
+    device = config.training.device
+    machine = alike[-1][1].machine if alike else AUTO if device == "auto" else machine_of(device)
     return Plan(
         name=config.name,
         seeds=tuple(seeds),
