@@ -60,7 +60,7 @@ def ledger(
         ),
     ] = None,
     predictions: Annotated[bool, typer.Option("--predictions", help="Predictions against outcomes.")] = False,
-    plot: Annotated[Path | None, typer.Option(help="With --predictions: draw them to this PNG or SVG.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="With --predictions: draw them to this .png or .svg file.")] = None,
 ) -> None:
     """Hours and cost by stage, month and run, against plan and estimate; or what is planned; or the predictions.
 
@@ -128,4 +128,6 @@ def _show_predictions(root: Path, plot: Path | None) -> None:
         write_reliability_plot(plot, found)
     print(format_calibration(found, asked, terminal_width()))
     if plot:
-        print(f"\nwritten: {shown_path(plot)}")
+        from repro.workflow.plot_files import dark_path
+
+        print(f"\nwritten: {shown_path(plot)}; for dark pages: {shown_path(dark_path(plot))}")

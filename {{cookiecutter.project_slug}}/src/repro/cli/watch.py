@@ -36,12 +36,13 @@ def compare(
     check_different(runs)
     if plot:
         from repro.workflow.compare_plot import write_plot
+        from repro.workflow.plot_files import dark_path
 
         write_plot(plot, runs)
     wide = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 200
     print_comparison(root, runs, Console(width=wide, highlight=False), diff)
     if plot:
-        print(f"\nwritten: {shown_path(plot)}")
+        print(f"\nwritten: {shown_path(plot)}; for dark pages: {shown_path(dark_path(plot))}")
 
 
 @app.command()

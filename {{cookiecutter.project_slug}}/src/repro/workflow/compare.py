@@ -61,6 +61,10 @@ def print_comparison(root: Path, runs: Sequence[RunFolder], console: Console, sh
     table.add_column(no_wrap=True)
     for _ in runs:
         table.add_column(overflow="fold", ratio=1)
+    if names != [run.id for run in runs]:
+        for name, run in zip(names, runs, strict=True):  # not in the table: ids are too long for its columns
+            console.print(Text.assemble((name, "bold"), f"  {plain(run.id)}"), soft_wrap=True)
+        console.print()
     _add(table, "", [Text(name, style="bold") for name in names])
     for label, values in _facts(runs).items():
         _add(table, label, values)
@@ -70,8 +74,8 @@ def print_comparison(root: Path, runs: Sequence[RunFolder], console: Console, sh
     _section(table, "Circumstances", differing([circumstances(record) for record in records]))
     _section(table, "Latest metrics", _latest(runs))
     console.print(table)
-    for verdict in verdicts:
-        _say(console, f"\n{verdict}" if verdict else "")
+    for verdict in filter(None, verdicts):
+        _say(console, f"\n{verdict}")
     for other, name in zip(runs[1:], names[1:], strict=True):
         _print_code(root, (runs[0], other), f"{names[0]} -> {name}", console, show_diff)
     for metric in DRAWN:
@@ -83,12 +87,11 @@ def print_comparison(root: Path, runs: Sequence[RunFolder], console: Console, sh
 def _facts(runs: Sequence[RunFolder]) -> dict[str, list[Any]]:
     records = [run.record for run in runs]
     facts = {
-        "run": [run.id for run in runs],
         "status": [effective_status(record) for record in records],
         "started": [shown_time(record.get("started")) for record in records],
         "question": [record.get("question") or "not stated" for record in records],
         "result": [record.get("result") for record in records],
-        "repeats": [record.get("rerun_of") for record in records],
+        "repeats": [(record.get("rerun_of") or "").rpartition("_")[2] or None for record in records],
     }
     evaluations = [record.get("evaluation") or {} for record in records]
     for policy in POLICIES:

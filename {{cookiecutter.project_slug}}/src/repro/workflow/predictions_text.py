@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from repro.config import UserError
-from repro.files import write_atomic
 from repro.results.proportions import wilson_interval
 from repro.tracking.text import plain
 from repro.workflow.calibration import ENOUGH, Bin, Calibration, next_question, question_yaml
@@ -31,13 +30,14 @@ def format_calibration(found: Calibration, asked: Collection[str], width: int | 
 
 
 def write_reliability_plot(path: Path, found: Calibration) -> None:
-    """Draw predicted probability against share that failed, as PNG or SVG. Raises UserError."""
-    from repro.results.plots import LIGHT, plot_form, render
+    """Draw predicted probability against share that failed, as PNG or SVG, light and dark. Raises UserError."""
+    from repro.results.plots import plot_form
+    from repro.workflow.plot_files import write_plots
 
-    form = plot_form(path)
+    plot_form(path)  # raises for one that will not do
     if not found.bins:
         raise UserError(f"--plot {path}: there is nothing to draw; no run with a prediction is closed yet")
-    write_atomic(path, render(lambda axes, theme: draw_reliability(axes, theme, found), LIGHT, form, height=SIDE))
+    write_plots(path, lambda axes, theme: draw_reliability(axes, theme, found), SIDE)
 
 
 def draw_reliability(axes: Axes, theme: Theme, found: Calibration) -> None:
