@@ -46,7 +46,7 @@ def _summary(summaries: Sequence[Record]) -> str:
     """How many runs there are, of each status; when this was."""
     statuses = [effective_status(run) for run in summaries]
     counts = ", ".join(f"{statuses.count(status)} {status}" for status in sorted(set(statuses)))
-    return f"{len(summaries)} runs: {html.escape(counts)}; {datetime.now().astimezone():%Y-%m-%d %H:%M}"
+    return f"{len(summaries)} run{'s' * (len(summaries) != 1)}: {html.escape(counts)}; {datetime.now().astimezone():%Y-%m-%d %H:%M}"
 
 
 def _row(root: Path, run: Record, folders: str, with_curve: bool) -> str:
