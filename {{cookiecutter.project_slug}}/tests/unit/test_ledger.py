@@ -172,7 +172,20 @@ class TestText:
             (date(2026, 12, 6), "new", 1.0),
         ]
         text = self.text(root, budget, records, work, unreadable=["2026-01-01_x_1234"])
-        assert self.line(text, "implementing") == ["implementing", "1", "11.00", "h", "10", "h", "1.10", "1", "0", "h", "60", "h"]
+        assert self.line(text, "implementing") == [
+            "implementing",
+            "1",
+            "11.00",
+            "h",
+            "10",
+            "h",
+            "1.10",
+            "1",
+            "0",
+            "h",
+            "60",
+            "h",
+        ]
         assert self.line(text, "final") == ["final", "1", "1.00", "h", "200", "h", "1.50", "20", "1.25", "h", "10", "h"]
         assert self.line(text, "gone") == ["gone", "1", "1.00", "h", "0.10", "0", "h"]
         assert self.line(text, "2026-10 ") == ["2026-10", "0", "0", "h", "0.00", "20.50", "h"]

@@ -132,7 +132,10 @@ def test_ablations_are_added_up_and_doubled(root):
     lines = format_plans(plans, budget, None).splitlines()
     assert lines[2].split() == ["moving-dot", "5", "0", "4", "cpu", "1.00", "h", "4.00", "h", "0.40"]
     assert lines[3].split() == ["moving-dot", "5", "0", "5", "gpu", "2.00", "h", "10.00", "h", "15.00"]
-    assert [line.split() for line in lines[5:7]] == [["total", "14.00", "h", "15.40"], ["doubled", "28.00", "h", "30.80"]]
+    assert [line.split() for line in lines[5:7]] == [
+        ["total", "14.00", "h", "15.40"],
+        ["doubled", "28.00", "h", "30.80"],
+    ]
     cheap = Budget("USD", {"cpu": 0.1}, "debugging", budget.stages)
     text = format_plans(plans, cheap, 80)
     assert "gpu has no price in budget.yaml" in text

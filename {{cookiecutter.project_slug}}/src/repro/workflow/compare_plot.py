@@ -88,9 +88,7 @@ def _levels(runs: Sequence[RunFolder]) -> dict[str, tuple[float, str]]:
     return levels | ({"random": (float(np.mean(random)), ":")} if random else {})
 
 
-def _draw(
-    axes: Axes, theme: Theme, name: str, curves: dict[str, Curve], levels: dict[str, tuple[float, str]]
-) -> None:
+def _draw(axes: Axes, theme: Theme, name: str, curves: dict[str, Curve], levels: dict[str, tuple[float, str]]) -> None:
     colours = DARK_COLOURS if theme is DARK else COLOURS
     for number, (label, curve) in enumerate(curves.items()):
         axes.plot(

@@ -77,8 +77,8 @@ def format_week(root: Path, last: date, width: int | None = None) -> str:
     """What the seven days up to `last` brought: questions asked and answered, what does not add up, hours by stage.
 
     A run answers its question if it finished, or somebody closed it; others that ended are listed apart. A rerun asks
-    the question of its original again, which counts once. Hours of a person are from the pages, those of compute from the records of the runs that were started. Raises UserError if
-    budget.yaml cannot be read.
+    the question of its original again, which counts once. Hours of a person are from the pages, those of compute from
+    the records of the runs that were started. Raises UserError if budget.yaml cannot be read.
     """
     first = last - timedelta(days=6)
     records = _with_original_questions(list_summaries(root)[::-1])

@@ -55,7 +55,7 @@ def format_plans(plans: Sequence[Plan], budget: Budget, width: int | None) -> st
         seeds = f"seeds {', '.join(map(str, plan.left))}" if plan.left else "no seed is left to run"
         lines.append(f"{plan.name}: {seeds}; hours: {plan.source}")
         if plan.machine == AUTO:
-            lines.append(f"{plan.name}: training.device is auto, and no run tells what that comes to; so no cost either")
+            lines.append(f"{plan.name}: training.device is auto, and no run tells what that comes to; nor the cost")
         elif plan.machine not in budget.prices:
             lines.append(f"{plan.name}: {plan.machine} has no price in budget.yaml")
     lines.append("Plan with the doubled numbers: no estimate contains what goes wrong.")

@@ -14,7 +14,6 @@ from repro.workflow.budget import Budget, machine_of
 from repro.workflow.ledger import Booked
 from repro.workflow.prelaunch import find_pass, key_of
 
-
 AUTO = "auto"  # machine: only torch, which loads slowly, knows whether there is a GPU
 
 

@@ -46,7 +46,8 @@ def _summary(summaries: Sequence[Record]) -> str:
     """How many runs there are, of each status; when this was."""
     statuses = [effective_status(run) for run in summaries]
     counts = ", ".join(f"{statuses.count(status)} {status}" for status in sorted(set(statuses)))
-    return f"{len(summaries)} run{'s' * (len(summaries) != 1)}: {html.escape(counts)}; {datetime.now().astimezone():%Y-%m-%d %H:%M}"
+    runs = "1 run" if len(summaries) == 1 else f"{len(summaries)} runs"
+    return f"{runs}: {html.escape(counts)}; {datetime.now().astimezone():%Y-%m-%d %H:%M}"
 
 
 def _row(root: Path, run: Record, folders: str, with_curve: bool) -> str:
