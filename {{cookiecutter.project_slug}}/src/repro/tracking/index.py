@@ -74,13 +74,13 @@ def summarise(record: Record) -> Record:
     """FIELDS of a record, and DERIVED.
 
     Steps are those done (or planned); score, the share of the optimal return, and return are as evaluated, else of the
-    training's end. Runs of the same parameters, or that passed the gate together, have the same hash of these.
+    training's end. Runs of the same parameters, or with a prediction of the same gate, have the same hash of these.
     """
     metrics = record.get("result_metrics") or {}
     training = record["params"].get("training") or {}
     judged = (record["params"].get("evaluation") or {}).get("actions", "sampled")
     evaluated = (record.get("evaluation") or {}).get(judged) or {}
-    gate, prediction = record.get("gate"), record.get("prediction") or {}
+    prediction = record.get("prediction") or {}
     return {field: record.get(field) for field in FIELDS} | {
         "result": outcome(record),
         "steps": metrics.get("env_step"),
@@ -88,9 +88,13 @@ def summarise(record: Record) -> Record:
         "score": evaluated.get("score"),
         "return": evaluated.get("return_mean", metrics.get("return/mean")),
         "params_hash": params_hash(record["params"]),
-        "gate_hash": hashlib.sha256(json.dumps(gate, sort_keys=True).encode()).hexdigest()[:16] if gate else None,
+        "gate_hash": _hash(record["gate"]) if prediction and record.get("gate") else None,
         "failure_probability": prediction.get("failure_probability"),
     }
+
+
+def _hash(gate: Record) -> str:
+    return hashlib.sha256(json.dumps(gate, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def outcome(record: Record) -> str:

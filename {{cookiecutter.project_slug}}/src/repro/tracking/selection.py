@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from operator import itemgetter
 from typing import Any
 
 from repro.reading import UserError, nearest
@@ -69,9 +70,10 @@ def select(runs: Sequence[Record], wanted: Selection) -> list[Record]:
     filters = _filters(wanted).values()
     found = [run for run in runs if all(fits(run) for fits in filters)]
     value, largest_first = ORDERS[wanted.sort]
-    with_value = [run for run in found if value(run) is not None]
-    without = [run for run in found if value(run) is None]
-    return (sorted(with_value, key=value, reverse=largest_first) + without)[: wanted.limit]
+    valued = [(value(run), run) for run in found]
+    with_value = sorted((pair for pair in valued if pair[0] is not None), key=itemgetter(0), reverse=largest_first)
+    without = [run for key, run in valued if key is None]
+    return ([run for _, run in with_value] + without)[: wanted.limit]
 
 
 def explain_empty(runs: Sequence[Record], wanted: Selection) -> str:

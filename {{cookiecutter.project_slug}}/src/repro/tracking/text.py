@@ -44,8 +44,10 @@ def cut(text: str, size: int) -> str:
 
 def pad(text: str, size: int) -> str:
     """The text in exactly `size` columns."""
+    if text.isascii() and len(text) <= size:
+        return text.ljust(size)
     text = cut(text, size)
-    return text.ljust(size) if text.isascii() else text + " " * (size - width(text))
+    return text + " " * (size - width(text))
 
 
 def terminal_width() -> int | None:
