@@ -1,5 +1,7 @@
 """The page of one run: all that was asked for, wherever its folder is, and whatever is left of it."""
 
+import json
+
 from archive_examples import record
 
 from repro.tracking.archive import RunFolder
@@ -52,6 +54,19 @@ def test_one_run(run_dir):
     assert "data" not in {line.partition(" ")[0] for line in text.split("\n")}  # what is empty is left out
     metrics = {"score": 0.912345, "loss": "NaN"}
     assert "score 0.9123, loss NaN" in format_run(RunFolder(run_dir, record(**fields, result_metrics=metrics)))
+
+
+def test_it_fits_the_terminal_but_for_what_is_copied(run_dir):
+    metrics = {"env_step": 512} | {f"a/b{number}": number for number in range(40)}
+    (run_dir / "metrics.jsonl").write_text(json.dumps(metrics) + "\n")
+    command = ["repro", "train", *(f"--set=a{n}" for n in range(30))]
+    run = RunFolder(run_dir, record(question="why? " * 40, command=command))
+    for width in (80, 200):
+        lines = format_run(run, width).split("\n")
+        assert {line.partition(" ")[0] for line in lines if len(line) > width} <= {"command", "files"}
+        assert f"command    {' '.join(command)}" in lines
+    assert " ".join(format_run(run, 80).split()) == " ".join(format_run(run).split())
+    assert format_run(run, 80).count("\n           why? ") == 2
 
 
 def test_a_crashed_run_took_what_its_metrics_say(run_dir):

@@ -90,6 +90,7 @@ def show(run: Run) -> None:
     """
     from repro.tracking.archive import is_run_folder, read_run
     from repro.tracking.run_page import format_remains, format_run
+    from repro.tracking.text import terminal_width
     from repro.workflow.runs import find_run_folder
 
     path = Path(run).absolute() if is_run_folder(Path(run)) else find_run_folder(project_root(), run)
@@ -98,4 +99,4 @@ def show(run: Run) -> None:
     except UserError:
         print(format_remains(path))
         raise
-    print(format_run(folder))
+    print(format_run(folder, terminal_width()))

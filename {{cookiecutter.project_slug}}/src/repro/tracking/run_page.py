@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,23 @@ from repro.tracking.listing import describe_steps
 from repro.tracking.metrics import read_last_row
 from repro.tracking.text import plain, shown_path
 
+INDENT = 11  # columns for the names of entries
+COPIED = ("command", "files")  # entries that stay one line however narrow the terminal is
 
-def format_run(run: RunFolder) -> str:
-    """Everything about one run that a person would ask for; the latest metrics are shown until it ends."""
+
+def format_run(run: RunFolder, columns: int | None = None) -> str:
+    """Everything about one run that a person would ask for; the latest metrics are shown until it ends.
+
+    In lines of at most `columns`, if that is given, but for what somebody may want to copy.
+    """
     record, last_row = run.record, read_last_row(run.path / "metrics.jsonl")
-    lines = [f"{name:<11}{plain(value)}" for name, value in _entries(run, last_row).items() if value not in (None, "")]
+    lines = [
+        _wrap(f"{name:<{INDENT}}{plain(value)}", INDENT, None if name in COPIED else columns)
+        for name, value in _entries(run, last_row).items()
+        if value not in (None, "")
+    ]
     metrics = record.get("result_metrics") or last_row  # the former is of more than one row
-    return "\n".join(lines + (["", "latest metrics:", *_groups(metrics)] if metrics else []))
+    return "\n".join(lines + (["", "latest metrics:", *_groups(metrics, columns)] if metrics else []))
 
 
 def format_remains(path: Path) -> str:
@@ -110,14 +121,21 @@ def shown_commit(record: Mapping[str, Any]) -> str:
     return record["commit"][:10] + (" with changes" if record.get("dirty") else "")
 
 
-def _groups(metrics: Mapping[str, Any]) -> list[str]:
-    """A line for the metrics of each group: `policy/loss` and `policy/entropy` are of one."""
+def _groups(metrics: Mapping[str, Any], columns: int | None = None) -> list[str]:
+    """An entry for the metrics of each group: `policy/loss` and `policy/entropy` are of one."""
     groups: dict[str, dict[str, Any]] = {}
     for name, value in metrics.items():
         group, slash, rest = name.partition("/")
         groups.setdefault(group if slash else "", {})[rest if slash else name] = value
     size = max(map(len, groups))
-    return [f"  {group:<{size}}  {plain(_pairs(values))}" for group, values in groups.items()]
+    return [_wrap(f"  {group:<{size}}  {plain(_pairs(values))}", size + 4, columns) for group, values in groups.items()]
+
+
+def _wrap(line: str, indent: int, columns: int | None) -> str:
+    """The line, broken between words where it is too long; what goes on is indented."""
+    if columns is None:
+        return line
+    return textwrap.fill(line, columns, subsequent_indent=" " * indent, break_on_hyphens=False)
 
 
 def _pairs(values: Mapping[str, Any] | None) -> str:
