@@ -9,8 +9,11 @@ from gymnasium.spaces import Box, Discrete
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from repro.agents.a2c import A2C
 from repro.agents.ppo import PPO
 from repro.agents.rollout import Rollout
+from repro.agents.trpo import TRPO
+from repro.agents.vpg import VPG
 from repro.config import AgentConfig, UserError
 
 
@@ -18,6 +21,7 @@ class OnPolicyAgent(Protocol):
     """What learns from whole rollouts of its own."""
 
     network: nn.Module
+    action_spaces: tuple[type, ...]  # that it can act in
 
     def act(self, observations: NDArray, greedy: bool = False) -> tuple[Tensor, Tensor, Tensor]:
         """Actions (N, ...), their log-probabilities (N,) and values (N,), all on the CPU."""
@@ -35,7 +39,7 @@ class OnPolicyAgent(Protocol):
         """Continue from what `state_dict` returned."""
 
 
-ON_POLICY: dict[str, Any] = {"ppo": PPO}
+ON_POLICY: dict[str, Any] = {"ppo": PPO, "a2c": A2C, "vpg": VPG, "trpo": TRPO}
 
 
 def make_agent(
@@ -49,6 +53,12 @@ def make_agent(
     """The agent of `config`. Raises UserError if it has no such actions."""
     if config.algorithm not in ON_POLICY:
         raise UserError(f"agent.algorithm: {config.algorithm} is not there yet; take one of {', '.join(ON_POLICY)}")
+    if not isinstance(action_space, ON_POLICY[config.algorithm].action_spaces):
+        able = [name for name, agent in ON_POLICY.items() if isinstance(action_space, agent.action_spaces)]
+        raise UserError(
+            f"agent.algorithm: {config.algorithm} has no actions such as the environment's, {action_space}; "
+            f"take one of {', '.join(able)}"
+        )
     agent: OnPolicyAgent = ON_POLICY[config.algorithm](
         observation_space, action_space, config, device, generator, precision
     )
