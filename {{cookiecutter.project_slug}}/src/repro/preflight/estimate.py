@@ -16,7 +16,7 @@ from rich.console import Console
 from repro.config import Config
 from repro.preferences.reward_model import VALIDATION_COMPARISONS, RewardModel
 from repro.preferences.store import PreferenceStore
-from repro.training.on_policy import OnPolicyTrainer
+from repro.training.loops import make_trainer
 
 PROBE_LABELS = 32  # comparisons to time the reward model with
 PROBE_SECONDS = 0.5  # for each thing that is timed; at least one repetition, after one to warm up
@@ -35,7 +35,7 @@ def estimate_minutes(config: Config, seed: int) -> float:
         tempfile.TemporaryDirectory() as folder,
         PreferenceStore(Path(folder) / "preferences.db") as store,
     ):
-        trainer = OnPolicyTrainer(_probe(config, rollouts), seed, "estimate", store)
+        trainer = make_trainer(_probe(config, rollouts), seed, "estimate", store)
         try:
             rows = trainer.rows()
             environment = next(rows)["time/env"]  # of one rollout

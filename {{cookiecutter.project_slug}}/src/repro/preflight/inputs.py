@@ -18,8 +18,8 @@ from repro.envs import make_envs, random_actions
 from repro.envs.base import SingleEnv
 from repro.preflight.checks import CheckResult
 from repro.preflight.trainer import open_trainer
-from repro.training.on_policy import OnPolicyTrainer
 from repro.training.seeding import numpy_generator
+from repro.training.trainer import Trainer
 
 OBSERVED_STEPS, OBSERVATIONS = 200, 256
 MAX_INPUT_MEAN = 1.0
@@ -92,7 +92,7 @@ def check_observations(config: Config, root: Path) -> CheckResult:
     )
 
 
-def _random_observations(trainer: OnPolicyTrainer) -> NDArray:
+def _random_observations(trainer: Trainer) -> NDArray:
     """Observations (B, ...) of random behaviour, evenly spread over it."""
     generator = numpy_generator(trainer.seed, "preflight")
     observations = [trainer.envs.reset(seed=trainer.seed)[0]]

@@ -21,9 +21,10 @@ from repro.tracking.metrics import MetricsWriter, read_metrics
 from repro.tracking.provenance import devices
 from repro.tracking.wandb import WandbMirror, WandbSettings
 from repro.training.checkpoint import load_checkpoint, save_checkpoint
-from repro.training.on_policy import OnPolicyTrainer
+from repro.training.loops import make_trainer
 from repro.training.preferences import check_export
 from repro.training.progress import Progress
+from repro.training.trainer import Trainer
 
 CHECKPOINT = Path("checkpoints/last.pt")  # the whole state, to resume from
 AGENT, REWARD_MODEL = Path("checkpoints/agent.pt"), Path("checkpoints/reward_model.pt")  # final networks only
@@ -43,7 +44,7 @@ def train_run(run: RunFolder, config: Config, settings: WandbSettings, preferenc
         if preferences and not checkpoint:
             check_export(config, preferences, seed)
             initial_steps = store.import_from(preferences, run.id)["env_steps"]
-        trainer = OnPolicyTrainer(config, seed, run.id, store, initial_steps)
+        trainer = make_trainer(config, seed, run.id, store, initial_steps)
         run.update(devices=devices())
         with MetricsWriter(run.path / "metrics.jsonl") as metrics:
             if checkpoint:
@@ -79,7 +80,7 @@ def _read_checkpoint(path: Path) -> dict[str, Any] | None:
     return checkpoint
 
 
-def _train(trainer: OnPolicyTrainer, run: RunFolder, metrics: MetricsWriter, mirror: WandbMirror) -> dict[str, Any]:
+def _train(trainer: Trainer, run: RunFolder, metrics: MetricsWriter, mirror: WandbMirror) -> dict[str, Any]:
     """All remaining rollouts: metrics, live health checks, progress, checkpoints. Returns the latest value of each."""
     config = trainer.config
     rows = read_metrics(metrics.path)
