@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-from gymnasium.spaces import Discrete
+from gymnasium.spaces import Box, Discrete
 from numpy.typing import NDArray
 
 from repro.config import EnvConfig, GymConfig, MovingDotConfig
 from repro.envs.base import ResumableVectorEnv
 from repro.envs.gym import make_gym_envs
 from repro.envs.moving_dot import MovingDotVectorEnv
+from repro.normalisation import NormalisedBox
 
 SIMPLEST_FIRST = ("moving-dot",)  # all environments: what an algorithm has to solve before the next is tried
 
@@ -51,6 +52,12 @@ def describe_environment(config: EnvConfig) -> str:
         changes += ["fixed horizon"] if config.fixed_horizon else []
         return ", ".join([config.id, f"{config.max_steps} steps an episode", *changes])
     raise NotImplementedError(config.id)
+
+
+def network_space(config: EnvConfig, envs: ResumableVectorEnv) -> Box:
+    """The space of observations that networks are made for: with a normaliser if the parameters ask for one."""
+    space = envs.single_observation_space
+    return NormalisedBox(space) if isinstance(config, GymConfig) and config.normalise_observations else space
 
 
 def random_actions(envs: ResumableVectorEnv, generator: np.random.Generator) -> NDArray:
