@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from repro.agents import OnPolicyAgent, make_agent
+from repro.agents import Agent, make_agent
 from repro.config import Config, UserError
 from repro.envs import make_envs, random_actions
 from repro.preferences.reward_model import RewardModel
@@ -53,7 +53,7 @@ def evaluate(config: Config, agent_file: Path) -> dict[str, Any]:
     }
 
 
-def load_agent(config: Config, agent_file: Path) -> OnPolicyAgent:
+def load_agent(config: Config, agent_file: Path) -> Agent:
     """The trained agent, for acting. Raises UserError if the file is missing, damaged or of another network."""
     device = _device(config)
     envs = make_envs(config.env, num_envs=1)

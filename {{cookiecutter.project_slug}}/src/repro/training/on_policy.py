@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from numpy.typing import NDArray
 
+from repro.agents import OnPolicyAgent
 from repro.training.trainer import Trainer
 
 
 class OnPolicyTrainer(Trainer):
     """Learns from each rollout once, as a whole."""
+
+    agent: OnPolicyAgent
 
     def _train_on_one_rollout(self) -> dict[str, float]:
         """Collect, label and fit, relabel, update. Returns metrics."""

@@ -49,6 +49,8 @@ def train_run(run: RunFolder, config: Config, settings: WandbSettings, preferenc
         with MetricsWriter(run.path / "metrics.jsonl") as metrics:
             if checkpoint:
                 trainer.load_state_dict(checkpoint["trainer"])
+                if not trainer.exact:
+                    run.update(exact=False)
             metrics.truncate(checkpoint["metrics_position"] if checkpoint else 0)
             mirror = WandbMirror.start(run.path, settings)
             exit_code = 1

@@ -63,6 +63,7 @@ class Trainer(abc.ABC):
             self.source = LearnedReward(model)
         self.collects_initial_labels = self.learning is not None and initial_steps is None
         self.started = False
+        self.exact = True  # False once it goes on from a state that was not whole
 
     def rows(self) -> Iterator[dict[str, float]]:
         """Train to the end; yields the metrics of each rollout, after which the state may be saved."""
