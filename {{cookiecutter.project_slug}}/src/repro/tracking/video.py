@@ -10,7 +10,6 @@ import io
 from pathlib import Path
 from types import TracebackType
 
-import av
 import numpy as np
 from numpy.typing import NDArray
 
@@ -28,6 +27,8 @@ class VideoWriter:
         self._file = io.BytesIO()
 
     def __enter__(self) -> VideoWriter:
+        import av
+
         self._container = av.open(self._file, "w", format="mp4")
         self._stream = self._container.add_stream("libx264", rate=self.rate, options={"crf": "23", "preset": "veryfast"})
         self._stream.pix_fmt = "yuv420p"  # what browsers decode; takes even sizes only
@@ -36,6 +37,8 @@ class VideoWriter:
 
     def add(self, frame: NDArray[np.uint8]) -> None:
         """Append a colour picture, uint8 (height, width, 3), all of one size; those after MAX_FRAMES are left out."""
+        import av
+
         if self.frames == MAX_FRAMES:
             return
         frame = np.pad(frame, ((0, frame.shape[0] % 2), (0, frame.shape[1] % 2), (0, 0)), mode="edge")
