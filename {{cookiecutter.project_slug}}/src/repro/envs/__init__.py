@@ -13,12 +13,16 @@ from repro.envs.moving_dot import MovingDotVectorEnv
 SIMPLEST_FIRST = ("moving-dot",)  # all environments: what an algorithm has to solve before the next is tried
 
 
-def make_envs(config: EnvConfig, num_envs: int | None = None) -> ResumableVectorEnv:
+def make_envs(
+    config: EnvConfig, num_envs: int | None = None, evaluation: bool = False, render: bool = False
+) -> ResumableVectorEnv:
     """The vector environment of `config`, with NEXT_STEP autoreset; seed it through `reset(seed=...)`.
 
     Args:
         config: the `env` section of params.yaml.
         num_envs: how many copies, where it differs from `config.num_envs` (evaluation).
+        evaluation: whole games and true rewards, whatever training is shown.
+        render: whether `render()` is to return colour pictures.
     """
     if isinstance(config, MovingDotConfig):
         return MovingDotVectorEnv(

@@ -13,6 +13,7 @@ from repro.agents.transitions import Transitions
 from repro.config import Config, ReplayConfig
 from repro.envs import random_actions
 from repro.preferences.store import PreferenceStore
+from repro.training.episodes import score_scale
 from repro.training.replay import Replay
 from repro.training.seeding import numpy_generator
 from repro.training.trainer import Trainer
@@ -44,7 +45,7 @@ class OffPolicyTrainer(Trainer):
     def _train_on_one_rollout(self) -> dict[str, float]:
         """Collect, updating meanwhile; label and fit. Returns metrics."""
         storage, progress = self.storage, self.env_step / self.config.training.total_steps
-        optimal: dict[int, NDArray] = {}
+        scales: dict[int, NDArray] = {}
         self.totals, updates = {}, self.agent.updates
         for step in storage.steps():
             with self._timed("policy"):
@@ -53,7 +54,7 @@ class OffPolicyTrainer(Trainer):
             with self._timed("env"):
                 storage.record(step, actions, self.envs.step(actions))
                 if storage.done[step].any():
-                    optimal[step] = self.envs.optimal_returns()
+                    scales[step] = score_scale(self.envs)
             with self._timed("replay"):
                 true = (storage.true_rewards[step], storage.terminated[step], storage.valid[step])
                 self.replay.add(actions, *true, storage.observations[step + 1])
@@ -67,7 +68,7 @@ class OffPolicyTrainer(Trainer):
                 metrics |= self.learning.learn(storage, self.env_step, progress)
             rewards, _ = self.source.relabel(storage)
             metrics |= self.source.metrics
-        metrics |= self.episodes.update(storage, rewards, optimal)
+        metrics |= self.episodes.update(storage, rewards, scales)
         updates = self.agent.updates - updates
         metrics |= {name: total.item() / updates for name, total in self.totals.items()}
         return (
