@@ -19,8 +19,9 @@ from repro.results.cells import cell_name
 from repro.results.evaluate import evaluate, load_agent, load_reward_model
 from repro.tracking.archive import RunFolder, finish_run
 from repro.tracking.wandb import WandbSettings
-from repro.training import make_trainer, session
+from repro.training import session
 from repro.training.checkpoint import load_checkpoint, save_checkpoint
+from repro.training.loops import make_trainer
 from repro.training.trainer import Trainer
 
 AGENT, REWARD_MODEL = "checkpoints/agent.pt", "checkpoints/reward_model.pt"

@@ -20,7 +20,8 @@ from repro.preferences.store import PreferenceStore
 from repro.tracking.archive import RunFolder
 from repro.tracking.metrics import read_metrics
 from repro.tracking.wandb import WandbSettings
-from repro.training import make_trainer, trainer
+from repro.training import trainer
+from repro.training.loops import make_trainer
 from repro.training.preferences import check_export, collect_initial_labels
 from repro.training.progress import Progress
 from repro.training.session import train_run

@@ -17,7 +17,7 @@ from repro.preferences.reward_model import VALIDATION_COMPARISONS
 from repro.preferences.store import PreferenceStore
 from repro.preflight import estimate
 from repro.preflight.estimate import estimate_minutes, validation_growth
-from repro.training import make_trainer
+from repro.training.loops import make_trainer
 
 
 @pytest.mark.parametrize("source", ["learned", "environment"])

@@ -16,7 +16,7 @@ from rich.console import Console
 from repro.config import Config
 from repro.preferences.reward_model import VALIDATION_COMPARISONS, RewardModel
 from repro.preferences.store import PreferenceStore
-from repro.training import make_trainer
+from repro.training.loops import make_trainer
 
 PROBE_LABELS = 32  # comparisons to time the reward model with
 PROBE_SECONDS = 0.5  # for each thing that is timed; at least one repetition, after one to warm up

@@ -14,7 +14,7 @@ from repro.config import Config
 from repro.preferences.reward_model import RewardModel
 from repro.preferences.segments import Segment
 from repro.preferences.store import PreferenceStore
-from repro.training import make_trainer
+from repro.training.loops import make_trainer
 from repro.training.preferences import collect_initial_labels
 from repro.training.trainer import Trainer
 

@@ -20,8 +20,8 @@ from repro.tracking.findings import add_finding, read_findings
 from repro.tracking.metrics import MetricsWriter, read_metrics
 from repro.tracking.provenance import devices
 from repro.tracking.wandb import WandbMirror, WandbSettings
-from repro.training import make_trainer
 from repro.training.checkpoint import load_checkpoint, save_checkpoint
+from repro.training.loops import make_trainer
 from repro.training.preferences import check_export
 from repro.training.progress import Progress
 from repro.training.trainer import Trainer
