@@ -25,14 +25,15 @@ class RewardSource(Protocol):
 
 
 class TrueReward:
-    """The environment's own rewards and terminations."""
+    """The environment's own rewards, of which the agent learns no more than the sign if `clipped`, and terminations."""
 
-    def __init__(self) -> None:
+    def __init__(self, clipped: bool = False):
+        self.clipped = clipped
         self.metrics: dict[str, float] = {}
 
     def relabel(self, storage: Storage) -> tuple[NDArray, NDArray]:
-        """What the environment said."""
-        return storage.true_rewards, storage.terminated
+        """What the environment said; the storage keeps the true rewards (Mnih et al. 2015 clip at -1 and 1)."""
+        return np.sign(storage.true_rewards) if self.clipped else storage.true_rewards, storage.terminated
 
     def relabel_sample(self, sample: Sample) -> tuple[NDArray, NDArray]:
         """What the environment said."""
