@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from repro.agents import make_agent
-from repro.config import Config
+from repro.config import AtariConfig, Config
 from repro.envs import make_envs, network_space
 from repro.normalisation import normaliser_of
 from repro.preferences.reward_model import RewardModel
@@ -53,7 +53,8 @@ class Trainer(abc.ABC):
         self.storage = Storage.for_envs(self.envs, config.agent.rollout_steps)
         self.episodes = EpisodeStatistics(config.env.num_envs)
         self.learning: PreferenceLearning | None = None
-        self.source: RewardSource = TrueReward()
+        clipped = isinstance(config.env, AtariConfig) and config.env.clip_rewards
+        self.source: RewardSource = TrueReward(clipped)
         self.env_step = initial_steps or 0  # agent steps over all environments
         self.seconds = 0.0  # of training, over resumes
         self.timings: dict[str, float] = {}
@@ -65,6 +66,7 @@ class Trainer(abc.ABC):
             self.source = LearnedReward(model)
         self.collects_initial_labels = self.learning is not None and initial_steps is None
         self.started = False
+        self.exact = True  # False once it goes on from a state that was not whole
 
     def rows(self) -> Iterator[dict[str, float]]:
         """Train to the end; yields the metrics of each rollout, after which the state may be saved."""
@@ -133,7 +135,7 @@ class Trainer(abc.ABC):
         self.envs.set_state(state["envs"])
         self.agent.load_state_dict(state["agent"])
         self.storage.observations[-1] = state["observations"]
-        self.storage.truncated[-1] = state["done"]  # all that the next rollout asks is whether a reset follows
+        self.storage.done[-1] = state["done"]  # all that the next rollout asks is whether a reset follows
         self.episodes.load_state_dict(state["episodes"])
         if self.learning:
             self.learning.load_state_dict(state["learning"])

@@ -305,8 +305,7 @@ def _describe(metrics: dict[str, Any]) -> str:
     """The result of a run in one line."""
     parts = [f"{metrics['env_step']:,} steps"]
     if "return/mean" in metrics:
-        share = metrics["return/fraction_of_optimal"]
-        parts.insert(0, f"return {metrics['return/mean']:.1f}, {share:.0%} of optimal")
+        parts.insert(0, f"return {metrics['return/mean']:.1f}, score {metrics['return/score']:.2f}")
     if "preferences/labels" in metrics:
         parts.append(f"{metrics['preferences/labels']:,} labels")
     return ", ".join(parts)
