@@ -21,6 +21,7 @@ class OnPolicyAgent(Protocol):
     """What learns from whole rollouts of its own."""
 
     network: nn.Module
+    action_spaces: tuple[type, ...]  # that it can act in
 
     def act(self, observations: NDArray, greedy: bool = False) -> tuple[Tensor, Tensor, Tensor]:
         """Actions (N, ...), their log-probabilities (N,) and values (N,), all on the CPU."""
@@ -42,6 +43,7 @@ class OffPolicyAgent(Protocol):
     """What learns from single steps, whoever did them and when."""
 
     network: nn.Module  # what acts
+    action_spaces: tuple[type, ...]  # that it can act in
     updates: int  # gradient steps so far
 
     def explore(self, steps: int) -> dict[str, float]:
@@ -83,21 +85,12 @@ def make_agent(
 
 def check_actions(algorithm: str, action_space: Discrete | Box) -> None:
     """Raise UserError if the algorithm has no such actions."""
-    algorithms = ON_POLICY | OFF_POLICY
-    if algorithm not in algorithms:
-        raise UserError(f"agent.algorithm: {algorithm} is not there yet; take one of {', '.join(algorithms)}")
-    if algorithm == "dqn" and isinstance(action_space, Box):
+    agents = ON_POLICY | OFF_POLICY
+    if algorithm not in agents:
+        raise UserError(f"agent.algorithm: {algorithm} is not there yet; take one of {', '.join(agents)}")
+    if not isinstance(action_space, agents[algorithm].action_spaces):
+        able = [name for name, agent in agents.items() if isinstance(action_space, agent.action_spaces)]
         raise UserError(
-            "agent.algorithm: dqn compares the values of discrete actions, but those of the environment are "
-            "continuous; take ddpg, an on-policy algorithm, or another environment"
-        )
-    if algorithm == "ddpg" and isinstance(action_space, Discrete):
-        raise UserError(
-            "agent.algorithm: ddpg adjusts continuous actions, but those of the environment are discrete; "
-            "take dqn, an on-policy algorithm, or another environment"
-        )
-    if algorithm == "ddpg" and isinstance(action_space, Box) and not action_space.is_bounded():
-        raise UserError(
-            "agent.algorithm: ddpg needs bounds on its actions, but those of the environment have none; "
-            "take an on-policy algorithm, or bound them"
+            f"agent.algorithm: {algorithm} has no actions such as the environment's, {action_space}; "
+            f"take one of {', '.join(able)}"
         )

@@ -53,6 +53,8 @@ class ActionValue(nn.Module):
 class DDPG:
     """A DDPG agent: `act` for continuous actions, `update` on batches of what was done before."""
 
+    action_spaces = (Box,)
+
     def __init__(
         self,
         observation_space: Box,

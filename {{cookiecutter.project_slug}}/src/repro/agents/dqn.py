@@ -22,6 +22,8 @@ from repro.config import DQNConfig, UserError
 class DQN:
     """A DQN agent: `act` for discrete actions, `update` on batches of what was done before."""
 
+    action_spaces = (Discrete,)
+
     def __init__(
         self,
         observation_space: Box,

@@ -103,10 +103,12 @@ class OffPolicyTrainer(Trainer):
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the next rollouts depend on, but for the labels, and a replay buffer that is too large."""
-        return super().state_dict() | {
+        state, saved = super().state_dict(), self.replay.nbytes <= SAVED_BYTES
+        return state | {
             "steps": self.steps,
             "replay_generator": self.generator.bit_generator.state,
-            "replay": self.replay.state_dict() if self.replay.nbytes <= SAVED_BYTES else None,
+            "replay": self.replay.state_dict() if saved else None,
+            "exact": state["exact"] and saved,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -116,6 +118,5 @@ class OffPolicyTrainer(Trainer):
         self.generator.bit_generator.state = state["replay_generator"]
         if state["replay"]:
             self.replay.load_state_dict(state["replay"])
-        else:
+        if not self.exact:  # the buffer is empty, or ends with other episodes than those that begin
             self.replay.start(self.storage.observations[-1])
-            self.exact = False

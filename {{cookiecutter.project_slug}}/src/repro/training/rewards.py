@@ -33,11 +33,14 @@ class TrueReward:
 
     def relabel(self, storage: Storage) -> tuple[NDArray, NDArray]:
         """What the environment said; the storage keeps the true rewards (Mnih et al. 2015 clip at -1 and 1)."""
-        return np.sign(storage.true_rewards) if self.clipped else storage.true_rewards, storage.terminated
+        return self._clip(storage.true_rewards), storage.terminated
 
     def relabel_sample(self, sample: Sample) -> tuple[NDArray, NDArray]:
-        """What the environment said."""
-        return sample.true_rewards, sample.terminated
+        """The same of single steps."""
+        return self._clip(sample.true_rewards), sample.terminated
+
+    def _clip(self, rewards: NDArray) -> NDArray:
+        return np.sign(rewards) if self.clipped else rewards
 
 
 class LearnedReward:
