@@ -20,11 +20,19 @@ SETTINGS = {
     | STEPS
     | {"learning_rate": 1e-2, "value_coefficient": 0.5, "rmsprop_decay": 0.9, "rmsprop_epsilon": 1e-5},
     "vpg": COMMON | STEPS | VALUES,
-    "trpo": COMMON | VALUES | {"max_kl": 0.03, "conjugate_gradient_steps": 10, "damping": 0.1, "line_search_steps": 10},
+    "trpo": COMMON
+    | VALUES
+    | {
+        "entropy_coefficient": 0.02,
+        "max_kl": 0.01,
+        "conjugate_gradient_steps": 10,
+        "damping": 0.1,
+        "line_search_steps": 10,
+    },
 }
 
 
-ROLLOUTS = {"ppo": 50, "a2c": 150, "vpg": 60, "trpo": 50}  # of 8 steps in 16 environments
+ROLLOUTS = {"ppo": 50, "a2c": 150, "vpg": 60, "trpo": 60}  # of 8 steps in 16 environments
 
 
 def train(algorithm: str, probe: type[Probe], seed: int, **settings: object) -> OnPolicyAgent:

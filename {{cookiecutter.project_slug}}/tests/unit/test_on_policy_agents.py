@@ -6,7 +6,18 @@ import math
 import numpy as np
 import pytest
 import torch
-from agent_examples import CONTINUOUS, DISCRETE, KINDS, N, T, VECTORS, collect, make_agent, parameters, with_other_resets
+from agent_examples import (
+    CONTINUOUS,
+    DISCRETE,
+    KINDS,
+    N,
+    T,
+    VECTORS,
+    collect,
+    make_agent,
+    parameters,
+    with_other_resets,
+)
 from gymnasium.spaces import Box, Discrete, MultiDiscrete
 
 from repro.agents import ON_POLICY

@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import numpy as np
-from gymnasium.spaces import Discrete
+from gymnasium.spaces import Box, Discrete
 from numpy.typing import NDArray
 
-from repro.config import EnvConfig, MovingDotConfig
+from repro.config import AtariConfig, EnvConfig, GymConfig, MovingDotConfig
+from repro.envs.atari import AtariVectorEnv
 from repro.envs.base import ResumableVectorEnv
+from repro.envs.gym import make_gym_envs
 from repro.envs.moving_dot import MovingDotVectorEnv
+from repro.normalisation import NormalisedBox
 
 SIMPLEST_FIRST = ("moving-dot",)  # all environments: what an algorithm has to solve before the next is tried
 
 
-def make_envs(config: EnvConfig, num_envs: int | None = None) -> ResumableVectorEnv:
+def make_envs(
+    config: EnvConfig, num_envs: int | None = None, evaluation: bool = False, render: bool = False
+) -> ResumableVectorEnv:
     """The vector environment of `config`, with NEXT_STEP autoreset; seed it through `reset(seed=...)`.
 
     Args:
         config: the `env` section of params.yaml.
         num_envs: how many copies, where it differs from `config.num_envs` (evaluation).
+        evaluation: episodes and rewards as they are scored, without what training makes of them.
+        render: `render()` returns one uint8 (H, W, 3) picture an environment.
+
+    Raises UserError if there is no such environment, or what it needs is not installed.
     """
     if isinstance(config, MovingDotConfig):
         return MovingDotVectorEnv(
@@ -29,6 +38,10 @@ def make_envs(config: EnvConfig, num_envs: int | None = None) -> ResumableVector
             frame_skip=config.frame_skip,
             max_frames=config.max_frames,
         )
+    if isinstance(config, GymConfig):
+        return make_gym_envs(config, num_envs or config.num_envs, render)
+    if isinstance(config, AtariConfig):
+        return AtariVectorEnv(config, num_envs or config.num_envs, evaluation, render)
     raise NotImplementedError(config.id)
 
 
@@ -37,7 +50,21 @@ def describe_environment(config: EnvConfig) -> str:
     if isinstance(config, MovingDotConfig):
         size = f"{config.image_size}x{config.image_size}x{config.frame_stack}"
         return f"{config.id}, {config.actions} actions, images {size}, frame skip {config.frame_skip}"
+    if isinstance(config, GymConfig):
+        changes = [f"{name} {value}" for name, value in sorted(config.settings.items())]
+        changes += ["fixed horizon"] if config.fixed_horizon else []
+        return ", ".join([config.id, f"{config.max_steps} steps an episode", *changes])
+    if isinstance(config, AtariConfig):
+        score = "hidden" if config.hide_score else "shown"
+        images = f"images 84x84x{config.frame_stack}, frame skip {config.frame_skip}"
+        return f"{config.id}, {config.protocol} protocol, {images}, score {score}"
     raise NotImplementedError(config.id)
+
+
+def network_space(config: EnvConfig, envs: ResumableVectorEnv) -> Box:
+    """The space of observations that networks are made for: with a normaliser if the parameters ask for one."""
+    space = envs.single_observation_space
+    return NormalisedBox(space) if isinstance(config, GymConfig) and config.normalise_observations else space
 
 
 def random_actions(envs: ResumableVectorEnv, generator: np.random.Generator) -> NDArray:
