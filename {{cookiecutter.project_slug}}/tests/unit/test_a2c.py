@@ -1,4 +1,4 @@
-"""A2C's update: against PPO in the special case, parameter by parameter; RMSprop against TensorFlow's formula by hand."""
+"""A2C's update: against PPO in the special case, parameter by parameter; RMSprop against TensorFlow's formula."""
 
 import dataclasses
 

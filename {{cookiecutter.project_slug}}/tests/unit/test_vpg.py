@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 import torch
-from agent_examples import KINDS, N, T, VECTORS, collect, make_agent, parameters
+from agent_examples import KINDS, VECTORS, N, T, collect, make_agent, parameters
 
 from repro.agents.rollout import generalised_advantages
 

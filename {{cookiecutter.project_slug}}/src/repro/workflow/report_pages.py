@@ -14,7 +14,9 @@ from urllib.parse import quote
 from repro.workflow.report_content import NOTHING, Section, Table
 from repro.workflow.report_plots import Plot
 
-LEGEND = "Scores are of true returns: 0 is about random, 1 the best possible or known. In brackets: 95% intervals over seeds (t; rate: Wilson)."
+LEGEND = (
+    "Scores are of true returns: 0 is about random, 1 the best possible or known. In brackets: 95% intervals over seeds (t; rate: Wilson)."
+)
 
 
 def markdown_summary(summary: Table, sections: Sequence[Section]) -> str:
