@@ -30,7 +30,7 @@ def test_what_is_not_installed_is_named(monkeypatch):
     envs = make_envs(gym_config("Acrobot-v1"), render=True)
     envs.reset(seed=0)
     monkeypatch.setitem(sys.modules, "pygame", None)
-    with pytest.raises(UserError, match="env.id: Acrobot-v1 cannot be drawn: pygame is not installed"):
+    with pytest.raises(UserError, match=r"env.id: Acrobot-v1 cannot be drawn: pygame is not installed"):
         envs.render()
 
 

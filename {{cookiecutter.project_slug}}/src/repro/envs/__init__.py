@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from gymnasium.spaces import Box, Discrete
+from gymnasium.spaces import Discrete
 from numpy.typing import NDArray
 
 from repro.config import AtariConfig, EnvConfig, GymConfig, MovingDotConfig
@@ -11,7 +11,6 @@ from repro.envs.atari import AtariVectorEnv
 from repro.envs.base import ResumableVectorEnv
 from repro.envs.gym import make_gym_envs
 from repro.envs.moving_dot import MovingDotVectorEnv
-from repro.normalisation import NormalisedBox
 
 # What an algorithm has to solve one of before one of the next group is tried: tasks of minutes, then of hours.
 SIMPLEST_FIRST = (
@@ -63,12 +62,6 @@ def describe_environment(config: EnvConfig) -> str:
         images = f"images 84x84x{config.frame_stack}, frame skip {config.frame_skip}"
         return f"{config.id}, {config.protocol} protocol, {images}, score {score}"
     raise NotImplementedError(config.id)
-
-
-def network_space(config: EnvConfig, envs: ResumableVectorEnv) -> Box:
-    """The space of observations that networks are made for: with a normaliser if the parameters ask for one."""
-    space = envs.single_observation_space
-    return NormalisedBox(space) if isinstance(config, GymConfig) and config.normalise_observations else space
 
 
 def simpler_environments(name: str) -> list[str]:

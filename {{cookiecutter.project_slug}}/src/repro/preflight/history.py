@@ -43,8 +43,8 @@ def check_simpler_first(config: Config, root: Path) -> CheckResult:
 
     Simpler are: an environment of an earlier group in `envs.SIMPLEST_FIRST`; the same one with the true reward, if this
     run learns its reward; the same one with smaller images. Solved is what an evaluation (`repro evaluate`, or the
-    pipeline's in results/cells) has scored a success. An environment of the first group with the true reward has nothing
-    simpler, and passes.
+    pipeline's in results/cells) has scored a success. An environment of the first group with the true reward has
+    nothing simpler, and passes.
     """
     env, source = config.env.id, config.reward.source
     wanted = [f"{other} from any reward" for other in simpler_environments(env)]
