@@ -21,7 +21,7 @@ class Probe(ResumableVectorEnv):
     truncates = False
     action_space: Discrete | Box = Discrete(2)
 
-    def __init__(self, seed: int, num_envs: int = 16):
+    def __init__(self, seed: int, num_envs: int = 8):
         self.num_envs = num_envs
         self.single_observation_space = Box(-1, 1, (1,), np.float32)
         self.single_action_space = self.action_space

@@ -30,7 +30,7 @@ def train(algorithm: str, probe: type[Probe], seed: int, **settings: object) -> 
     torch.set_num_threads(1)
     torch.manual_seed(seed)
     config = ALGORITHMS[algorithm](algorithm=algorithm, **(SETTINGS[algorithm] | settings))
-    envs = probe(seed)
+    envs = probe(seed, num_envs=16)
     generator = torch.Generator().manual_seed(seed)
     spaces = (envs.single_observation_space, envs.single_action_space)
     agent = make_agent(*spaces, config, torch.device("cpu"), generator)
