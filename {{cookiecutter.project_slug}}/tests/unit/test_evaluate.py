@@ -6,6 +6,7 @@ import json
 import shutil
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +21,8 @@ from repro.tracking.archive import RunFolder, finish_run
 from repro.tracking.wandb import WandbSettings
 from repro.training import session
 from repro.training.checkpoint import load_checkpoint, save_checkpoint
-from repro.training.on_policy import OnPolicyTrainer
+from repro.training.loops import make_trainer
+from repro.training.trainer import Trainer
 
 AGENT, REWARD_MODEL = "checkpoints/agent.pt", "checkpoints/reward_model.pt"
 
@@ -32,15 +34,14 @@ class Trained:
         self.folder = folder
         write_tiny_params(folder / "params.yaml")
         self.config = self.configured()
-        trainers: list[OnPolicyTrainer] = []
+        trainers: list[Trainer] = []
 
-        class Remembered(OnPolicyTrainer):
-            def __init__(self, *arguments) -> None:
-                super().__init__(*arguments)
-                trainers.append(self)
+        def remembered(*arguments: Any) -> Trainer:
+            trainers.append(make_trainer(*arguments))
+            return trainers[-1]
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(session, "OnPolicyTrainer", Remembered)
+            patch.setattr(session, "make_trainer", remembered)
             run = RunFolder(folder, {"id": "run", "seed": 5})
             session.train_run(run, self.config, WandbSettings(None, "dot", "disabled"), None)
         (self.trainer,) = trainers

@@ -20,8 +20,8 @@ from repro.preferences.store import PreferenceStore
 from repro.tracking.archive import RunFolder
 from repro.tracking.metrics import read_metrics
 from repro.tracking.wandb import WandbSettings
-from repro.training import on_policy
-from repro.training.on_policy import OnPolicyTrainer
+from repro.training import trainer
+from repro.training.loops import make_trainer
 from repro.training.preferences import check_export, collect_initial_labels
 from repro.training.progress import Progress
 from repro.training.session import train_run
@@ -130,7 +130,7 @@ def test_the_time_before_the_first_rollout_is_no_part_of_it(tmp_path, monkeypatc
         time.sleep(1)
         return collect_initial_labels(*arguments)
 
-    monkeypatch.setattr(on_policy, "collect_initial_labels", slowly)
+    monkeypatch.setattr(trainer, "collect_initial_labels", slowly)
     first, second, *_ = train(tmp_path / "run")
     rollout = 256 / first["throughput/steps_per_second"]
     assert first["time/wall"] - rollout > 1 and first["time/initial_labels"] > 1
@@ -140,9 +140,9 @@ def test_the_time_before_the_first_rollout_is_no_part_of_it(tmp_path, monkeypatc
 def test_the_first_weights_of_the_reward_model_do_not_depend_on_the_policy(tmp_path):
     def weights(seed: int, *overrides: str) -> torch.Tensor:
         with PreferenceStore(tmp_path / "preferences.db") as store:
-            trainer = OnPolicyTrainer(tiny(tmp_path, *overrides), seed, "run", store)
-        assert trainer.learning
-        return torch.cat([values.flatten() for values in trainer.learning.model.network.parameters()])
+            made = make_trainer(tiny(tmp_path, *overrides), seed, "run", store)
+        assert made.learning
+        return torch.cat([values.flatten() for values in made.learning.model.network.parameters()])
 
     assert torch.equal(weights(5), weights(5, "env.actions=continuous"))
     assert not torch.equal(weights(5), weights(6))

@@ -17,7 +17,7 @@ from repro.preferences.reward_model import VALIDATION_COMPARISONS
 from repro.preferences.store import PreferenceStore
 from repro.preflight import waiting
 from repro.preflight.estimate import estimate_minutes, validation_growth
-from repro.training.on_policy import OnPolicyTrainer
+from repro.training.loops import make_trainer
 
 
 @pytest.mark.parametrize("source", ["learned", "environment"])
@@ -32,7 +32,7 @@ def test_it_is_of_the_right_size(source, tmp_path):
     minutes = 60 * estimate_minutes(parameters, seed=100)
     start = time.perf_counter()
     with PreferenceStore(tmp_path / "preferences.db") as store:
-        for _ in OnPolicyTrainer(parameters, 100, "run", store).rows():
+        for _ in make_trainer(parameters, 100, "run", store).rows():
             pass
     seconds = time.perf_counter() - start
     assert seconds / 3 < minutes < 3 * seconds  # another process may take the processor away from either

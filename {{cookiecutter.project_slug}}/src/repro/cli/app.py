@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from repro.cli import archive, ledger, log, training, watch, workflow
+from repro.cli import archive, evaluation, ledger, log, training, watch, workflow
 from repro.cli.mistakes import Commands
 
 app = typer.Typer(
@@ -13,6 +13,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for commands in (training, archive, watch, ledger, workflow):
+for commands in (training, evaluation, archive, watch, ledger, workflow):
     app.add_typer(commands.app)
 app.add_typer(log.log, name="log")

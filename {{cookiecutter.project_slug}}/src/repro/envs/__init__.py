@@ -6,19 +6,31 @@ import numpy as np
 from gymnasium.spaces import Discrete
 from numpy.typing import NDArray
 
-from repro.config import EnvConfig, MovingDotConfig
+from repro.config import AtariConfig, EnvConfig, GymConfig, MovingDotConfig
+from repro.envs.atari import AtariVectorEnv
 from repro.envs.base import ResumableVectorEnv
+from repro.envs.gym import make_gym_envs
 from repro.envs.moving_dot import MovingDotVectorEnv
 
-SIMPLEST_FIRST = ("moving-dot",)  # all environments: what an algorithm has to solve before the next is tried
+# What an algorithm has to solve one of before one of the next group is tried: tasks of minutes, then of hours.
+SIMPLEST_FIRST = (
+    ("FrozenLake-v1", "CartPole-v1", "Pendulum-v1", "Acrobot-v1", "InvertedPendulum-v5", "moving-dot"),
+    ("HalfCheetah-v5", "Hopper-v5", "ALE/Pong-v5"),
+)
 
 
-def make_envs(config: EnvConfig, num_envs: int | None = None) -> ResumableVectorEnv:
+def make_envs(
+    config: EnvConfig, num_envs: int | None = None, evaluation: bool = False, render: bool = False
+) -> ResumableVectorEnv:
     """The vector environment of `config`, with NEXT_STEP autoreset; seed it through `reset(seed=...)`.
 
     Args:
         config: the `env` section of params.yaml.
         num_envs: how many copies, where it differs from `config.num_envs` (evaluation).
+        evaluation: episodes and rewards as they are scored, without what training makes of them.
+        render: `render()` returns one uint8 (H, W, 3) picture an environment.
+
+    Raises UserError if there is no such environment, or what it needs is not installed.
     """
     if isinstance(config, MovingDotConfig):
         return MovingDotVectorEnv(
@@ -29,6 +41,10 @@ def make_envs(config: EnvConfig, num_envs: int | None = None) -> ResumableVector
             frame_skip=config.frame_skip,
             max_frames=config.max_frames,
         )
+    if isinstance(config, GymConfig):
+        return make_gym_envs(config, num_envs or config.num_envs, render)
+    if isinstance(config, AtariConfig):
+        return AtariVectorEnv(config, num_envs or config.num_envs, evaluation, render)
     raise NotImplementedError(config.id)
 
 
@@ -37,7 +53,25 @@ def describe_environment(config: EnvConfig) -> str:
     if isinstance(config, MovingDotConfig):
         size = f"{config.image_size}x{config.image_size}x{config.frame_stack}"
         return f"{config.id}, {config.actions} actions, images {size}, frame skip {config.frame_skip}"
+    if isinstance(config, GymConfig):
+        changes = [f"{name} {value}" for name, value in sorted(config.settings.items())]
+        changes += ["fixed horizon"] if config.fixed_horizon else []
+        return ", ".join([config.id, f"{config.max_steps} steps an episode", *changes])
+    if isinstance(config, AtariConfig):
+        score = "hidden" if config.hide_score else "shown"
+        images = f"images 84x84x{config.frame_stack}, frame skip {config.frame_skip}"
+        return f"{config.id}, {config.protocol} protocol, {images}, score {score}"
     raise NotImplementedError(config.id)
+
+
+def simpler_environments(name: str) -> list[str]:
+    """The ids of all groups of SIMPLEST_FIRST before that of `name`; of all groups if it is in none."""
+    simpler: list[str] = []
+    for group in SIMPLEST_FIRST:
+        if name in group:
+            break
+        simpler += group
+    return simpler
 
 
 def random_actions(envs: ResumableVectorEnv, generator: np.random.Generator) -> NDArray:

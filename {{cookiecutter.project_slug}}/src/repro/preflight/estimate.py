@@ -10,11 +10,11 @@ from pathlib import Path
 
 import torch
 
-from repro.config import Config
+from repro.config import Config, ReplayConfig
 from repro.preferences.reward_model import VALIDATION_COMPARISONS, RewardModel
 from repro.preferences.store import PreferenceStore
 from repro.preflight.waiting import waiting
-from repro.training.on_policy import OnPolicyTrainer
+from repro.training.loops import make_trainer
 
 PROBE_LABELS = 32  # comparisons to time the reward model with
 PROBE_SECONDS = 0.5  # for each thing that is timed; at least one repetition, after one to warm up
@@ -32,7 +32,7 @@ def estimate_minutes(config: Config, seed: int) -> float:
         tempfile.TemporaryDirectory() as folder,
         PreferenceStore(Path(folder) / "preferences.db") as store,
     ):
-        trainer = OnPolicyTrainer(_probe(config, rollouts), seed, "estimate", store)
+        trainer = make_trainer(_probe(config, rollouts), seed, "estimate", store)
         try:
             rows = trainer.rows()
             environment = next(rows)["time/env"]  # of one rollout
@@ -72,8 +72,12 @@ def _probe(config: Config, rollouts: int) -> Config:
     steps = config.training.total_steps * math.ceil(1000 / rollouts)
     labels = min(PROBE_LABELS, config.preferences.initial_labels)
     no_training = {"pretraining_steps": 0, "steps_per_rollout": 0}
+    agent = config.agent
+    if isinstance(agent, ReplayConfig):  # is to learn at once
+        agent = agent.model_copy(update={"learning_starts": agent.batch_size})
     return config.model_copy(
         update={
+            "agent": agent,
             "training": config.training.model_copy(update={"total_steps": steps}),
             "preferences": config.preferences.model_copy(update={"initial_labels": labels}),
             "reward_model": config.reward_model.model_copy(update=no_training),

@@ -14,14 +14,15 @@ from repro.config import Config
 from repro.preferences.reward_model import RewardModel
 from repro.preferences.segments import Segment
 from repro.preferences.store import PreferenceStore
-from repro.training.on_policy import OnPolicyTrainer
+from repro.training.loops import make_trainer
 from repro.training.preferences import collect_initial_labels
+from repro.training.trainer import Trainer
 
 COMPARISONS = 8
 
 
 @contextmanager
-def open_trainer(config: Config, labels: int = COMPARISONS) -> Iterator[OnPolicyTrainer]:
+def open_trainer(config: Config, labels: int = COMPARISONS) -> Iterator[Trainer]:
     """The trainer before its first step, set to collect `labels` initial comparisons."""
     changes = {
         "training": config.training.model_copy(update={"device": "cpu", "precision": "float32"}),
@@ -32,7 +33,7 @@ def open_trainer(config: Config, labels: int = COMPARISONS) -> Iterator[OnPolicy
         tempfile.TemporaryDirectory() as folder,
         PreferenceStore(Path(folder) / "preferences.db") as store,
     ):
-        trainer = OnPolicyTrainer(config.model_copy(update=changes), config.seeds.tuning[0], "preflight", store)
+        trainer = make_trainer(config.model_copy(update=changes), config.seeds.tuning[0], "preflight", store)
         try:
             yield trainer
         finally:
@@ -50,7 +51,7 @@ def open_reward_model(config: Config, labels: int = COMPARISONS) -> Iterator[Rew
         yield trainer.learning.model
 
 
-def random_segments(trainer: OnPolicyTrainer) -> list[Segment]:
+def random_segments(trainer: Trainer) -> list[Segment]:
     """The different segments in the initial comparisons, at most two for each: the behaviour of an untrained policy."""
     collect_initial_labels(trainer.config, trainer.seed, trainer.store, trainer.run)
     pairs = [(comparison.left, comparison.right) for comparison in trainer.store.labelled(trainer.run)]

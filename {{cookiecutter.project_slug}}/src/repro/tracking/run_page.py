@@ -88,12 +88,12 @@ def _steps(record: Mapping[str, Any], last_row: Mapping[str, Any] | None) -> str
 
 
 def _scores(evaluation: Mapping[str, Any] | None) -> str:
-    """Shares of the optimal return, of an evaluation by `repro evaluate`."""
+    """Of an evaluation by `repro evaluate`."""
     if not evaluation:
         return ""
     scores = {name: (evaluation.get(name) or {}).get("score") for name in ("sampled", "greedy", "random")}
-    shares = ", ".join(f"{name} {score:.3f}" for name, score in scores.items() if score is not None)
-    return f"{shares} of the optimal return over {evaluation.get('episodes', '?')} episodes"
+    known = ", ".join(f"{name} {score:.3f}" for name, score in scores.items() if score is not None)
+    return f"score {known} over {evaluation.get('episodes', '?')} episodes"
 
 
 def _prediction(prediction: Mapping[str, Any] | None) -> str:

@@ -2,108 +2,22 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
-
-import torch
 from numpy.typing import NDArray
 
-from repro.agents import make_agent
-from repro.config import Config
-from repro.envs import make_envs
-from repro.preferences.reward_model import RewardModel
-from repro.preferences.store import PreferenceStore
-from repro.training.device import choose_device, choose_precision, resident_memory
-from repro.training.episodes import EpisodeStatistics
-from repro.training.preferences import PreferenceLearning, collect_initial_labels
-from repro.training.rewards import LearnedReward, RewardSource, TrueReward
-from repro.training.seeding import derive_seed, torch_generator
-from repro.training.storage import Storage
+from repro.agents import OnPolicyAgent
+from repro.training.episodes import score_scale
+from repro.training.trainer import Trainer
 
 
-class OnPolicyTrainer:
-    """One training run: everything it depends on, and the loop.
+class OnPolicyTrainer(Trainer):
+    """Learns from each rollout once, as a whole."""
 
-    Comparisons are in `store`, under the name of the `run`, if rewards are learned from them. The initial ones are
-    collected first, unless `initial_steps` says that they are there already and how many agent steps they cost.
-    """
-
-    def __init__(
-        self,
-        config: Config,
-        seed: int,
-        run: str,
-        store: PreferenceStore,
-        initial_steps: int | None = None,
-    ):
-        training = config.training
-        torch.set_num_threads(training.threads)
-        torch.manual_seed(derive_seed(seed, "initial weights"))
-        self.config, self.seed, self.run, self.store = config, seed, run, store
-        self.device = choose_device(training.device)
-        precision = choose_precision(training.precision, self.device)
-        self.envs = make_envs(config.env)
-        spaces = (self.envs.single_observation_space, self.envs.single_action_space)
-        generator = torch_generator(seed, "policy", self.device)
-        self.agent = make_agent(*spaces, config.agent, self.device, generator, precision)
-        self.storage = Storage.for_envs(self.envs, config.agent.rollout_steps)
-        self.episodes = EpisodeStatistics(config.env.num_envs)
-        self.learning: PreferenceLearning | None = None
-        self.source: RewardSource = TrueReward()
-        self.env_step = initial_steps or 0  # agent steps over all environments
-        self.seconds = 0.0  # of training, over resumes
-        self.timings: dict[str, float] = {}
-        if config.reward.source == "learned":
-            torch.manual_seed(derive_seed(seed, "reward model weights"))  # whatever the policy's network drew
-            model_seed = derive_seed(seed, "reward model")
-            model = RewardModel(spaces[0], config.reward_model, self.device, model_seed, precision)
-            self.learning = PreferenceLearning(config, seed, store, run, model)
-            self.source = LearnedReward(model)
-        self.collects_initial_labels = self.learning is not None and initial_steps is None
-        self.started = False
-
-    def rows(self) -> Iterator[dict[str, float]]:
-        """Train to the end; yields the metrics of each rollout, after which the state may be saved."""
-        clock = time.perf_counter()
-        if not self.started:
-            self._start()
-            now = time.perf_counter()
-            self.seconds, clock = now - clock, now  # not part of the first rollout
-        while not self.finished:
-            row = self._train_on_one_rollout()
-            now = time.perf_counter()
-            elapsed, clock = now - clock, now
-            self.seconds += elapsed
-            row |= {f"time/{name}": seconds for name, seconds in self.timings.items()}
-            row |= {
-                "time/wall": self.seconds,
-                "throughput/steps_per_second": self.storage.true_rewards.size / elapsed,
-                "memory/rss_mb": resident_memory(),
-            }
-            self.timings = {}
-            yield row
-
-    @property
-    def finished(self) -> bool:
-        """Whether `training.total_steps` are done."""
-        return self.env_step >= self.config.training.total_steps
-
-    def _start(self) -> None:
-        """Reset the environments; collect the initial labels and learn from them."""
-        self.storage.observations[-1], _ = self.envs.reset(seed=derive_seed(self.seed, "env"))
-        if self.learning:
-            with self._timed("initial_labels"):
-                if self.collects_initial_labels:
-                    self.env_step = collect_initial_labels(self.config, self.seed, self.store, self.run)
-                self.learning.start(self.env_step)
-        self.started = True
+    agent: OnPolicyAgent
 
     def _train_on_one_rollout(self) -> dict[str, float]:
         """Collect, label and fit, relabel, update. Returns metrics."""
         progress = self.env_step / self.config.training.total_steps
-        optimal = self._collect()
+        scales = self._collect()
         self.env_step += self.storage.true_rewards.size
         metrics: dict[str, float] = {"env_step": self.env_step, "frames": self.env_step * self.config.env.frame_skip}
         with self._timed("reward_model"):
@@ -111,51 +25,20 @@ class OnPolicyTrainer:
                 metrics |= self.learning.learn(self.storage, self.env_step, progress)
             rewards, terminated = self.source.relabel(self.storage)
             metrics |= self.source.metrics
-        metrics |= self.episodes.update(self.storage, rewards, optimal)
+        metrics |= self.episodes.update(self.storage, rewards, scales)
         with self._timed("update"):
             metrics |= self.agent.update(self.storage.rollout(rewards, terminated), progress)
         return metrics
 
     def _collect(self) -> dict[int, NDArray]:
-        """Fill the storage; returns the best possible returns (N,) at the rows where an episode ended."""
-        storage, optimal = self.storage, {}
+        """Fill the storage; returns the `score_scale` (2, N) at the rows where an episode ended."""
+        storage, scales = self.storage, {}
         for step in storage.steps():
             with self._timed("policy"):
                 actions, storage.log_probs[step], storage.values[step] = self.agent.act(storage.observations[step])
             with self._timed("env"):
                 storage.record(step, actions.numpy(), self.envs.step(actions.numpy()))
                 if storage.done[step].any():
-                    optimal[step] = self.envs.optimal_returns()
+                    scales[step] = score_scale(self.envs)
         storage.values[-1] = self.agent.value(storage.observations[-1])
-        return optimal
-
-    @contextmanager
-    def _timed(self, part: str) -> Iterator[None]:
-        start = time.perf_counter()
-        yield
-        self.timings[part] = self.timings.get(part, 0.0) + time.perf_counter() - start
-
-    def state_dict(self) -> dict[str, Any]:
-        """Everything that the next rollouts depend on, but for the labels, which are in the store."""
-        return {
-            "env_step": self.env_step,
-            "seconds": self.seconds,
-            "envs": self.envs.get_state(),
-            "agent": self.agent.state_dict(),
-            "observations": self.storage.observations[-1].copy(),
-            "done": self.storage.done[-1].copy(),
-            "episodes": self.episodes.state_dict(),
-            "learning": self.learning.state_dict() if self.learning else None,
-        }
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from what `state_dict` returned."""
-        self.env_step, self.seconds = state["env_step"], state["seconds"]
-        self.envs.set_state(state["envs"])
-        self.agent.load_state_dict(state["agent"])
-        self.storage.observations[-1] = state["observations"]
-        self.storage.truncated[-1] = state["done"]  # all that the next rollout asks is whether a reset follows
-        self.episodes.load_state_dict(state["episodes"])
-        if self.learning:
-            self.learning.load_state_dict(state["learning"])
-        self.started = True
+        return scales
