@@ -14,7 +14,7 @@ from typing import Any
 from jinja2 import Environment
 from jinja2.ext import Extension
 
-MUJOCO_PRESETS = ("inverted-pendulum", "half-cheetah", "hopper")
+MUJOCO_PRESETS = ("inverted-pendulum", "half-cheetah")
 
 
 class AnswerFilters(Extension):

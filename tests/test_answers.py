@@ -223,7 +223,7 @@ def test_a_preset_that_needs_mujoco_brings_it():
     )
     presets = (TEMPLATE / "presets").glob("*.yaml")
     assert {path.stem for path in presets if robots.search(path.read_text(encoding="utf-8"))} == set(MUJOCO_PRESETS)
-    assert gymnasium_extras("hopper") == "classic-control,mujoco"
+    assert gymnasium_extras("half-cheetah") == "classic-control,mujoco"
     assert gymnasium_extras("moving-dot") == "classic-control"
 
 
