@@ -9,6 +9,8 @@ import torch
 from gymnasium.spaces import Box, Discrete
 from torch import Tensor, nn
 
+from repro.normalisation import normaliser_of
+
 Layer = TypeVar("Layer", nn.Linear, nn.Conv2d)
 
 
@@ -68,7 +70,9 @@ def make_encoder(observation_space: Box) -> tuple[nn.Module, int]:
     if len(observation_space.shape) == 3:
         return NatureCNN(*observation_space.shape), 512
     inputs = math.prod(observation_space.shape)
-    layers = [initialise(nn.Linear(inputs, 64), math.sqrt(2)), nn.Tanh()]
+    normaliser = normaliser_of(observation_space)
+    layers: list[nn.Module] = [normaliser] if normaliser else []
+    layers += [initialise(nn.Linear(inputs, 64), math.sqrt(2)), nn.Tanh()]
     layers += [initialise(nn.Linear(64, 64), math.sqrt(2)), nn.Tanh()]
     return nn.Sequential(*layers), 64
 

@@ -37,8 +37,9 @@ class GymConfig(Section):
 
     id: Annotated[str, Field(pattern=r"^[\w./:-]+-v\d+$")]
     num_envs: PositiveInt
-    max_steps: PositiveInt  # an episode is truncated after so many steps
-    fixed_horizon: bool  # nothing else ends an episode: what would have ended it pays nothing from then on
+    max_steps: PositiveInt  # an episode is truncated after so many steps, whatever Gymnasium's own limit is
+    settings: dict[str, bool | int | FiniteFloat | str]  # of the environment's constructor, e.g. is_slippery: false
+    fixed_horizon: bool  # nothing else ends an episode: what would have ended it pays nothing while it lasts
     normalise_observations: bool  # by the running mean and variance of training, which evaluation freezes
     random_return: FiniteFloat  # of uniformly random actions
     reference_return: FiniteFloat  # the best there is, or the best known

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-from gymnasium.spaces import Discrete
+from gymnasium.spaces import Box, Discrete
 from numpy.typing import NDArray
 
-from repro.config import EnvConfig, MovingDotConfig
+from repro.config import EnvConfig, GymConfig, MovingDotConfig
 from repro.envs.base import ResumableVectorEnv
+from repro.envs.gym import make_gym_envs
 from repro.envs.moving_dot import MovingDotVectorEnv
+from repro.normalisation import NormalisedBox
 
 SIMPLEST_FIRST = ("moving-dot",)  # all environments: what an algorithm has to solve before the next is tried
 
@@ -21,8 +23,10 @@ def make_envs(
     Args:
         config: the `env` section of params.yaml.
         num_envs: how many copies, where it differs from `config.num_envs` (evaluation).
-        evaluation: whole games and true rewards, whatever training is shown.
-        render: whether `render()` is to return colour pictures.
+        evaluation: episodes and rewards as they are scored, without what training makes of them.
+        render: `render()` returns one uint8 (H, W, 3) picture an environment.
+
+    Raises UserError if there is no such environment, or what it needs is not installed.
     """
     if isinstance(config, MovingDotConfig):
         return MovingDotVectorEnv(
@@ -33,6 +37,8 @@ def make_envs(
             frame_skip=config.frame_skip,
             max_frames=config.max_frames,
         )
+    if isinstance(config, GymConfig):
+        return make_gym_envs(config, num_envs or config.num_envs, render)
     raise NotImplementedError(config.id)
 
 
@@ -41,7 +47,17 @@ def describe_environment(config: EnvConfig) -> str:
     if isinstance(config, MovingDotConfig):
         size = f"{config.image_size}x{config.image_size}x{config.frame_stack}"
         return f"{config.id}, {config.actions} actions, images {size}, frame skip {config.frame_skip}"
+    if isinstance(config, GymConfig):
+        changes = [f"{name} {value}" for name, value in sorted(config.settings.items())]
+        changes += ["fixed horizon"] if config.fixed_horizon else []
+        return ", ".join([config.id, f"{config.max_steps} steps an episode", *changes])
     raise NotImplementedError(config.id)
+
+
+def network_space(config: EnvConfig, envs: ResumableVectorEnv) -> Box:
+    """The space of observations that networks are made for: with a normaliser if the parameters ask for one."""
+    space = envs.single_observation_space
+    return NormalisedBox(space) if isinstance(config, GymConfig) and config.normalise_observations else space
 
 
 def random_actions(envs: ResumableVectorEnv, generator: np.random.Generator) -> NDArray:

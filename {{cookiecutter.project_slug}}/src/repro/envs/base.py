@@ -13,10 +13,14 @@ from numpy.typing import NDArray
 
 
 class ResumableVectorEnv(VectorEnv, abc.ABC):
-    """A vector environment with NEXT_STEP autoreset that can be saved, and knows what is optimal."""
+    """A vector environment with NEXT_STEP autoreset that can be saved, and knows what is optimal.
+
+    If it was made for rendering, `render()` returns one uint8 (H, W, 3) picture an environment.
+    """
 
     single_observation_space: Box
     single_action_space: Discrete | Box
+    can_save_state = True  # False: get_state and set_state raise, and a resume has to start new episodes
 
     @abc.abstractmethod
     def get_state(self) -> dict[str, Any]:
@@ -33,6 +37,21 @@ class ResumableVectorEnv(VectorEnv, abc.ABC):
     def random_returns(self) -> NDArray:
         """The return of each current episode that scores 0, float64 (num_envs,)."""
         return np.zeros(self.num_envs)
+
+
+class ScaledVectorEnv(ResumableVectorEnv):
+    """One whose parameters say which returns score 0 and 1, the same for all episodes."""
+
+    random_return: float
+    reference_return: float
+
+    def optimal_returns(self) -> NDArray[np.float64]:
+        """`reference_return` for each, float64 (num_envs,)."""
+        return np.full(self.num_envs, float(self.reference_return))
+
+    def random_returns(self) -> NDArray[np.float64]:
+        """`random_return` for each, float64 (num_envs,)."""
+        return np.full(self.num_envs, float(self.random_return))
 
 
 class SingleEnv(gymnasium.Env):
