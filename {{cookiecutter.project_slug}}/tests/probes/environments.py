@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from gymnasium.spaces import Box, Discrete
 
-from repro.agents.ppo import PPO
+from repro.agents import OnPolicyAgent, make_agent
 from repro.config import load_config
 from repro.envs.base import ResumableVectorEnv
 from repro.training.rewards import TrueReward
@@ -138,8 +138,8 @@ class LastStepMatters(Probe):
         return paid.astype(float)
 
 
-def train(probe: type[Probe], seed: int, rollouts: int = 40, **settings: object) -> PPO:
-    """A PPO agent, trained through the storage that all training uses."""
+def train(probe: type[Probe], seed: int, rollouts: int = 40, **settings: object) -> OnPolicyAgent:
+    """An agent, PPO unless `settings` say otherwise, trained through the storage that all training uses."""
     settings = {
         "discount": 0.8,
         "rollout_steps": 16,
@@ -153,7 +153,8 @@ def train(probe: type[Probe], seed: int, rollouts: int = 40, **settings: object)
     config = load_config(PRESET, [f"agent.{name}={value}" for name, value in settings.items()]).agent
     envs = probe(seed)
     generator = torch.Generator().manual_seed(seed)
-    agent = PPO(envs.single_observation_space, envs.single_action_space, config, torch.device("cpu"), generator)
+    spaces = (envs.single_observation_space, envs.single_action_space)
+    agent = make_agent(*spaces, config, torch.device("cpu"), generator)
     storage = Storage.for_envs(envs, config.rollout_steps)
     storage.observations[-1], _ = envs.reset()
     for rollout in range(rollouts):
@@ -165,12 +166,12 @@ def train(probe: type[Probe], seed: int, rollouts: int = 40, **settings: object)
     return agent
 
 
-def values(agent: PPO, *observations: float) -> list[float]:
+def values(agent: OnPolicyAgent, *observations: float) -> list[float]:
     """What the agent expects to earn from each of these observations on."""
     return agent.value(np.array(observations, np.float32)[:, None]).tolist()
 
 
-def probabilities(agent: PPO, *observations: float) -> list[float]:
+def probabilities(agent: OnPolicyAgent, *observations: float) -> list[float]:
     """Of action 1, after each of these observations."""
     with torch.inference_mode():
         logits, _ = agent.network(torch.tensor(observations)[:, None])

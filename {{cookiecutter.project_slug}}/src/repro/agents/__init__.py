@@ -35,7 +35,20 @@ class OnPolicyAgent(Protocol):
         """Continue from what `state_dict` returned."""
 
 
-ON_POLICY: dict[str, Any] = {"ppo": PPO}
+def _sb3_ppo(*arguments: Any) -> OnPolicyAgent:
+    """Stable-Baselines3's PPO. Raises UserError if it is not installed."""
+    try:
+        from repro.agents.sb3 import SB3PPO
+    except ModuleNotFoundError as error:
+        if error.name != "stable_baselines3":
+            raise
+        raise UserError(
+            "agent.algorithm: sb3-ppo needs stable-baselines3, which is not installed; type: pip install '.[baseline]'"
+        ) from None
+    return SB3PPO(*arguments)
+
+
+ON_POLICY: dict[str, Any] = {"ppo": PPO, "sb3-ppo": _sb3_ppo}
 
 
 def make_agent(
