@@ -151,7 +151,6 @@ def test_what_it_cannot_do_is_refused(monkeypatch):
     with pytest.raises(UserError, match="sb3-ppo computes in float32, not in bfloat16; set it to float32"):
         make(precision="bfloat16")
     monkeypatch.setitem(sys.modules, "stable_baselines3", None)
-    monkeypatch.delitem(sys.modules, "repro.agents.sb3", raising=False)
     with pytest.raises(UserError, match=r"stable-baselines3, which is not installed; type: pip install '\.\[baseline\]'"):
         make()
 

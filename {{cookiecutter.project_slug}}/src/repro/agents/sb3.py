@@ -16,10 +16,6 @@ import numpy as np
 import torch
 from gymnasium.spaces import Box, Discrete
 from numpy.typing import NDArray
-from stable_baselines3 import PPO
-from stable_baselines3.common.buffers import RolloutBuffer
-from stable_baselines3.common.logger import Logger
-from stable_baselines3.common.torch_layers import FlattenExtractor
 from torch import Tensor, nn
 
 from repro.agents.rollout import Rollout
@@ -41,6 +37,8 @@ METRICS = (
 class SB3PPO:
     """Their PPO as an on-policy agent. All its randomness is drawn from `generator`."""
 
+    action_spaces = (Discrete, Box)
+
     def __init__(
         self,
         observation_space: Box,
@@ -50,7 +48,17 @@ class SB3PPO:
         generator: torch.Generator,
         precision: str = "float32",
     ):
-        """Raises UserError if it is to compute in bfloat16."""
+        """Raises UserError if it is not installed, or is to compute in bfloat16."""
+        try:
+            from stable_baselines3 import PPO  # here, since other agents need none of it
+            from stable_baselines3.common.logger import Logger
+        except ModuleNotFoundError as error:
+            if error.name != "stable_baselines3":
+                raise
+            raise UserError(
+                "agent.algorithm: sb3-ppo needs stable-baselines3, which is not installed; "
+                "type: pip install '.[baseline]'"
+            ) from None
         if precision != "float32":
             raise UserError(f"training.precision: sb3-ppo computes in float32, not in {precision}; set it to float32")
         self.config, self.device, self.generator = config, device, generator
@@ -104,7 +112,7 @@ class SB3PPO:
         metrics = {ours: factor * float(reported[theirs]) for theirs, ours, factor in METRICS}
         return metrics | {"value/mean": float(buffer.values.mean())}
 
-    def _buffer(self, rollout: Rollout) -> RolloutBuffer:
+    def _buffer(self, rollout: Rollout) -> Any:
         """Their buffer, filled as their `collect_rollouts` does, without the rows that only reset.
 
         A truncated step is paid the discounted value of what follows it, and what follows a reset row starts an
@@ -112,7 +120,7 @@ class SB3PPO:
         """
         steps, num_envs = rollout.rewards.shape
         model = self.model
-        buffer = RolloutBuffer(
+        buffer = model.rollout_buffer_class(
             *(steps, model.observation_space, model.action_space, self.device),
             gae_lambda=model.gae_lambda,
             gamma=model.gamma,
@@ -165,14 +173,15 @@ class SB3PPO:
         self.generator.set_state(state["generator"].cpu())
 
 
-class NormalisingExtractor(FlattenExtractor):
-    """Vectors through the normaliser of their space."""
+class NormalisingExtractor(nn.Module):
+    """Vectors through the normaliser of their space, as one of their feature extractors."""
 
     def __init__(self, observation_space: Box):
-        super().__init__(observation_space)
-        self.normaliser = normaliser_of(observation_space)
+        super().__init__()
+        normaliser = normaliser_of(observation_space)
+        assert normaliser is not None
+        self.normaliser, self.features_dim = normaliser, observation_space.shape[0]
 
     def forward(self, observations: Tensor) -> Tensor:
         """float32 (batch, features)."""
-        assert self.normaliser is not None
-        return super().forward(self.normaliser(observations))
+        return self.normaliser(observations)

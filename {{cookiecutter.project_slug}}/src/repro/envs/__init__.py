@@ -6,7 +6,8 @@ import numpy as np
 from gymnasium.spaces import Box, Discrete
 from numpy.typing import NDArray
 
-from repro.config import EnvConfig, GymConfig, MovingDotConfig
+from repro.config import AtariConfig, EnvConfig, GymConfig, MovingDotConfig
+from repro.envs.atari import AtariVectorEnv
 from repro.envs.base import ResumableVectorEnv
 from repro.envs.gym import make_gym_envs
 from repro.envs.moving_dot import MovingDotVectorEnv
@@ -39,6 +40,8 @@ def make_envs(
         )
     if isinstance(config, GymConfig):
         return make_gym_envs(config, num_envs or config.num_envs, render)
+    if isinstance(config, AtariConfig):
+        return AtariVectorEnv(config, num_envs or config.num_envs, evaluation, render)
     raise NotImplementedError(config.id)
 
 
@@ -51,6 +54,10 @@ def describe_environment(config: EnvConfig) -> str:
         changes = [f"{name} {value}" for name, value in sorted(config.settings.items())]
         changes += ["fixed horizon"] if config.fixed_horizon else []
         return ", ".join([config.id, f"{config.max_steps} steps an episode", *changes])
+    if isinstance(config, AtariConfig):
+        score = "hidden" if config.hide_score else "shown"
+        images = f"images 84x84x{config.frame_stack}, frame skip {config.frame_skip}"
+        return f"{config.id}, {config.protocol} protocol, {images}, score {score}"
     raise NotImplementedError(config.id)
 
 

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from repro.agents import OnPolicyAgent
+from repro.agents import Agent
 from repro.config import Config, UserError
 from repro.envs import make_envs, network_space
 from repro.preferences.reward_model import RewardModel
@@ -64,7 +64,7 @@ def film(
         yield path, float(returns[0]), int(lengths[0])
 
 
-def load_agent(config: Config, agent_file: Path) -> OnPolicyAgent:
+def load_agent(config: Config, agent_file: Path) -> Agent:
     """The trained agent, for acting. Raises UserError if the file is missing, damaged or of another network."""
     agent = make_player(config, _device(config))
     with _explained(agent_file, agent.network):

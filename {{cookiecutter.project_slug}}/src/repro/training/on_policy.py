@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from numpy.typing import NDArray
 
+from repro.agents import OnPolicyAgent
 from repro.training.episodes import score_scale
 from repro.training.trainer import Trainer
 
 
 class OnPolicyTrainer(Trainer):
     """Learns from each rollout once, as a whole."""
+
+    agent: OnPolicyAgent
 
     def _train_on_one_rollout(self) -> dict[str, float]:
         """Collect, label and fit, relabel, update. Returns metrics."""

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from repro.agents import OnPolicyAgent, make_agent
+from repro.agents import Agent, make_agent
 from repro.config import Config, UserError
 from repro.envs import make_envs, network_space, random_actions
 from repro.envs.base import ResumableVectorEnv
@@ -28,7 +28,7 @@ class Policy(Protocol):
     def __call__(self, observations: NDArray) -> NDArray: ...
 
 
-def make_player(config: Config, device: torch.device) -> OnPolicyAgent:
+def make_player(config: Config, device: torch.device) -> Agent:
     """An agent of its own, to act with networks trained elsewhere; leaves the global generator as it was."""
     envs = make_envs(config.env, num_envs=1)
     spaces = (network_space(config.env, envs), envs.single_action_space)
@@ -40,7 +40,7 @@ def make_player(config: Config, device: torch.device) -> OnPolicyAgent:
         )
 
 
-def policy_of(agent: OnPolicyAgent, actions: str) -> Policy:
+def policy_of(agent: Agent, actions: str) -> Policy:
     """The agent's actions, `sampled` or `greedy`."""
     return lambda observations: agent.act(observations, greedy=actions == "greedy")[0].numpy()
 

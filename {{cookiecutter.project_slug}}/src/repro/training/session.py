@@ -51,6 +51,9 @@ def train_run(run: RunFolder, config: Config, settings: WandbSettings, preferenc
         with MetricsWriter(run.path / "metrics.jsonl") as metrics:
             if checkpoint:
                 trainer.load_state_dict(checkpoint["trainer"])
+                if not trainer.exact:
+                    run.update(exact=False)
+                    print("note: not all that the run depends on was saved: it goes on, but not as if never stopped")
             metrics.truncate(checkpoint["metrics_position"] if checkpoint else 0)
             mirror = WandbMirror.start(run.path, settings)
             exit_code = 1

@@ -22,8 +22,8 @@ class Storage:
     log_probs: Tensor  # (T, N) float32
     values: Tensor  # (T + 1, N) float32
     true_rewards: NDArray  # (T, N) float32
-    terminated: NDArray  # (T, N) bool
-    truncated: NDArray  # (T, N) bool
+    terminated: NDArray  # (T, N) bool: no future reward after this step; of a lost life too, if that is the protocol
+    done: NDArray  # (T, N) bool: the environment's episode ended, so that the next row only resets
     valid: NDArray  # (T, N) bool: False where the environment was only reset
 
     @classmethod
@@ -40,7 +40,7 @@ class Storage:
             values=torch.zeros((steps + 1, envs.num_envs)),
             true_rewards=np.zeros(rows, np.float32),
             terminated=np.zeros(rows, bool),
-            truncated=np.zeros(rows, bool),
+            done=np.zeros(rows, bool),
             valid=np.zeros(rows, bool),
         )
 
@@ -52,17 +52,13 @@ class Storage:
 
     def record(self, step: int, actions: NDArray, outcome: tuple) -> None:
         """Row `step`: the actions (N, ...) and what the environments answered."""
-        observations, rewards, terminated, truncated, _ = outcome
+        observations, rewards, terminated, truncated, info = outcome
         self.actions[step] = torch.from_numpy(actions)
         self.observations[step + 1] = observations
-        self.true_rewards[step], self.terminated[step], self.truncated[step] = rewards, terminated, truncated
+        self.true_rewards[step], self.terminated[step] = rewards, terminated
+        self.done[step] = info.get("over", terminated | truncated)
         self.valid[step] = ~self._resetting
-        self._resetting = terminated | truncated
-
-    @property
-    def done(self) -> NDArray:
-        """Where an episode ended, bool (T, N)."""
-        return self.terminated | self.truncated
+        self._resetting = self.done[step]
 
     def rollout(self, rewards: NDArray, terminated: NDArray) -> Rollout:
         """What the agent learns from, given the rewards (T, N) and terminations (T, N) that it may know of."""
@@ -73,6 +69,6 @@ class Storage:
             values=self.values,
             rewards=torch.from_numpy(rewards),
             terminated=torch.from_numpy(terminated),
-            done=torch.from_numpy(self.done),
+            done=torch.from_numpy(self.done | terminated),
             valid=torch.from_numpy(self.valid),
         )
