@@ -50,9 +50,7 @@ def evaluate(config: Config, agent_file: Path, play: Sequence[str] = ("sampled",
     return {"episodes": settings.episodes, "seed": settings.seed} | summaries | {"optimal": best}
 
 
-def film(
-    config: Config, agent_file: Path, folder: Path, actions: str, count: int
-) -> Iterator[tuple[Path, float, int]]:
+def film(config: Config, agent_file: Path, folder: Path, actions: str, count: int) -> Iterator[tuple[Path, float, int]]:
     """Write videos of `count` episodes by `sampled` or `greedy` actions; yields path, return and steps of each.
 
     Starts are drawn from evaluation.seed, from evaluation.seed + 1 and so on.

@@ -35,9 +35,7 @@ def make_player(config: Config, device: torch.device) -> Agent:
     envs.close()
     generator = torch_generator(config.evaluation.seed, "policy", device)
     with torch.random.fork_rng(devices=[]):  # which initial weights are drawn from, on the CPU
-        return make_agent(
-            *spaces, config.agent, device, generator, choose_precision(config.training.precision, device)
-        )
+        return make_agent(*spaces, config.agent, device, generator, choose_precision(config.training.precision, device))
 
 
 def policy_of(agent: Agent, actions: str) -> Policy:
