@@ -6,6 +6,7 @@ Adam epsilon 1e-5, learning-rate annealing, advantages normalised in each miniba
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -16,6 +17,12 @@ from torch import Tensor
 from repro.agents.networks import ActorCritic, Categorical, DiagonalGaussian
 from repro.agents.rollout import Rollout, generalised_advantages
 from repro.config import PPOConfig, UserError
+
+# Of each gradient step; what is reported is their mean.
+METRICS = (
+    *("policy/loss", "policy/entropy", "policy/approx_kl", "policy/clip_fraction"),
+    *("value/loss", "gradient/norm"),
+)
 
 
 class PPO:
@@ -44,7 +51,7 @@ class PPO:
         Raises UserError if the network has diverged so far that there is nothing to sample from.
         """
         outputs, values = self._forward(torch.from_numpy(observations).to(self.device))
-        if not (outputs.isfinite().all() and values.isfinite().all()):
+        if not math.isfinite(outputs.sum() + values.sum()):
             raise UserError(
                 "training has diverged: the outputs of the agent's network are not finite; lower its "
                 f"learning rate (agent.learning_rate is {self.config.learning_rate:g})"
@@ -70,14 +77,13 @@ class PPO:
             tensor.flatten(0, 1)[valid].to(self.device)
             for tensor in (rollout.observations[:-1], rollout.actions, rollout.log_probs, advantages, returns)
         )
-        totals: dict[str, Tensor] = {}
+        reported = []
         for _ in range(config.epochs):
             order = torch.randperm(len(rows[0]), generator=self.generator, device=self.device)
-            for indices in order.tensor_split(config.minibatches):
-                for name, value in self._update_minibatch(*(row[indices] for row in rows)).items():
-                    totals[name] = totals.get(name, 0) + value
-        updates = config.epochs * config.minibatches
-        return {name: total.item() / updates for name, total in totals.items()} | {
+            shuffled = [row[order].tensor_split(config.minibatches) for row in rows]
+            reported += [self._update_minibatch(*minibatch) for minibatch in zip(*shuffled, strict=True)]
+        means = torch.stack(reported).mean(0).tolist()  # the one time that the device is waited for
+        return dict(zip(METRICS, means, strict=True)) | {
             "value/explained_variance": explained_variance(
                 rollout.values[:-1].flatten()[valid], returns.flatten()[valid]
             ),
@@ -87,8 +93,8 @@ class PPO:
 
     def _update_minibatch(
         self, observations: Tensor, actions: Tensor, old_log_probs: Tensor, advantages: Tensor, returns: Tensor
-    ) -> dict[str, Tensor]:
-        """One gradient step."""
+    ) -> Tensor:
+        """One gradient step. Returns METRICS, float32 (6,)."""
         config = self.config
         outputs, values = self._forward(observations)
         policy = self._policy(outputs)
@@ -97,7 +103,7 @@ class PPO:
         ratios = log_ratios.exp()
         clipped = ratios.clamp(1 - config.clip_range, 1 + config.clip_range)
         policy_loss = -torch.min(advantages * ratios, advantages * clipped).mean()
-        value_loss = 0.5 * (values - returns).square().mean()
+        value_loss = 0.5 * torch.nn.functional.mse_loss(values, returns)
         entropy = policy.entropy().mean()
         loss = policy_loss + config.value_coefficient * value_loss - config.entropy_coefficient * entropy
 
@@ -105,19 +111,16 @@ class PPO:
         loss.backward()
         gradient_norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), config.max_gradient_norm)
         self.optimizer.step()
-        metrics = {
-            "policy/loss": policy_loss,
-            "policy/entropy": entropy,
-            "policy/approx_kl": (ratios - 1 - log_ratios).mean(),  # Schulman 2020, "Approximating KL divergence"
-            "policy/clip_fraction": ((ratios - 1).abs() > config.clip_range).float().mean(),
-            "value/loss": value_loss,
-            "gradient/norm": gradient_norm,
-        }
-        return {name: value.detach() for name, value in metrics.items()}
+        with torch.no_grad():
+            kl = (ratios - 1 - log_ratios).mean()  # Schulman 2020, "Approximating KL divergence"
+            clip_fraction = ((ratios - 1).abs() > config.clip_range).float().mean()
+            return torch.stack([policy_loss, entropy, kl, clip_fraction, value_loss, gradient_norm])
 
     def _forward(self, observations: Tensor) -> tuple[Tensor, Tensor]:
         """The policy's outputs and the values for a batch of observations."""
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
+        if not self.half:  # entering autocast takes as long as a small layer
+            return self.network(observations)
+        with torch.autocast(self.device.type, torch.bfloat16):
             return self.network(observations)
 
     def _policy(self, outputs: Tensor) -> Categorical | DiagonalGaussian:
