@@ -8,9 +8,8 @@ from environments import (
     EndlessReward,
     LastStepMatters,
     ObservationActionReward,
-    train,
-    values,
 )
+from on_policy import train, values
 
 pytest.importorskip("stable_baselines3", reason="needs the extra `baseline`: pip install '.[baseline]'")
 
@@ -18,7 +17,7 @@ SEEDS = pytest.mark.parametrize("seed", [0, 1])
 
 
 def trained(probe, seed, **settings):
-    return train(probe, seed, algorithm="sb3-ppo", **settings)
+    return train("sb3-ppo", probe, seed, **settings)
 
 
 def shares(agent, *observations):
@@ -45,10 +44,10 @@ def test_the_action_depends_on_the_observation(seed):
 
 @SEEDS
 def test_an_action_is_chosen_for_what_it_leads_to(seed):
-    first, second = shares(trained(LastStepMatters, seed, rollouts=60), 0.0, 1.0)
+    first, second = shares(trained(LastStepMatters, seed), 0.0, 1.0)
     assert first > 0.9 and second < 0.1
 
 
 @SEEDS
 def test_a_time_limit_does_not_end_what_is_earned(seed):
-    assert values(trained(EndlessReward, seed, rollouts=80), 0.0) == pytest.approx([5.0], abs=0.4)
+    assert values(trained(EndlessReward, seed), 0.0) == pytest.approx([5.0], abs=0.4)

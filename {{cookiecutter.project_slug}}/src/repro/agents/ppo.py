@@ -6,7 +6,6 @@ Adam epsilon 1e-5, learning-rate annealing, advantages normalised in each miniba
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import torch
@@ -14,11 +13,13 @@ from gymnasium.spaces import Box, Discrete
 from numpy.typing import NDArray
 from torch import Tensor
 
-from repro.agents.networks import ActorCritic, Categorical, DiagonalGaussian
-from repro.agents.rollout import Rollout, generalised_advantages
-from repro.config import PPOConfig, UserError
+from repro.agents.acting import Actor
+from repro.agents.networks import ActorCritic
+from repro.agents.rollout import Rollout, approximate_kl, generalised_advantages, normalise
+from repro.agents.values import value_metrics
+from repro.config import PPOConfig
 
-# Of each gradient step; what is reported is their mean.
+# Of a gradient step; the mean over all of them is reported.
 METRICS = (
     *("policy/loss", "policy/entropy", "policy/approx_kl", "policy/clip_fraction"),
     *("value/loss", "gradient/norm"),
@@ -40,30 +41,17 @@ class PPO:
         precision: str = "float32",
     ):
         self.config, self.device, self.generator = config, device, generator
-        self.half = precision == "bfloat16"
-        self.network = ActorCritic(observation_space, action_space).to(device)
+        self.network = ActorCritic(observation_space, action_space)
+        self.actor = Actor(self.network, config, device, generator, precision)
         self.optimizer = torch.optim.Adam(self.network.parameters(), config.learning_rate, eps=1e-5, fused=True)
 
-    @torch.inference_mode()
     def act(self, observations: NDArray, greedy: bool = False) -> tuple[Tensor, Tensor, Tensor]:
-        """Actions (N, ...), their log-probabilities (N,) and values (N,), all on the CPU.
+        """Actions (N, ...), their log-probabilities (N,) and values (N,), on the CPU. Raises UserError (diverged)."""
+        return self.actor.act(observations, greedy)
 
-        Raises UserError if the network has diverged so far that there is nothing to sample from.
-        """
-        outputs, values = self._forward(torch.from_numpy(observations).to(self.device))
-        if not math.isfinite(outputs.sum() + values.sum()):
-            raise UserError(
-                "training has diverged: the outputs of the agent's network are not finite; lower its "
-                f"learning rate (agent.learning_rate is {self.config.learning_rate:g})"
-            )
-        policy = self._policy(outputs)
-        actions = policy.mode() if greedy else policy.sample(self.generator)
-        return actions.cpu(), policy.log_prob(actions).cpu(), values.cpu()
-
-    @torch.inference_mode()
     def value(self, observations: NDArray) -> Tensor:
         """Values of observations (N, ...), float32 (N,) on the CPU."""
-        return self._forward(torch.from_numpy(observations).to(self.device))[1].cpu()
+        return self.actor.value(observations)
 
     def update(self, rollout: Rollout, progress: float) -> dict[str, float]:
         """Learn from one rollout; `progress` in [0, 1) is the share of training that is behind. Returns metrics."""
@@ -72,38 +60,28 @@ class PPO:
             self.optimizer.param_groups[0]["lr"] = config.learning_rate * (1 - progress)
         advantages = generalised_advantages(rollout, config.discount, config.gae_lambda)
         returns = advantages + rollout.values[:-1]
-        valid = rollout.valid.flatten()
-        rows = tuple(
-            tensor.flatten(0, 1)[valid].to(self.device)
-            for tensor in (rollout.observations[:-1], rollout.actions, rollout.log_probs, advantages, returns)
-        )
+        rows = rollout.rows(self.device, advantages, returns)
         reported = []
         for _ in range(config.epochs):
             order = torch.randperm(len(rows[0]), generator=self.generator, device=self.device)
             shuffled = [row[order].tensor_split(config.minibatches) for row in rows]
             reported += [self._update_minibatch(*minibatch) for minibatch in zip(*shuffled, strict=True)]
-        means = torch.stack(reported).mean(0).tolist()  # the one time that the device is waited for
-        return dict(zip(METRICS, means, strict=True)) | {
-            "value/explained_variance": explained_variance(
-                rollout.values[:-1].flatten()[valid], returns.flatten()[valid]
-            ),
-            "value/mean": float(rollout.values[:-1].flatten()[valid].mean()),
-            "learning_rate": self.optimizer.param_groups[0]["lr"],
-        }
+        means = dict(zip(METRICS, torch.stack(reported).mean(0).tolist(), strict=True))
+        rate = self.optimizer.param_groups[0]["lr"]
+        return means | value_metrics(rollout, returns) | {"learning_rate": rate}
 
     def _update_minibatch(
         self, observations: Tensor, actions: Tensor, old_log_probs: Tensor, advantages: Tensor, returns: Tensor
     ) -> Tensor:
         """One gradient step. Returns METRICS, float32 (6,)."""
         config = self.config
-        outputs, values = self._forward(observations)
-        policy = self._policy(outputs)
-        advantages = (advantages - advantages.mean()) / (advantages.std() + 1e-8)
+        policy, values = self.actor(observations)
+        advantages = normalise(advantages)
         log_ratios = policy.log_prob(actions) - old_log_probs
         ratios = log_ratios.exp()
         clipped = ratios.clamp(1 - config.clip_range, 1 + config.clip_range)
         policy_loss = -torch.min(advantages * ratios, advantages * clipped).mean()
-        value_loss = 0.5 * torch.nn.functional.mse_loss(values, returns)
+        value_loss = 0.5 * (values - returns).square().mean()
         entropy = policy.entropy().mean()
         loss = policy_loss + config.value_coefficient * value_loss - config.entropy_coefficient * entropy
 
@@ -112,21 +90,9 @@ class PPO:
         gradient_norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), config.max_gradient_norm)
         self.optimizer.step()
         with torch.no_grad():
-            kl = (ratios - 1 - log_ratios).mean()  # Schulman 2020, "Approximating KL divergence"
             clip_fraction = ((ratios - 1).abs() > config.clip_range).float().mean()
-            return torch.stack([policy_loss, entropy, kl, clip_fraction, value_loss, gradient_norm])
-
-    def _forward(self, observations: Tensor) -> tuple[Tensor, Tensor]:
-        """The policy's outputs and the values for a batch of observations."""
-        if not self.half:  # entering autocast takes as long as a small layer
-            return self.network(observations)
-        with torch.autocast(self.device.type, torch.bfloat16):
-            return self.network(observations)
-
-    def _policy(self, outputs: Tensor) -> Categorical | DiagonalGaussian:
-        """Distributions of actions."""
-        log_std = self.network.log_std
-        return Categorical(outputs) if log_std is None else DiagonalGaussian(outputs, log_std)
+            metrics = (policy_loss, entropy, approximate_kl(log_ratios), clip_fraction, value_loss, gradient_norm)
+            return torch.stack(metrics)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that `act` and `update` depend on."""
@@ -141,9 +107,3 @@ class PPO:
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.generator.set_state(state["generator"].cpu())
-
-
-def explained_variance(predictions: Tensor, targets: Tensor) -> float:
-    """1 - Var[targets - predictions] / Var[targets]; nan where the targets do not vary."""
-    variance = targets.var()
-    return float(1 - (targets - predictions).var() / variance) if variance > 0 else float("nan")

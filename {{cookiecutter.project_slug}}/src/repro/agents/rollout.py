@@ -26,6 +26,12 @@ class Rollout:
     done: Tensor  # (T, N) bool: the episode ended with this step, terminated or truncated
     valid: Tensor  # (T, N) bool: False where the environment was only reset
 
+    def rows(self, device: torch.device, *estimates: Tensor) -> tuple[Tensor, ...]:
+        """Of each step that counts: observation, action, its log-probability, and `estimates` (T, N); (rows, ...)."""
+        valid = self.valid.flatten()
+        columns = (self.observations[:-1], self.actions, self.log_probs, *estimates)
+        return tuple(column.flatten(0, 1)[valid].to(device) for column in columns)
+
 
 def generalised_advantages(rollout: Rollout, discount: float, gae_lambda: float) -> Tensor:
     """Generalised advantage estimates (Schulman et al. 2016, equation 16), float32 (T, N).
@@ -36,7 +42,20 @@ def generalised_advantages(rollout: Rollout, discount: float, gae_lambda: float)
     values = rollout.values
     deltas = rollout.rewards + discount * (~rollout.terminated) * values[1:] - values[:-1]
     carried = (discount * gae_lambda * (~rollout.done).float()).numpy()
-    advantages = deltas.numpy()  # in place, and in numpy, whose small operations take a fraction of torch's time
+    advantages = deltas.numpy()  # changed in place, by numpy, whose small operations take a fraction of torch's time
     for step in reversed(range(len(advantages) - 1)):
         advantages[step] += carried[step] * advantages[step + 1]
     return deltas
+
+
+def normalise(advantages: Tensor) -> Tensor:
+    """To mean 0 and standard deviation 1, (rows,)."""
+    return (advantages - advantages.mean()) / (advantages.std() + 1e-8)
+
+
+def approximate_kl(log_ratios: Tensor) -> Tensor:
+    """Estimate of KL(old || new), a scalar, from log(new / old) of actions of the old policy.
+
+    Unbiased and never negative (Schulman 2020, "Approximating KL divergence", k3).
+    """
+    return (log_ratios.exp() - 1 - log_ratios).mean()
