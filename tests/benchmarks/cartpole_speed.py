@@ -31,7 +31,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-STEPS = 131_072  # of each run, over all environments
+STEPS = 262_144  # of each run, over all environments
 ENVS, ROLLOUT, EPOCHS, MINIBATCHES = 8, 128, 4, 4
 LEARNING_RATE, DISCOUNT, GAE_LAMBDA, CLIP, ENTROPY, VALUE, GRADIENT = 2.5e-4, 0.99, 0.95, 0.2, 0.01, 0.5, 0.5
 SIDES = ("ours", "sb3", "sb3, one encoder", "cleanrl")
@@ -151,22 +151,25 @@ def cleanrl() -> None:
     options |= {"clip-coef": CLIP, "ent-coef": ENTROPY, "vf-coef": VALUE, "max-grad-norm": GRADIENT}
     options |= {"clip-vloss": False, "cuda": False}
     sys.argv = ["ppo.py", *(f"--{name}={value}" for name, value in options.items())]
-    runpy.run_path(str(Path(importlib.util.find_spec("cleanrl").submodule_search_locations[0]) / "ppo.py"), run_name="__main__")
+    (folder,) = importlib.util.find_spec("cleanrl").submodule_search_locations
+    runpy.run_path(str(Path(folder) / "ppo.py"), run_name="__main__")
 
 
 RUN = {"ours": ours, "sb3": sb3, "sb3, one encoder": sb3_one_encoder, "cleanrl": cleanrl}
 
 
 def one_side(side: str) -> None:
-    """Train, imports and all that happens once before it aside, and print the seconds, of the clock and of processors."""
+    """Train, but for what is loaded once before, and print the seconds, of the clock and of processors."""
     import gymnasium  # noqa: F401
     import torch
 
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+    torch.optim.Adam([torch.zeros(1, requires_grad=True)])  # the first of a process loads much
     if side.startswith("sb3"):
         import stable_baselines3  # noqa: F401
     if side == "ours":
-        import repro.training.loops  # noqa: F401
+        import repro.config
+        import repro.training.session  # noqa: F401
     clock, processors = time.perf_counter(), time.process_time()
     with contextlib.redirect_stdout(io.StringIO()):
         RUN[side]()
@@ -203,7 +206,8 @@ def main() -> None:
             for kind in (0, 1)
         )
         ratio = f"{statistics.median(by_clock):.2f} ({min(by_clock):.2f} to {max(by_clock):.2f})"
-        print(f"| {side} | {best[side]} | {statistics.median(rates):,.0f} | {ratio} | {statistics.median(by_processor):.2f} |")
+        rate = f"{statistics.median(rates):,.0f}"
+        print(f"| {side} | {best[side]} | {rate} | {ratio} | {statistics.median(by_processor):.2f} |")
 
 
 if __name__ == "__main__":

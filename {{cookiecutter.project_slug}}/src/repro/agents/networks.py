@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import TypeVar
 
 import torch
@@ -109,6 +110,18 @@ def initialise(layer: Layer, gain: float) -> Layer:
     assert layer.bias is not None
     nn.init.zeros_(layer.bias)
     return layer
+
+
+@torch.no_grad()
+def clip_gradients(parameters: Iterable[nn.Parameter], max_norm: float) -> Tensor:
+    """Scale all gradients down together, in place, to a norm of at most `max_norm`; returns the norm before, a scalar.
+
+    As torch.nn.utils.clip_grad_norm_, in a few operations for all instead of some for each.
+    """
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+    torch._foreach_mul_(gradients, (max_norm / (norm + 1e-6)).clamp(max=1.0))
+    return norm
 
 
 class Categorical:

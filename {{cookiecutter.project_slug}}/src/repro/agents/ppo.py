@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from repro.agents.acting import Actor
-from repro.agents.networks import ActorCritic
+from repro.agents.networks import ActorCritic, clip_gradients
 from repro.agents.rollout import Rollout, approximate_kl, generalised_advantages, normalise
 from repro.agents.values import value_metrics
 from repro.config import PPOConfig
@@ -87,7 +87,7 @@ class PPO:
 
         self.optimizer.zero_grad()
         loss.backward()
-        gradient_norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), config.max_gradient_norm)
+        gradient_norm = clip_gradients(self.network.parameters(), config.max_gradient_norm)
         self.optimizer.step()
         with torch.no_grad():
             clip_fraction = ((ratios - 1).abs() > config.clip_range).float().mean()
