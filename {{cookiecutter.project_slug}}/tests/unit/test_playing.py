@@ -61,7 +61,7 @@ def test_a_return_that_is_no_number_is_refused(monkeypatch):
         return observations, rewards / 0.0, *rest
 
     monkeypatch.setattr(envs, "step", broken)
-    with np.errstate(all="ignore"), pytest.raises(UserError, match="a return is -?(inf|nan): look at the rewards"):
+    with np.errstate(all="ignore"), pytest.raises(UserError, match=r"a return is -?(inf|nan): look at the rewards"):
         play_episodes(envs, 0, lambda _: np.zeros(3, int))
 
 

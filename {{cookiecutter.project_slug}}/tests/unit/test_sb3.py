@@ -71,7 +71,7 @@ def test_their_advantages_equal_ours_and_rows_that_only_reset_are_left_out():
     rollout = collect(agent)
     buffer = agent._buffer(rollout)
     valid = rollout.valid.T.flatten()
-    assert 5 < (~valid).sum() and rollout.terminated.any() and (rollout.done & ~rollout.terminated).any()
+    assert (~valid).sum() > 5 and rollout.terminated.any() and (rollout.done & ~rollout.terminated).any()
 
     def by_environment(values):
         return values.transpose(0, 1).flatten(0, 1)[valid].numpy()
@@ -151,7 +151,9 @@ def test_what_it_cannot_do_is_refused(monkeypatch):
     with pytest.raises(UserError, match="sb3-ppo computes in float32, not in bfloat16; set it to float32"):
         make(precision="bfloat16")
     monkeypatch.setitem(sys.modules, "stable_baselines3", None)
-    with pytest.raises(UserError, match=r"stable-baselines3, which is not installed; type: pip install '\.\[baseline\]'"):
+    with pytest.raises(
+        UserError, match=r"stable-baselines3, which is not installed; type: pip install '\.\[baseline\]'"
+    ):
         make()
 
 

@@ -64,9 +64,10 @@ class SB3PPO:
         self.config, self.device, self.generator = config, device, generator
         images = len(observation_space.shape) == 3
         normalised = {"features_extractor_class": NormalisingExtractor} if normaliser_of(observation_space) else {}
-        self.model = PPO(
+        nothing: Any = None
+        self.model: Any = PPO(
             "CnnPolicy" if images else "MlpPolicy",
-            env=None,
+            env=nothing,  # their `load` does without, too, and sets the spaces as below
             learning_rate=self._learning_rate,
             n_epochs=config.epochs,
             gamma=config.discount,
@@ -77,7 +78,7 @@ class SB3PPO:
             max_grad_norm=config.max_gradient_norm,
             policy_kwargs=normalised,
             device=device,
-            _init_setup_model=False,  # which their `load` does as well: there is no environment to ask for spaces
+            _init_setup_model=False,
         )
         self.model.observation_space, self.model.action_space, self.model.n_envs = observation_space, action_space, 1
         self.model._setup_model()

@@ -113,7 +113,7 @@ def summarise(returns: NDArray, lengths: NDArray | None, scale: NDArray) -> dict
 def format_evaluation(evaluation: dict[str, Any], config: Config) -> str:
     """A table for the terminal; the judged row is marked."""
     judged = config.evaluation.actions
-    table = [("", "score", "return", "std", "min", "max", "steps", "")]
+    table: list[tuple[str, ...]] = [("", "score", "return", "std", "min", "max", "steps", "")]
     for name, label in (("sampled", "sampled"), ("greedy", "greedy"), ("random", "random"), ("optimal", "best known")):
         if row := evaluation.get(name):
             numbers = [row[f"return_{which}"] for which in ("mean", "std", "min", "max")]
