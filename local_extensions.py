@@ -14,13 +14,15 @@ from typing import Any
 from jinja2 import Environment
 from jinja2.ext import Extension
 
+MUJOCO_PRESETS = ("inverted-pendulum", "half-cheetah", "hopper")
+
 
 class AnswerFilters(Extension):
     """Adds the filters below to cookiecutter's environment (`_extensions` in cookiecutter.json)."""
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
-        for function in (in_quotes, hook_literal, markdown, paper_link, dvc_url, dvc_extra, refuse_bad_answers):
+        for function in (in_quotes, hook_literal, markdown, paper_link, dvc_url, dvc_extra, gymnasium_extras, refuse_bad_answers):
             environment.filters[function.__name__] = function
 
 
@@ -60,6 +62,11 @@ def dvc_extra(value: str) -> str:
     scheme = value.partition("://")[0] if "://" in value else ""
     extra = "webdav" if scheme == "webdavs" else scheme
     return f"[{extra}]" if extra in ("s3", "gs", "azure", "ssh", "webdav") else ""
+
+
+def gymnasium_extras(preset: str) -> str:
+    """The extras of the package gymnasium that a preset needs; the first draws pictures of classic environments."""
+    return "classic-control,mujoco" if preset in MUJOCO_PRESETS else "classic-control"
 
 
 def refuse_bad_answers(answers: Mapping[str, Any]) -> str:

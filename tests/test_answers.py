@@ -12,7 +12,16 @@ from pathlib import Path
 import pytest
 from conftest import ROOT, TEMPLATE, default_answers, load_hook
 
-from local_extensions import dvc_extra, dvc_url, hook_literal, in_quotes, markdown, paper_link
+from local_extensions import (
+    MUJOCO_PRESETS,
+    dvc_extra,
+    dvc_url,
+    gymnasium_extras,
+    hook_literal,
+    in_quotes,
+    markdown,
+    paper_link,
+)
 
 pre_gen = load_hook("pre_gen_project")
 SETTINGS = json.loads((ROOT / "cookiecutter.json").read_text(encoding="utf-8"))
@@ -206,6 +215,13 @@ def test_remotes_as_dvc_needs_them():
     assert dvc_url("/data/x") == "/data/x"
     assert dvc_url("s3://bucket/x") == "s3://bucket/x"
     assert dvc_extra("s3://bucket/x") == "[s3]" and dvc_extra("../x") == dvc_extra("https://host/x") == ""
+
+
+def test_a_preset_that_needs_mujoco_brings_it():
+    robots = "Pendulum-v5|HalfCheetah|Hopper|Walker2d|Ant|Swimmer|Reacher|Pusher|Humanoid"
+    texts = {path.stem: path.read_text(encoding="utf-8") for path in (TEMPLATE / "presets").glob("*.yaml")}
+    assert {name for name, text in texts.items() if re.search(rf"^  id: \S*({robots})", text, re.M)} == set(MUJOCO_PRESETS)
+    assert gymnasium_extras("hopper") == "classic-control,mujoco" and gymnasium_extras("cartpole") == "classic-control"
 
 
 @pytest.mark.parametrize("name", ["pre_gen_project.py", "post_gen_project.py"])

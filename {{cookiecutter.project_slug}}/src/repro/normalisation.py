@@ -8,6 +8,8 @@ import torch
 from gymnasium.spaces import Box
 from torch import Tensor, nn
 
+from repro.config import EnvConfig, GymConfig
+
 MAX_DEVIATIONS = 10.0  # what lies farther from the mean is clipped, as in Stable-Baselines3's VecNormalize
 EPSILON = 1e-8  # added to the variance: a feature that never varied must not divide by 0
 
@@ -60,6 +62,11 @@ class NormalisedBox(Box):
     def __init__(self, space: Box):
         super().__init__(space.low, space.high, space.shape, space.dtype.type)
         self.normaliser = RunningNormaliser(space.shape[0])
+
+
+def network_space(config: EnvConfig, space: Box) -> Box:
+    """The space that networks are told of where `space` is observed: with a normaliser if the parameters want one."""
+    return NormalisedBox(space) if isinstance(config, GymConfig) and config.normalise_observations else space
 
 
 def normaliser_of(space: Box) -> RunningNormaliser | None:

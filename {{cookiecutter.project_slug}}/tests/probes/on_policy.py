@@ -14,25 +14,16 @@ from repro.training.storage import Storage
 COMMON = {"discount": 0.8, "gae_lambda": 0.95, "entropy_coefficient": 0.05, "rollout_steps": 8}
 STEPS = {"learning_rate": 5e-3, "anneal_learning_rate": True, "max_gradient_norm": 0.5}
 VALUES = {"value_learning_rate": 5e-3, "value_epochs": 4, "minibatches": 2}
+RMSPROP = {"learning_rate": 1e-2, "value_coefficient": 0.5, "rmsprop_decay": 0.9, "rmsprop_epsilon": 1e-5}
+TRUST_REGION = {"max_kl": 0.005, "conjugate_gradient_steps": 10, "damping": 0.1, "line_search_steps": 10}
 SETTINGS = {
     "ppo": COMMON | STEPS | {"epochs": 3, "minibatches": 2, "clip_range": 0.2, "value_coefficient": 0.5},
-    "a2c": COMMON
-    | STEPS
-    | {"learning_rate": 1e-2, "value_coefficient": 0.5, "rmsprop_decay": 0.9, "rmsprop_epsilon": 1e-5},
+    "a2c": COMMON | STEPS | RMSPROP,
     "vpg": COMMON | STEPS | VALUES,
-    "trpo": COMMON
-    | VALUES
-    | {
-        "entropy_coefficient": 0.02,
-        "max_kl": 0.01,
-        "conjugate_gradient_steps": 10,
-        "damping": 0.1,
-        "line_search_steps": 10,
-    },
+    "trpo": COMMON | VALUES | TRUST_REGION | {"entropy_coefficient": 0.02},
 }
 SETTINGS["sb3-ppo"] = SETTINGS["ppo"]
-
-ROLLOUTS = {"ppo": 50, "sb3-ppo": 50, "a2c": 150, "vpg": 60, "trpo": 60}  # of 8 steps in 16 environments
+ROLLOUTS = {"ppo": 50, "sb3-ppo": 50, "a2c": 150, "vpg": 60, "trpo": 80}  # of 8 steps in 16 environments
 
 
 def train(algorithm: str, probe: type[Probe], seed: int, **settings: object) -> OnPolicyAgent:

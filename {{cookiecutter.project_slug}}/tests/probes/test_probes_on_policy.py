@@ -40,7 +40,7 @@ def test_rewards_are_discounted_on_their_way_back(algorithm, seed, discount):
 @SEEDS
 def test_the_better_action_is_chosen(algorithm, seed):
     agent = train(algorithm, ActionReward, seed)
-    assert probabilities(agent, 0.0)[0] > 0.95 and values(agent, 0.0)[0] > 0.8
+    assert probabilities(agent, 0.0)[0] > 0.95 and values(agent, 0.0)[0] > 0.7
 
 
 @SEEDS
@@ -48,7 +48,7 @@ def test_the_action_depends_on_the_observation(algorithm, seed):
     agent = train(algorithm, ObservationActionReward, seed)
     wrong, right = probabilities(agent, -1.0, 1.0)
     assert wrong < 0.05 and right > 0.95
-    assert min(values(agent, -1.0, 1.0)) > 0.8
+    assert min(values(agent, -1.0, 1.0)) > 0.7
 
 
 @SEEDS

@@ -8,7 +8,16 @@ import torch
 from gymnasium.spaces import Box, Discrete
 from torch import nn
 
-from repro.agents.networks import ActorCritic, Categorical, DiagonalGaussian, NatureCNN, ScaleImages
+from repro.agents.networks import (
+    ActorCritic,
+    Categorical,
+    DiagonalGaussian,
+    NatureCNN,
+    ScaleImages,
+    SeparateActorCritic,
+    make_policy,
+)
+from repro.normalisation import NormalisedBox
 
 torch.set_num_threads(1)
 IMAGES, VECTORS = Box(0, 255, (4, 84, 84), np.uint8), Box(-1, 1, (3,), np.float32)
@@ -115,3 +124,42 @@ def test_an_untrained_policy_is_nearly_uniform():
     images = torch.randint(0, 256, (8, 4, 84, 84), dtype=torch.uint8, generator=generator())
     with torch.no_grad():
         assert (Categorical(network(images)[0]).log_probabilities.exp() - 0.2).abs().max() < 0.02
+
+
+def test_kl_divergences_equal_torch():
+    one, other = torch.randn(2, 50, 3, generator=generator())
+    kl = torch.distributions.kl_divergence
+    expected = kl(torch.distributions.Categorical(logits=one), torch.distributions.Categorical(logits=other))
+    torch.testing.assert_close(make_policy(one, None).kl(make_policy(other, None)), expected)
+    narrow, wide = torch.tensor([-1.0, 0.2, -0.5]), torch.tensor([0.3, 0.2, 0.0])
+    expected = kl(torch.distributions.Normal(one, narrow.exp()), torch.distributions.Normal(other, wide.exp())).sum(-1)
+    torch.testing.assert_close(make_policy(one, narrow).kl(make_policy(other, wide)), expected)
+
+
+@pytest.mark.parametrize("actions", [Discrete(5), Box(-1, 1, (2,), np.float32)], ids=["discrete", "continuous"])
+@pytest.mark.parametrize("space", [IMAGES, VECTORS], ids=["images", "vectors"])
+def test_separate_networks_share_nothing(space, actions):
+    network = SeparateActorCritic(space, actions)
+    space.seed(0)
+    observations = torch.from_numpy(np.stack([space.sample() for _ in range(6)]))
+    outputs, values = network(observations)
+    assert outputs.shape == (6, 5 if isinstance(actions, Discrete) else 2) and values.shape == (6,)
+    policy, value = network.policy_parameters(), list(network.value.parameters())
+    gradients = torch.autograd.grad(values.sum(), [*policy, *value], allow_unused=True, retain_graph=True)
+    assert [gradient is None for gradient in gradients] == [True] * len(policy) + [False] * len(value)
+    gradients = torch.autograd.grad(outputs.sum(), value, allow_unused=True)
+    assert not any(gradient is not None for gradient in gradients)
+    assert len(policy) + len(value) == len(list(network.parameters()))
+
+
+def test_separate_networks_see_observations_normalised_alike():
+    space = NormalisedBox(VECTORS)
+    network = SeparateActorCritic(space, Discrete(2))
+    space.normaliser.update(torch.randn(100, 3, generator=generator()) * 5 + 20)
+    plain = SeparateActorCritic(VECTORS, Discrete(2))
+    kept = {name: value for name, value in network.state_dict().items() if value.dtype == torch.float32}
+    renamed = {name.replace("0.1.", "0.0.").replace("0.3.", "0.2."): value for name, value in kept.items()}
+    plain.load_state_dict(renamed)
+    observations = torch.randn(6, 3, generator=generator(1)) * 5 + 20
+    for ours, theirs in zip(network(observations), plain(space.normaliser(observations)), strict=True):
+        torch.testing.assert_close(ours, theirs)

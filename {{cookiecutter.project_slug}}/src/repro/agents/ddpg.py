@@ -98,7 +98,7 @@ class DDPG:
             noise = torch.randn(actions.shape, generator=self.generator, device=self.device)
             actions = (actions + self.config.exploration_noise * noise).clamp(-1, 1)
         actions = actions.reshape(-1, *self.low.shape)
-        return ((self.low + (actions + 1) / 2 * (self.high - self.low)).cpu(),)
+        return (self.low.lerp(self.high, (actions + 1) / 2).cpu(),)
 
     def update(self, batch: Transitions) -> dict[str, Tensor]:
         """One gradient step of both networks. Returns metrics."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from gymnasium.spaces import Box, Discrete
+from gymnasium.spaces import Discrete
 from numpy.typing import NDArray
 
 from repro.config import AtariConfig, EnvConfig, GymConfig, MovingDotConfig
@@ -11,9 +11,12 @@ from repro.envs.atari import AtariVectorEnv
 from repro.envs.base import ResumableVectorEnv
 from repro.envs.gym import make_gym_envs
 from repro.envs.moving_dot import MovingDotVectorEnv
-from repro.normalisation import NormalisedBox
 
-SIMPLEST_FIRST = ("moving-dot",)  # all environments: what an algorithm has to solve before the next is tried
+# What an algorithm has to solve one of before one of the next group is tried: tasks of minutes, then of hours.
+SIMPLEST_FIRST = (
+    ("FrozenLake-v1", "CartPole-v1", "Pendulum-v1", "Acrobot-v1", "InvertedPendulum-v5", "moving-dot"),
+    ("HalfCheetah-v5", "Hopper-v5", "ALE/Pong-v5"),
+)
 
 
 def make_envs(
@@ -61,10 +64,14 @@ def describe_environment(config: EnvConfig) -> str:
     raise NotImplementedError(config.id)
 
 
-def network_space(config: EnvConfig, envs: ResumableVectorEnv) -> Box:
-    """The space of observations that networks are made for: with a normaliser if the parameters ask for one."""
-    space = envs.single_observation_space
-    return NormalisedBox(space) if isinstance(config, GymConfig) and config.normalise_observations else space
+def simpler_environments(name: str) -> list[str]:
+    """The ids of all groups of SIMPLEST_FIRST before that of `name`; of all groups if it is in none."""
+    simpler: list[str] = []
+    for group in SIMPLEST_FIRST:
+        if name in group:
+            break
+        simpler += group
+    return simpler
 
 
 def random_actions(envs: ResumableVectorEnv, generator: np.random.Generator) -> NDArray:

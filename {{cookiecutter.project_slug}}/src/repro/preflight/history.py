@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from repro.config import Config, UserError
-from repro.envs import SIMPLEST_FIRST
+from repro.envs import simpler_environments
 from repro.preflight.checks import CheckResult
 from repro.results.records import read_cells
 from repro.tracking.archive import list_runs
@@ -41,13 +41,13 @@ def check_smoke(config: Config, root: Path) -> CheckResult:
 def check_simpler_first(config: Config, root: Path) -> CheckResult:
     """This algorithm has solved something simpler before.
 
-    Simpler are: an environment that comes earlier in `envs.SIMPLEST_FIRST`; the same one with the true reward, if this
+    Simpler are: an environment of an earlier group in `envs.SIMPLEST_FIRST`; the same one with the true reward, if this
     run learns its reward; the same one with smaller images. Solved is what an evaluation (`repro evaluate`, or the
-    pipeline's in results/cells) has scored a success. An environment at the beginning of the list with the true reward
-    has nothing simpler, and passes.
+    pipeline's in results/cells) has scored a success. An environment of the first group with the true reward has
+    nothing simpler, and passes.
     """
     env, source = config.env.id, config.reward.source
-    wanted = [f"{other} from any reward" for other in SIMPLEST_FIRST[: SIMPLEST_FIRST.index(env)]]
+    wanted = [f"{other} from any reward" for other in simpler_environments(env)]
     wanted += [f"{env} from its true reward"] if source == "learned" else []
     found = next((name for name, params in _solved(root) if _is_simpler(params, config)), None)
     if not wanted:
@@ -106,10 +106,10 @@ def _read_params(facts: Path) -> Params:
 def _is_simpler(params: Params, config: Config) -> bool:
     """Whether a run with `params` was of the same algorithm on something simpler."""
     env, algorithm, source = _kind(params)
-    if algorithm != config.agent.algorithm or not {env, config.env.id} <= set(SIMPLEST_FIRST):
+    if algorithm != config.agent.algorithm:
         return False
     if env != config.env.id:
-        return SIMPLEST_FIRST.index(env) < SIMPLEST_FIRST.index(config.env.id)
+        return env in simpler_environments(config.env.id)
     if source != config.reward.source:
         return source == "environment"
     size = getattr(config.env, "image_size", 0)  # of pictures of the same thing

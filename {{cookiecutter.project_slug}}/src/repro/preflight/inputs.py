@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from repro.config import Config
 from repro.envs import make_envs, random_actions
 from repro.envs.base import SingleEnv
+from repro.normalisation import RunningNormaliser
 from repro.preflight.checks import CheckResult
 from repro.preflight.trainer import open_trainer
 from repro.training.seeding import numpy_generator
@@ -26,7 +27,7 @@ MAX_INPUT_MEAN = 1.0
 IMAGE_STD = (0.005, 3.0)  # a mostly black screen varies little
 VECTOR_STD = (0.1, 3.0)
 SAME_RANGE = 0.01  # of the range: how far the ends of two ranges may be apart
-ADVICE = ("alternative render modes", "probably too")  # of Gymnasium's checker: no faults
+ADVICE = ("alternative render modes", "probably too", "symmetric and normalized")  # of Gymnasium's checker: no faults
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,8 @@ def check_observations(config: Config, root: Path) -> CheckResult:
     """Observations vary, and reach both networks as the same type and on the same scale."""
     with open_trainer(config) as trainer:
         sample = _random_observations(trainer)
+        if trainer.normaliser:  # as after the first rollout
+            trainer.normaliser.update(torch.from_numpy(sample))
         inputs = {"policy": _input(trainer.agent.network, trainer.agent.act, sample)}
         if trainer.learning:
             model = trainer.learning.model
@@ -106,7 +109,7 @@ def _random_observations(trainer: Trainer) -> NDArray:
 def _input(network: nn.Module, use: Callable[[NDArray], object], observations: NDArray) -> NetworkInput:
     """What reaches `network` when it is used on observations (B, ...) as training does.
 
-    A network without a convolution or linear layer is looked at where it is entered.
+    A network without a convolution or linear layer is looked at where it is entered, or behind its normaliser.
     """
     handed: list[Tensor] = []
     layers: list[Tensor] = []
@@ -114,6 +117,8 @@ def _input(network: nn.Module, use: Callable[[NDArray], object], observations: N
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
             hooks.append(module.register_forward_pre_hook(lambda _, inputs: layers.append(inputs[0])))
+        if isinstance(module, RunningNormaliser):
+            hooks.append(module.register_forward_hook(lambda _, __, output: layers.append(output)))
     with torch.no_grad():
         use(observations)
     for hook in hooks:

@@ -14,7 +14,8 @@ from torch import nn
 
 from repro.agents import Agent
 from repro.config import Config, UserError
-from repro.envs import make_envs, network_space
+from repro.envs import make_envs
+from repro.normalisation import network_space
 from repro.preferences.reward_model import RewardModel
 from repro.training.checkpoint import load_checkpoint
 from repro.training.device import choose_device, choose_precision
@@ -73,7 +74,7 @@ def load_agent(config: Config, agent_file: Path) -> Agent:
 def load_reward_model(config: Config, file: Path) -> RewardModel:
     """The trained reward model, to `predict` with. Raises UserError as `load_agent` does."""
     device = _device(config)
-    space = network_space(config.env, make_envs(config.env, num_envs=1))
+    space = network_space(config.env, make_envs(config.env, num_envs=1).single_observation_space)
     precision = choose_precision(config.training.precision, device)
     model = RewardModel(space, config.reward_model, device, seed=0, precision=precision)  # which trains no more
     with _explained(file, model.network):

@@ -12,8 +12,8 @@ import torch
 
 from repro.agents import make_agent
 from repro.config import AtariConfig, Config
-from repro.envs import make_envs, network_space
-from repro.normalisation import normaliser_of
+from repro.envs import make_envs
+from repro.normalisation import network_space, normaliser_of
 from repro.preferences.reward_model import RewardModel
 from repro.preferences.store import PreferenceStore
 from repro.training.device import choose_device, choose_precision, resident_memory
@@ -46,7 +46,7 @@ class Trainer(abc.ABC):
         self.device = choose_device(training.device)
         precision = choose_precision(training.precision, self.device)
         self.envs = make_envs(config.env)
-        spaces = (network_space(config.env, self.envs), self.envs.single_action_space)
+        spaces = (network_space(config.env, self.envs.single_observation_space), self.envs.single_action_space)
         self.normaliser = normaliser_of(spaces[0])
         generator = torch_generator(seed, "policy", self.device)
         self.agent = make_agent(*spaces, config.agent, self.device, generator, precision)
