@@ -1,5 +1,5 @@
-"""Off-policy agents on the probe environments, through the loop that all training uses; and probes to be acted on
-by degrees."""
+"""Off-policy agents on the probe environments, through the loop that all training uses; and probes with continuous
+actions of which the best lies off the middle of their range."""
 
 from __future__ import annotations
 
@@ -45,9 +45,7 @@ AGENTS = {
 class Continuous(Probe):
     """One action in [0, 4], of which 3 is paid 1 and every other one less."""
 
-    def __init__(self, seed: int, num_envs: int = 8):
-        super().__init__(seed, num_envs)
-        self.single_action_space = Box(0, 4, (1,), np.float32)
+    action_space = Box(0, 4, (1,), np.float32)
 
     def pay(self, actions):
         return 1 - (actions[:, 0] - 3) ** 2
@@ -86,7 +84,7 @@ def train_agent(algorithm: str, probe: type[Probe], tmp_path: Path, seed: int, s
     values = read_yaml(PRESET)
     values["agent"] = {"algorithm": algorithm} | REPLAY | AGENTS[algorithm] | settings
     values["training"] |= {"total_steps": 8 * steps, "threads": 1, "precision": "float32"}
-    envs = probe(seed)
+    envs = probe(seed, num_envs=8)
     envs.optimal_returns = lambda: np.ones(envs.num_envs)
     values["env"]["num_envs"] = envs.num_envs
     with (

@@ -6,7 +6,7 @@ import torch
 from environments import ConstantReward, DelayedReward, EndlessReward, ObservationReward
 from off_policy import Continuous, ContinuousByObservation, ContinuousLater, observed, train_agent
 
-SEEDS = pytest.mark.parametrize("seed", range(10))
+SEEDS = pytest.mark.parametrize("seed", [0, 1, 2])
 
 
 class Constant(ConstantReward, Continuous):

@@ -14,7 +14,7 @@ from environments import (
 )
 from off_policy import observed, train_agent
 
-SEEDS = pytest.mark.parametrize("seed", range(10))
+SEEDS = pytest.mark.parametrize("seed", [0, 1, 2])
 
 
 @pytest.fixture

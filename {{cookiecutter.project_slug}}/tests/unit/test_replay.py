@@ -11,6 +11,7 @@ from gymnasium.spaces import Box, Discrete
 from repro.training.replay import Replay, Sample
 
 SIZE = 3  # of an image, in pixels
+FOUR = Discrete(4)
 
 
 @dataclass
@@ -22,7 +23,7 @@ class Spaces:
     single_action_space: Discrete | Box
 
 
-def spaces(num_envs: int, stack: int, actions: Discrete | Box = Discrete(4)) -> Spaces:
+def spaces(num_envs: int, stack: int, actions: Discrete | Box = FOUR) -> Spaces:
     """Stacks of images, or for a stack of 0 vectors."""
     observation = Box(0, 255, (stack, SIZE, SIZE), np.uint8) if stack else Box(-1, 1, (5,), np.float32)
     return Spaces(num_envs, observation, actions)
