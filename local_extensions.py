@@ -22,7 +22,16 @@ class AnswerFilters(Extension):
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
-        for function in (in_quotes, hook_literal, markdown, paper_link, dvc_url, dvc_extra, gymnasium_extras, refuse_bad_answers):
+        for function in (
+            in_quotes,
+            hook_literal,
+            markdown,
+            paper_link,
+            dvc_url,
+            dvc_extra,
+            gymnasium_extras,
+            refuse_bad_answers,
+        ):
             environment.filters[function.__name__] = function
 
 
