@@ -22,9 +22,11 @@ from repro.config import Config, load_config
 from repro.tracking.archive import RunFolder, load_run
 from repro.tracking.creation import create_run, keep_code
 from repro.tracking.metrics import read_metrics
+from repro.tracking.wandb import WandbSettings
 
 SOURCE = Path(__file__).resolve().parent.parent  # the project that these tests belong to
 VARYING = ("time/", "throughput/", "memory/")  # metrics that tell of the machine
+DISABLED_WANDB = WandbSettings(None, "dot", "disabled")
 PATIENCE = 60.0  # seconds for anything that is waited for
 
 # What makes the smallest preset smaller still; the rest is as it is there.

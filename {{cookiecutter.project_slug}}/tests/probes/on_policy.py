@@ -22,7 +22,8 @@ SETTINGS = {
     "vpg": COMMON | STEPS | VALUES,
     "trpo": COMMON | VALUES | TRUST_REGION | {"entropy_coefficient": 0.02},
 }
-ROLLOUTS = {"ppo": 50, "a2c": 150, "vpg": 60, "trpo": 80}  # of 8 steps in 16 environments
+SETTINGS["sb3-ppo"] = SETTINGS["ppo"]
+ROLLOUTS = {"ppo": 50, "sb3-ppo": 50, "a2c": 150, "vpg": 60, "trpo": 80}  # of 8 steps in 16 environments
 
 
 def train(algorithm: str, probe: type[Probe], seed: int, **settings: object) -> OnPolicyAgent:

@@ -14,14 +14,16 @@ import torch
 from project import Project, here, write_tiny_params
 
 from repro.config import Config, UserError, load_config
+from repro.envs import make_envs
 from repro.envs.moving_dot import MovingDotVectorEnv
 from repro.results.cells import cell_name
-from repro.results.evaluate import evaluate, load_agent, load_reward_model
+from repro.results.evaluate import evaluate, format_evaluation, load_agent, load_reward_model
 from repro.tracking.archive import RunFolder, finish_run
 from repro.tracking.wandb import WandbSettings
 from repro.training import session
 from repro.training.checkpoint import load_checkpoint, save_checkpoint
 from repro.training.loops import make_trainer
+from repro.training.playing import play_episodes, policy_of
 from repro.training.trainer import Trainer
 
 AGENT, REWARD_MODEL = "checkpoints/agent.pt", "checkpoints/reward_model.pt"
@@ -102,6 +104,42 @@ def test_what_was_trained_on_a_gpu_can_be_evaluated_without(trained, monkeypatch
     assert scores == evaluate(trained.config, trained.folder / AGENT)
 
 
+def test_more_episodes_than_fit_at_once_are_played_one_after_the_other(trained, monkeypatch):
+    seeds, played = [], []
+
+    def noted(envs, seed, policy):
+        seeds.append((envs.num_envs, seed))
+        played.append(play_episodes(envs, seed, policy))
+        return played[-1]
+
+    monkeypatch.setattr("repro.results.evaluate.play_episodes", noted)
+    monkeypatch.setattr("repro.results.evaluate.MOST_AT_ONCE", 3)
+    config = trained.configured("evaluation.episodes=7", "evaluation.seed=50")
+    evaluation = evaluate(config, trained.folder / AGENT, play=["greedy"])
+    assert seeds == [batch for batch in ((3, 50), (3, 53), (1, 56)) for _ in ("greedy", "random")]
+    assert evaluation["episodes"] == 7 and "sampled" not in evaluation
+    for name, batches in (("greedy", played[::2]), ("random", played[1::2])):
+        returns, lengths, lowest, best = np.concatenate(batches, axis=1)
+        row = evaluation[name]
+        assert row["returns_sum"] == returns.sum() and row["return_std"] == returns.std(ddof=1)
+        assert (row["return_mean"], row["return_min"], row["return_max"]) == (
+            *(returns.mean(), returns.min(), returns.max()),
+        )
+        assert row["length_mean"] == 50 and (lengths == 50).all()
+        assert row["score"] == pytest.approx(returns.sum() / best.sum()) and (lowest == 0).all()
+    assert evaluation["optimal"]["score"] == 1 and evaluation["optimal"]["returns_sum"] == best.sum()
+
+
+def test_the_table_fits_a_terminal(trained):
+    row = {"score": -1234.5678, "return_mean": -123456.78, "return_std": 12345.6, "return_min": -234567.8}
+    row |= {"return_max": 1234567.8, "returns_sum": 0.0, "length_mean": 27000.0}
+    evaluation = {"episodes": 100, "seed": 1000} | dict.fromkeys(("sampled", "greedy", "random"), row)
+    table = format_evaluation(evaluation | {"optimal": {**row, "score": 1.0}}, trained.config).splitlines()
+    assert max(map(len, table)) <= 80 and len({line.index(" -1234.568") for line in table[2:5]}) == 1
+    assert [line.split()[0] for line in table[2:6]] == ["sampled", "greedy", "random", "best"]
+    assert table[2].endswith("<- judged") and table[-1].startswith("no success: ")
+
+
 class TestCommand:
     @pytest.fixture
     def run(self, project: Project, trained: Trained) -> RunFolder:
@@ -125,6 +163,51 @@ class TestCommand:
         assert code == 0 and now != run.record["code_hash"]
         (note,) = [line for line in out.splitlines() if line.startswith("note: ")]
         assert now in note and run.record["code_hash"] in note
+
+    def test_what_other_settings_give_is_shown_and_not_recorded(self, project, run, monkeypatch, capsys):
+        code, out, error = here(project, monkeypatch, capsys, "evaluate", run.id)
+        record = project.only_run().record["evaluation"]
+        assert (code, error) == (0, "") and record["episodes"] == 4 and "not recorded" not in out
+        options = ("--episodes", "2", "--seed", "7", "--actions", "greedy")
+        code, out, error = here(project, monkeypatch, capsys, "evaluate", run.id, *options)
+        assert (code, error) == (0, "") and "2 full episodes from fixed starts (evaluation seed 7)" in out
+        assert "greedy" in out and "sampled" not in out and "success" not in out
+        assert f"not recorded, since other settings than those of {run.id} were asked for" in out
+        assert project.only_run().record["evaluation"] == record
+
+    def test_videos_are_of_the_episodes_that_are_asked_for(self, project, run, monkeypatch, capsys):
+        options = ("--video", "2", "--seed", "7", "--actions", "greedy")
+        code, out, error = here(project, monkeypatch, capsys, "evaluate", run.id, *options)
+        assert (code, error) == (0, "")
+        said = [line for line in out.splitlines() if ".mp4" in line]
+        assert sorted(path.name for path in (run.path / "videos").iterdir()) == [
+            *("evaluation-greedy-seed-7.mp4", "evaluation-greedy-seed-8.mp4")
+        ]
+        assert [line.split(":")[0] for line in said] == [
+            *(f"runs/{run.id}/videos/evaluation-greedy-seed-{seed}.mp4" for seed in (7, 8))
+        ]
+        agent = load_agent(project.config(), run.path / AGENT)
+        returns, *_ = play_episodes(make_envs(project.config().env, 1), 8, policy_of(agent, "greedy"))
+        assert said[1].endswith(f": return {returns[0]:.1f} in 50 steps")
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ("--video 5", "--video 5: there are only 4 episodes; ask for more of them"),
+            ("--episodes 0", "Invalid value for '--episodes'"),
+            ("--actions fast", "'fast' is not one of 'sampled', 'greedy'"),
+            ("--video -1", "Invalid value for '--video'"),
+            ("--seed -1", "Invalid value for '--seed'"),
+        ],
+    )
+    def test_what_cannot_be_played_is_refused(self, project, run, monkeypatch, capsys, options, message):
+        monkeypatch.setattr("repro.results.evaluate.evaluate", lambda *_: pytest.fail("played"))
+        code, out, error = here(project, monkeypatch, capsys, "evaluate", run.id, *options.split())
+        assert (code, out) == (2, "") and message in error and error.count("\n") == 1
+
+    def test_a_cell_is_evaluated_as_its_parameters_say(self, project, monkeypatch, capsys):
+        code, out, error = here(project, monkeypatch, capsys, "evaluate", "--cell", "--seed", "5", "--episodes", "2")
+        assert (code, out) == (2, "") and "--episodes, --actions and --video are for runs" in error
 
     def test_a_run_without_a_final_agent_is_refused(self, project, run, monkeypatch, capsys):
         (run.path / "checkpoints/agent.pt").unlink()

@@ -26,7 +26,8 @@ from repro.health.checks import MUST_BE_FINITE, find_problems
 from repro.training.checkpoint import load_checkpoint, save_checkpoint
 
 torch.set_num_threads(1)
-pytestmark = pytest.mark.parametrize("algorithm", ON_POLICY)
+OURS = [name for name in ON_POLICY if name != "sb3-ppo"]  # Stable-Baselines3 has tests of its own
+pytestmark = pytest.mark.parametrize("algorithm", OURS)
 EACH_KIND = pytest.mark.parametrize(("observations", "actions"), KINDS.values(), ids=KINDS)
 
 LARGE_STEPS = {"a2c": {"learning_rate": 0.05}, "vpg": {"learning_rate": 5e-3}}  # that one gradient step shows

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from project import labels, line_count, write_tiny_params
+from project import DISABLED_WANDB, labels, line_count, write_tiny_params
 
 from repro.config import UserError, load_config
 from repro.health.checks import Finding
@@ -17,13 +17,10 @@ from repro.preflight.estimate import estimate_minutes
 from repro.tracking.archive import RunFolder
 from repro.tracking.findings import read_findings
 from repro.tracking.metrics import read_metrics
-from repro.tracking.wandb import WandbSettings
 from repro.training import progress, session
 from repro.training.checkpoint import save_checkpoint
 from repro.training.progress import Progress
 from repro.training.session import train_run
-
-DISABLED = WandbSettings(None, "dot", "disabled")
 
 
 def train(folder: Path, *overrides: str) -> dict:
@@ -31,7 +28,7 @@ def train(folder: Path, *overrides: str) -> dict:
     folder.mkdir(exist_ok=True)
     write_tiny_params(folder / "params.yaml")
     config = load_config(folder / "params.yaml", overrides)
-    return train_run(RunFolder(folder, {"id": folder.name, "seed": 5}), config, DISABLED, None)
+    return train_run(RunFolder(folder, {"id": folder.name, "seed": 5}), config, DISABLED_WANDB, None)
 
 
 def test_rows_count_every_step_and_label(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from repro.config import load_config
 from repro.envs.base import ResumableVectorEnv
 from repro.envs.moving_dot import MovingDotVectorEnv
 from repro.preferences.store import PreferenceStore
-from repro.training.episodes import EpisodeStatistics, correlation
+from repro.training.episodes import EpisodeStatistics, correlation, score, score_scale
 from repro.training.on_policy import OnPolicyTrainer
 from repro.training.preferences import segments_of
 from repro.training.rewards import LearnedReward, TrueReward
@@ -51,7 +51,10 @@ class Counters(ResumableVectorEnv):
 
     def optimal_returns(self):
         length = self.lengths[np.arange(self.num_envs), self.episodes]
-        return (length * (length + 1) / 2).astype(float)
+        return (length * (length + 1) / 2).astype(float) + 1
+
+    def random_returns(self):
+        return -self.lengths[np.arange(self.num_envs), self.episodes].astype(float)
 
     def get_state(self):
         raise AssertionError("not asked for here")
@@ -65,15 +68,15 @@ def envs():
 
 
 def fill(storage, envs, generator):
-    """One rollout of random actions; returns the best possible returns at the rows where an episode ended."""
-    optimal = {}
+    """One rollout of random actions; returns what scores 0 and 1 at the rows where an episode ended."""
+    scales = {}
     for step in storage.steps():
         actions = generator.integers(0, 7, envs.num_envs)
         storage.record(step, actions, envs.step(actions))
         assert (storage.actions[step].numpy() == actions).all()
         if storage.done[step].any():
-            optimal[step] = envs.optimal_returns()
-    return optimal
+            scales[step] = score_scale(envs)
+    return scales
 
 
 @pytest.mark.parametrize("steps", [1, 2, 8, 33])
@@ -120,13 +123,13 @@ def test_episodes_are_counted_across_rollouts_without_their_reset_steps(envs):
     storage.observations[-1], _ = envs.reset()
     finished = np.zeros(5, int)
     for _ in range(10):
-        optimal = fill(storage, envs, np.random.default_rng(1))
+        scales = fill(storage, envs, np.random.default_rng(1))
         predicted = (2 * storage.true_rewards).astype(np.float32)
         predicted[~storage.valid] = 1e6
         storage.true_rewards[~storage.valid] = 1e6  # must not be counted either
         resumed.load_state_dict(statistics.state_dict())
-        metrics = statistics.update(storage, predicted, optimal)
-        np.testing.assert_equal(resumed.update(storage, predicted, optimal), metrics)
+        metrics = statistics.update(storage, predicted, scales)
+        np.testing.assert_equal(resumed.update(storage, predicted, scales), metrics)
         ended = storage.done.sum(0)
         lengths = np.concatenate([envs.lengths[n, finished[n] : finished[n] + ended[n]] for n in range(5)])
         finished += ended
@@ -136,7 +139,11 @@ def test_episodes_are_counted_across_rollouts_without_their_reset_steps(envs):
         assert (metrics["return/min"], metrics["return/max"]) == (returns.min(), returns.max())
         assert metrics["predicted_return/mean"] == pytest.approx(2 * returns.mean())
         assert metrics["episode/length_mean"] == pytest.approx(lengths.mean())
-        assert metrics["return/score"] == pytest.approx(1.0)
+        assert (metrics["episode/length_min"], metrics["episode/length_max"]) == (lengths.min(), lengths.max())
+        assert metrics["episode/length_std"] == pytest.approx(lengths.std())
+        assert metrics["episode/count"] == len(lengths)
+        gained, best = (returns + lengths).sum(), (returns + 1 + lengths).sum()
+        assert metrics["return/score"] == pytest.approx(gained / best)
         assert metrics["reward/correlation"] == pytest.approx(1.0)
 
 
@@ -144,7 +151,20 @@ def test_without_a_finished_episode_there_are_no_returns(envs):
     storage = Storage.for_envs(envs, 3)
     storage.valid[:] = True
     metrics = EpisodeStatistics(5).update(storage, storage.true_rewards + 1, {})
-    assert [*metrics] == ["reward/correlation"] and np.isnan(metrics["reward/correlation"])
+    assert [*metrics] == ["reward/mean", "reward/std", "reward/correlation"]
+    assert metrics["reward/mean"] == 1 and np.isnan(metrics["reward/correlation"])
+
+
+def test_scores():
+    def scored(returns, random, best):
+        return score(np.array(returns), np.array([random, best]))
+
+    assert scored([-150.0], [-200.0], [-100.0]) == 0.5
+    assert scored([30.0], [0.0], [40.0]) == 0.75
+    assert scored([-200.0, 0.0], [-200.0] * 2, [-100.0] * 2) == 1.0  # sums: the better one makes up for the worse
+    assert scored([1.0, 50.0], [0.0, 0.0], [1.0, 99.0]) == 0.51  # little to gain counts little
+    assert scored([-500.0, 900.0], [-200.0] * 2, [-100.0] * 2) == 4.0  # neither end is a bound
+    assert np.isnan(scored([5.0], [5.0], [5.0]))
 
 
 def test_correlation():

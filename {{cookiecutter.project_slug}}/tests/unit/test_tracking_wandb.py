@@ -212,3 +212,17 @@ def test_bad_settings_are_named(tmp_path, text, message):
     with pytest.raises(UserError, match=message) as caught:
         settings(tmp_path, text)
     assert "pyproject.toml" in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_videos_of_training_follow_with_their_step(run_dir):
+    (run_dir / "videos").mkdir()
+    (run_dir / "videos/step-000000100.mp4").write_bytes(b"of before a resume")
+    mirror = start(run_dir)
+    wait_until(lambda: read_mirror(run_dir))
+    (run_dir / "videos/evaluation-greedy-seed-7.mp4").write_bytes(b"asked for")
+    (run_dir / "videos/step-000000200.mp4").write_bytes(b"new")
+    mirror.finish(0)
+    (row,) = rows_of(entries(run_dir))
+    assert row["env_step"] == 200
+    (file,) = run_dir.glob("wandb/offline-run-*/files/media/videos/*.mp4")
+    assert file.read_bytes() == b"new"

@@ -14,6 +14,7 @@ from repro.agents.ddpg import DDPG
 from repro.agents.dqn import DQN
 from repro.agents.ppo import PPO
 from repro.agents.rollout import Rollout
+from repro.agents.sb3 import SB3PPO
 from repro.agents.transitions import Transitions
 from repro.agents.trpo import TRPO
 from repro.agents.vpg import VPG
@@ -66,7 +67,7 @@ class OffPolicyAgent(Protocol):
 
 
 Agent = OnPolicyAgent | OffPolicyAgent
-ON_POLICY: dict[str, Any] = {"ppo": PPO, "a2c": A2C, "vpg": VPG, "trpo": TRPO}
+ON_POLICY: dict[str, Any] = {"ppo": PPO, "a2c": A2C, "vpg": VPG, "trpo": TRPO, "sb3-ppo": SB3PPO}
 OFF_POLICY: dict[str, Any] = {"dqn": DQN, "ddpg": DDPG}
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -37,7 +39,7 @@ class Actor:
         Raises UserError if the network has diverged so far that there is nothing to sample from.
         """
         outputs, values = self._forward(torch.from_numpy(observations).to(self.device))
-        if not (outputs.isfinite().all() and values.isfinite().all()):
+        if not math.isfinite(outputs.sum() + values.sum()):
             rates = [f"agent.{name} is {rate:g}" for name, rate in self.config if name in LEARNING_RATES]
             raise UserError(
                 "training has diverged: the outputs of the agent's network are not finite; lower its "
@@ -53,9 +55,10 @@ class Actor:
         return self._forward(torch.from_numpy(observations).to(self.device))[1].cpu()
 
     def _forward(self, observations: Tensor) -> tuple[Tensor, Tensor]:
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
-            outputs, values = self.network(observations)
-        return outputs, values
+        if not self.half:  # entering autocast takes as long as a small layer
+            return self.network(observations)
+        with torch.autocast(self.device.type, torch.bfloat16):
+            return self.network(observations)
 
 
 LEARNING_RATES = ("learning_rate", "value_learning_rate")

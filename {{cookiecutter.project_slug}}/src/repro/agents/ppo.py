@@ -14,10 +14,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from repro.agents.acting import Actor
-from repro.agents.networks import ActorCritic
+from repro.agents.networks import ActorCritic, clip_gradients
 from repro.agents.rollout import Rollout, approximate_kl, generalised_advantages, normalise
 from repro.agents.values import value_metrics
 from repro.config import PPOConfig
+
+# Of a gradient step; the mean over all of them is reported.
+METRICS = (
+    *("policy/loss", "policy/entropy", "policy/approx_kl", "policy/clip_fraction"),
+    *("value/loss", "gradient/norm"),
+)
 
 
 class PPO:
@@ -55,21 +61,19 @@ class PPO:
         advantages = generalised_advantages(rollout, config.discount, config.gae_lambda)
         returns = advantages + rollout.values[:-1]
         rows = rollout.rows(self.device, advantages, returns)
-        totals: dict[str, Tensor] = {}
+        reported = []
         for _ in range(config.epochs):
             order = torch.randperm(len(rows[0]), generator=self.generator, device=self.device)
-            for indices in order.tensor_split(config.minibatches):
-                for name, value in self._update_minibatch(*(row[indices] for row in rows)).items():
-                    totals[name] = totals.get(name, 0) + value
-        updates = config.epochs * config.minibatches
-        means = {name: total.item() / updates for name, total in totals.items()}
+            shuffled = [row[order].tensor_split(config.minibatches) for row in rows]
+            reported += [self._update_minibatch(*minibatch) for minibatch in zip(*shuffled, strict=True)]
+        means = dict(zip(METRICS, torch.stack(reported).mean(0).tolist(), strict=True))
         rate = self.optimizer.param_groups[0]["lr"]
         return means | value_metrics(rollout, returns) | {"learning_rate": rate}
 
     def _update_minibatch(
         self, observations: Tensor, actions: Tensor, old_log_probs: Tensor, advantages: Tensor, returns: Tensor
-    ) -> dict[str, Tensor]:
-        """One gradient step."""
+    ) -> Tensor:
+        """One gradient step. Returns METRICS, float32 (6,)."""
         config = self.config
         policy, values = self.actor(observations)
         advantages = normalise(advantages)
@@ -83,17 +87,12 @@ class PPO:
 
         self.optimizer.zero_grad()
         loss.backward()
-        gradient_norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), config.max_gradient_norm)
+        gradient_norm = clip_gradients(self.network.parameters(), config.max_gradient_norm)
         self.optimizer.step()
-        metrics = {
-            "policy/loss": policy_loss,
-            "policy/entropy": entropy,
-            "policy/approx_kl": approximate_kl(log_ratios),
-            "policy/clip_fraction": ((ratios - 1).abs() > config.clip_range).float().mean(),
-            "value/loss": value_loss,
-            "gradient/norm": gradient_norm,
-        }
-        return {name: value.detach() for name, value in metrics.items()}
+        with torch.no_grad():
+            clip_fraction = ((ratios - 1).abs() > config.clip_range).float().mean()
+            metrics = (policy_loss, entropy, approximate_kl(log_ratios), clip_fraction, value_loss, gradient_norm)
+            return torch.stack(metrics)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that `act` and `update` depend on."""

@@ -18,7 +18,7 @@ from pydantic import Field, model_validator
 from repro.config.base import Section
 from repro.config.env import AtariConfig, EnvConfig, GymConfig, MovingDotConfig
 from repro.config.off_policy import DDPGConfig, DQNConfig, ReplayConfig
-from repro.config.on_policy import A2CConfig, PPOConfig, TRPOConfig, VPGConfig
+from repro.config.on_policy import A2CConfig, PPOConfig, SB3PPOConfig, TRPOConfig, VPGConfig
 from repro.config.sections import (
     EvaluationConfig,
     GateConfig,
@@ -31,7 +31,8 @@ from repro.config.sections import (
 from repro.reading import UserError, nearest, parse_yaml, read_yaml
 
 AgentConfig = Annotated[
-    PPOConfig | A2CConfig | VPGConfig | TRPOConfig | DQNConfig | DDPGConfig, Field(discriminator="algorithm")
+    PPOConfig | A2CConfig | VPGConfig | TRPOConfig | DQNConfig | DDPGConfig | SB3PPOConfig,
+    Field(discriminator="algorithm"),
 ]
 ALGORITHMS: dict[str, type[Section]] = {
     "ppo": PPOConfig,
@@ -40,6 +41,7 @@ ALGORITHMS: dict[str, type[Section]] = {
     "trpo": TRPOConfig,
     "dqn": DQNConfig,
     "ddpg": DDPGConfig,
+    "sb3-ppo": SB3PPOConfig,
 }
 # The models of sections of which there are several kinds.
 KINDS = ALGORITHMS | {"moving-dot": MovingDotConfig, "gym": GymConfig, "atari": AtariConfig}

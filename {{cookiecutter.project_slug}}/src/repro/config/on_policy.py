@@ -26,6 +26,12 @@ class PPOConfig(Section):
     max_gradient_norm: PositiveFloat
 
 
+class SB3PPOConfig(PPOConfig):
+    """The same by Stable-Baselines3 (Raffin et al. 2021), which the extra `baseline` brings."""
+
+    algorithm: Literal["sb3-ppo"]  # type: ignore[assignment]
+
+
 class A2CConfig(Section):
     """Advantage actor-critic, synchronous (Mnih et al. 2016), as in Christiano et al. 2017, A.2."""
 

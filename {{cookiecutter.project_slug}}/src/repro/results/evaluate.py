@@ -114,12 +114,14 @@ def summarise(returns: NDArray, lengths: NDArray | None, scale: NDArray) -> dict
 def format_evaluation(evaluation: dict[str, Any], config: Config) -> str:
     """A table for the terminal; the judged row is marked."""
     judged = config.evaluation.actions
-    table = [("", "score", "return", "std", "min", "max", "steps", "")]
+    table: list[tuple[str, ...]] = [("", "score", "return", "std", "min", "max", "steps", "")]
     for name, label in (("sampled", "sampled"), ("greedy", "greedy"), ("random", "random"), ("optimal", "best known")):
         if row := evaluation.get(name):
-            returns = [f"{row[f'return_{which}']:.1f}" for which in ("mean", "std", "min", "max")]
-            steps = f"{row['length_mean']:.1f}" if "length_mean" in row else ""
-            table.append((label, f"{row['score']:.3f}", *returns, steps, "<- judged" if name == judged else ""))
+            numbers = [row[f"return_{which}"] for which in ("mean", "std", "min", "max")]
+            numbers += [row["length_mean"]] if "length_mean" in row else []
+            texts = [f"{number:.{0 if abs(number) >= 10_000 else 1}f}" for number in numbers]
+            texts += [""] * (5 - len(texts))
+            table.append((label, f"{row['score']:.3f}", *texts, "<- judged" if name == judged else ""))
     sizes = [max(map(len, column)) for column in zip(*table, strict=True)]
     lines = [f"{evaluation['episodes']} full episodes from fixed starts (evaluation seed {evaluation['seed']})"]
     for label, *numbers, mark in table:

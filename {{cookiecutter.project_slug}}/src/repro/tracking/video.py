@@ -30,7 +30,9 @@ class VideoWriter:
         import av
 
         self._container = av.open(self._file, "w", format="mp4")
-        self._stream = self._container.add_stream("libx264", rate=self.rate, options={"crf": "23", "preset": "veryfast"})
+        self._stream = self._container.add_stream(
+            "libx264", rate=self.rate, options={"crf": "23", "preset": "veryfast"}
+        )
         self._stream.pix_fmt = "yuv420p"  # what browsers decode; takes even sizes only
         self._stream.thread_count = 1  # the others are training
         return self

@@ -43,13 +43,12 @@ def _mirror(job: dict[str, Any]) -> None:
     import wandb
 
     run_dir = Path(job["run_dir"])
-    ended = _End()
+    ended, videos = _End(), _Videos(run_dir / "videos")
     run, report = _init(job)
     write_atomic(run_dir / "wandb" / "mirror.json", json.dumps(report).encode())
     run.define_metric("*", step_metric="env_step")
     alert: Callable[[str, str], None] = run.alert if job["settings"]["alerts"] else lambda title, text: None
     metrics, health = (_Tail(run_dir / name, position) for name, position in job["positions"].items())
-    videos = _Videos(run_dir / "videos")
     going_on = True
     while going_on:
         going_on = not ended.wait(POLL_SECONDS)

@@ -49,12 +49,18 @@ class EpisodeStatistics:
         returns, predicted, lengths = finished
         if len(returns):
             environments, rows = np.nonzero(storage.done.T)
-            scale = np.array([scales[row][:, env] for env, row in zip(environments, rows, strict=True)]).T
-            metrics |= describe("return/", returns) | describe("episode/length_", lengths) | {
-                "return/score": score(returns, scale),
-                "predicted_return/mean": float(predicted.mean()),
-                "episode/count": len(returns),
-            }
+            scale = np.array(
+                [scales[row][:, env] for env, row in zip(environments.tolist(), rows.tolist(), strict=True)]
+            ).T
+            metrics |= (
+                describe("return/", returns)
+                | describe("episode/length_", lengths)
+                | {
+                    "return/score": score(returns, scale),
+                    "predicted_return/mean": float(predicted.mean()),
+                    "episode/count": len(returns),
+                }
+            )
         return metrics
 
     def _add(self, steps: NDArray, done: NDArray) -> NDArray:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
+
 from numpy.typing import NDArray
 
 from repro.agents import OnPolicyAgent
-from repro.training.episodes import score_scale
+from repro.training.episodes import describe, score_scale
 from repro.training.trainer import Trainer
 
 
@@ -26,6 +28,7 @@ class OnPolicyTrainer(Trainer):
             rewards, terminated = self.source.relabel(self.storage)
             metrics |= self.source.metrics
         metrics |= self.episodes.update(self.storage, rewards, scales)
+        metrics |= describe("value/", self.storage.values[:-1].numpy()[self.storage.valid])
         with self._timed("update"):
             metrics |= self.agent.update(self.storage.rollout(rewards, terminated), progress)
         return metrics
@@ -33,12 +36,15 @@ class OnPolicyTrainer(Trainer):
     def _collect(self) -> dict[int, NDArray]:
         """Fill the storage; returns the `score_scale` (2, N) at the rows where an episode ended."""
         storage, scales = self.storage, {}
+        policy = env = 0.0  # seconds
         for step in storage.steps():
-            with self._timed("policy"):
-                actions, storage.log_probs[step], storage.values[step] = self.agent.act(storage.observations[step])
-            with self._timed("env"):
-                storage.record(step, actions.numpy(), self.envs.step(actions.numpy()))
-                if storage.done[step].any():
-                    scales[step] = score_scale(self.envs)
+            start = time.perf_counter()
+            actions, storage.log_probs[step], storage.values[step] = self.agent.act(storage.observations[step])
+            acted = time.perf_counter()
+            storage.record(step, actions.numpy(), self.envs.step(actions.numpy()))
+            if storage.done[step].any():
+                scales[step] = score_scale(self.envs)
+            policy, env = policy + acted - start, env + time.perf_counter() - acted
+        self.timings |= {"policy": policy, "env": env}
         storage.values[-1] = self.agent.value(storage.observations[-1])
         return scales

@@ -76,6 +76,6 @@ def film_episode(config: Config, policy: Policy, seed: int, path: Path) -> Episo
     """Write a video of one full episode to `path`; returns what came of the episode. Raises UserError (disk full)."""
     envs = make_envs(config.env, num_envs=1, evaluation=True, render=True)
     with VideoWriter(path, envs.metadata["render_fps"]) as video:
-        episode = play_episodes(envs, seed, policy, watch=lambda: video.add(envs.render()[0]))
+        episode = play_episodes(envs, seed, policy, watch=lambda: video.add(np.asarray(envs.render())[0]))
     envs.close()
     return episode

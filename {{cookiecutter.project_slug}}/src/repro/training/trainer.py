@@ -88,6 +88,8 @@ class Trainer(abc.ABC):
                 "throughput/steps_per_second": self.storage.true_rewards.size / elapsed,
                 "memory/rss_mb": resident_memory(),
             }
+            if self.device.type == "cuda":
+                row["memory/gpu_mb"] = torch.cuda.max_memory_allocated(self.device) / 2**20
             self.timings = {}
             yield row
 

@@ -15,7 +15,8 @@ from repro.workflow.report_content import NOTHING, Section, Table
 from repro.workflow.report_plots import Plot
 
 LEGEND = (
-    "Scores are of true returns: 0 is about random, 1 the best possible or known. In brackets: 95% intervals over seeds (t; rate: Wilson)."
+    "Scores are of true returns: 0 is about random, 1 the best possible or known. In brackets: 95% intervals over "
+    "seeds (t; rate: Wilson)."
 )
 
 
