@@ -78,6 +78,16 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
+    def score_is_hidden(self) -> Config:
+        shown = isinstance(self.env, AtariConfig) and not self.env.hide_score
+        if shown and self.reward.source == "learned":
+            raise ValueError(
+                "env.hide_score must be true where reward.source is learned: the score on the screen tells the true "
+                "reward (Christiano et al. 2017, A.2)"
+            )
+        return self
+
+    @model_validator(mode="after")
     def preferences_fit(self) -> Config:
         if self.reward.source != "learned":
             return self
