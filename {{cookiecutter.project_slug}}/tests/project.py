@@ -49,6 +49,7 @@ TINY = (
     "training.precision=float32",
     "training.checkpoint_rollouts=3",
     "evaluation.episodes=4",
+    "evaluation.video_rollouts=0",
     "seeds.pipeline=[100,101]",
 )
 

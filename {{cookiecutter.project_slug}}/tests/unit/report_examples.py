@@ -52,7 +52,7 @@ def make_cell(root: Path, seed: int, experiment: str = "moving-dot", learned: bo
     rows = []
     for rollout in range(5):
         share = SAMPLED[seed] * rollout / 4 + 0.01 * random.standard_normal()
-        row = {"env_step": 16_000 * (rollout + 1), "return/mean": 75 * share, "return/fraction_of_optimal": share}
+        row = {"env_step": 16_000 * (rollout + 1), "return/mean": 75 * share, "return/score": share}
         if learned:
             row |= {"predicted_return/mean": 30 * share + random.standard_normal()}
             row |= {"reward_model/accuracy_train": 0.9, "reward_model/accuracy_val": 0.8}

@@ -100,7 +100,7 @@ class TestOtherRuns:
         text = page(repository, *two)
         assert row(text, "status") == ["finished", "finished"]
         assert row(text, "result") == ["return 0.853", "return 0.9"]
-        assert row(text, "sampled, of optimal") == ["0.853", "0.900"]
+        assert row(text, "sampled score") == ["0.853", "0.900"]
         assert row(text, "return/mean") == ["0.853", "0.9"]
 
     def test_files_that_differ_and_their_lines(self, repository, two):

@@ -63,7 +63,7 @@ def test_random_success_and_optimal_are_drawn_and_named() -> None:
     axes = drawn(learning_curves(0, 1))
     levels = [line.get_ydata()[0] for line in axes.lines if line.get_label().startswith("_child")]
     assert {0.02, 0.85, 1.0} <= set(levels)
-    assert [text.get_text() for text in axes.texts] == ["random", "success 0.85", "optimal"]
+    assert [text.get_text() for text in axes.texts] == ["random", "success 0.85", "best known"]
 
 
 def test_one_seed_has_no_band_and_says_so() -> None:

@@ -30,7 +30,7 @@ def test_readme_table_holds_mean_interval_success_rate_and_baselines(project: Pa
     assert row["success rate"] == r"2/3 \[0.21, 0.94\]"
     assert row["minutes, median"] == "3.7"
     assert random[:4] == ["random policy", "–", "–", "0.020"]
-    assert optimal[:4] == ["optimal", "–", "–", "1.000"]
+    assert optimal[:4] == ["best known", "–", "–", "1.000"]
 
 
 def test_results_table_has_every_seed_and_its_run(project: Path) -> None:
@@ -43,7 +43,7 @@ def test_results_table_has_every_seed_and_its_run(project: Path) -> None:
     ]
     assert rows["seed 101"][-1] == "yes"
     assert rows["random policy"][4] == "1.5"
-    assert rows["optimal"][4] == "75.0"
+    assert rows["best known"][4] == "75.0"
     assert rows["102"][1] == "`results/cells/moving-dot/seed-102.json`"
     for shown in (*result.warnings, (project / "README.md").read_text(), (project / "reports/report.html").read_text()):
         assert "seed 101 ran on uncommitted changes" in shown
@@ -143,4 +143,4 @@ def test_each_experiment_has_a_section(project: Path) -> None:
     assert re.findall(r"^## (.*)$", markdown, re.MULTILINE) == ["moving-dot", "true-reward"]
     assert (project / "reports" / "true-reward" / "curves.svg").is_file()
     names = [row[0] for row in table_rows((project / "README.md").read_text())[2:]]
-    assert names == ["moving-dot", "random policy", "optimal", "true-reward", "random policy", "optimal"]
+    assert names == ["moving-dot", "random policy", "best known", "true-reward", "random policy", "best known"]

@@ -62,7 +62,7 @@ def write_metrics(root, run, values):
 
 
 def test_a_row_for_each_run_with_all_there_is_to_know(project):
-    metrics = {"env_step": 4096, "return/mean": 12.34, "return/fraction_of_optimal": 0.5}
+    metrics = {"env_step": 4096, "return/mean": 12.34, "return/score": 0.5}
     run = record(result_metrics=metrics, evaluation={"sampled": {"score": 0.875, "return_mean": 12.34}})
     write_metrics(project, run, [1.0, 2.0, 4.0])
     page = write_page(project, run, record("8f3a", status="running", process_start="tick 1", minutes=0))
@@ -72,7 +72,7 @@ def test_a_row_for_each_run_with_all_there_is_to_know(project):
         *(
             "12.3",
             "return from 1.0 to 4.0, between 1.0 and 4.0",
-            f"{run['question']}{run['result']}; evaluated: 0.875 of optimal\n",
+            f"{run['question']}{run['result']}; evaluated: score 0.875\n",
         ),
     ]
     assert page.rows[2][:2] == ["2026-11-21_moving-dot_8f3a", "crashed"] and page.rows[2][9] == ""

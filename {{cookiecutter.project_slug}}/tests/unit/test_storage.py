@@ -136,7 +136,7 @@ def test_episodes_are_counted_across_rollouts_without_their_reset_steps(envs):
         assert (metrics["return/min"], metrics["return/max"]) == (returns.min(), returns.max())
         assert metrics["predicted_return/mean"] == pytest.approx(2 * returns.mean())
         assert metrics["episode/length_mean"] == pytest.approx(lengths.mean())
-        assert metrics["return/fraction_of_optimal"] == pytest.approx(1.0)
+        assert metrics["return/score"] == pytest.approx(1.0)
         assert metrics["reward/correlation"] == pytest.approx(1.0)
 
 

@@ -91,12 +91,12 @@ def test_processes_that_list_at_once_agree(tmp_path):
 
 
 def test_the_score_is_that_of_an_evaluation_the_return_else_of_the_training():
-    training = {"return/fraction_of_optimal": 0.5, "return/mean": 10.0, "env_step": 99}
+    training = {"return/score": 0.5, "return/mean": 10.0, "env_step": 99}
     assert summarise(record(result_metrics=training)).items() >= {"score": None, "return": 10.0, "steps": 99}.items()
     judged = {"sampled": {"score": 0.7, "return_mean": 14.0}, "greedy": {"score": 0.9, "return_mean": 18.0}}
     both = record(result_metrics=training, evaluation=judged)
     assert summarise(both).items() >= {"score": 0.7, "return": 14.0}.items()
-    assert summarise(both)["result"].endswith("; evaluated: 0.700 of optimal")
+    assert summarise(both)["result"].endswith("; evaluated: score 0.700")
     both["params"]["evaluation"] = {"actions": "greedy"}
     assert summarise(both)["score"] == 0.9
     assert summarise(record()).items() >= {"score": None, "steps": None, "planned_steps": 1_500_000}.items()

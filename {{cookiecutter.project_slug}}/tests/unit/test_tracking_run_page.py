@@ -43,7 +43,7 @@ def test_one_run(run_dir):
         "stage      debugging\n",
         "took       1h15m\n",
         "estimated  1h10m\n",
-        "sampled 0.931, greedy 0.950, random -0.200 of the optimal return over 100 episodes",
+        "score sampled 0.931, greedy 0.950, random -0.200 over 100 episodes",
         "latest metrics:\n          env_step 512\n  return  mean 1.235, std 2\n  policy  entropy 1.5",
         "python 3.11.7",
     ):

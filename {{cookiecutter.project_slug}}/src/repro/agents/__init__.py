@@ -9,8 +9,11 @@ from gymnasium.spaces import Box, Discrete
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from repro.agents.ddpg import DDPG
+from repro.agents.dqn import DQN
 from repro.agents.ppo import PPO
 from repro.agents.rollout import Rollout
+from repro.agents.transitions import Transitions
 from repro.config import AgentConfig, UserError
 
 
@@ -18,6 +21,7 @@ class OnPolicyAgent(Protocol):
     """What learns from whole rollouts of its own."""
 
     network: nn.Module
+    action_spaces: tuple[type, ...]  # that it can act in
 
     def act(self, observations: NDArray, greedy: bool = False) -> tuple[Tensor, Tensor, Tensor]:
         """Actions (N, ...), their log-probabilities (N,) and values (N,), all on the CPU."""
@@ -35,7 +39,32 @@ class OnPolicyAgent(Protocol):
         """Continue from what `state_dict` returned."""
 
 
+class OffPolicyAgent(Protocol):
+    """What learns from single steps, whoever did them and when."""
+
+    network: nn.Module  # what acts
+    action_spaces: tuple[type, ...]  # that it can act in
+    updates: int  # gradient steps so far
+
+    def explore(self, steps: int) -> dict[str, float]:
+        """Explore as is due `steps` agent steps into training; at first as is due at its end. Returns metrics."""
+
+    def act(self, observations: NDArray, greedy: bool = False) -> tuple[Tensor]:
+        """Actions (N, ...) on the CPU, in a tuple as an on-policy agent has them first; with exploration or greedy."""
+
+    def update(self, batch: Transitions) -> dict[str, Tensor]:
+        """One gradient step. Returns metrics."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that `act` and `update` depend on, but for `explore`."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from what `state_dict` returned."""
+
+
+Agent = OnPolicyAgent | OffPolicyAgent
 ON_POLICY: dict[str, Any] = {"ppo": PPO}
+OFF_POLICY: dict[str, Any] = {"dqn": DQN, "ddpg": DDPG}
 
 
 def make_agent(
@@ -45,11 +74,23 @@ def make_agent(
     device: torch.device,
     generator: torch.Generator,
     precision: str = "float32",
-) -> OnPolicyAgent:
+) -> Agent:
     """The agent of `config`. Raises UserError if it has no such actions."""
-    if config.algorithm not in ON_POLICY:
-        raise UserError(f"agent.algorithm: {config.algorithm} is not there yet; take one of {', '.join(ON_POLICY)}")
-    agent: OnPolicyAgent = ON_POLICY[config.algorithm](
+    check_actions(config.algorithm, action_space)
+    agent: Agent = (ON_POLICY | OFF_POLICY)[config.algorithm](
         observation_space, action_space, config, device, generator, precision
     )
     return agent
+
+
+def check_actions(algorithm: str, action_space: Discrete | Box) -> None:
+    """Raise UserError if the algorithm has no such actions."""
+    agents = ON_POLICY | OFF_POLICY
+    if algorithm not in agents:
+        raise UserError(f"agent.algorithm: {algorithm} is not there yet; take one of {', '.join(agents)}")
+    if not isinstance(action_space, agents[algorithm].action_spaces):
+        able = [name for name, agent in agents.items() if isinstance(action_space, agent.action_spaces)]
+        raise UserError(
+            f"agent.algorithm: {algorithm} has no actions such as the environment's, {action_space}; "
+            f"take one of {', '.join(able)}"
+        )

@@ -21,6 +21,8 @@ from repro.config import PPOConfig, UserError
 class PPO:
     """A PPO agent: `act` while collecting a rollout, then `update` on it."""
 
+    action_spaces = (Discrete, Box)
+
     def __init__(
         self,
         observation_space: Box,

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 import typer
 
-from repro.cli import archive, ledger, log, training, watch, workflow
+from repro.cli import archive, evaluation, ledger, log, training, watch, workflow
 from repro.config import UserError
 from repro.tracking.text import shorten
 
@@ -17,7 +17,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for commands in (training, archive, watch, ledger, workflow):
+for commands in (training, evaluation, archive, watch, ledger, workflow):
     app.add_typer(commands.app)
 app.add_typer(log.log, name="log")
 

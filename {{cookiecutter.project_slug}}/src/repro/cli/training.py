@@ -1,10 +1,9 @@
-"""Commands that train and evaluate."""
+"""Commands that train."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -21,11 +20,8 @@ from repro.cli.common import (
     open_project,
     project_root,
 )
-from repro.config import Config, UserError
+from repro.config import UserError
 from repro.tracking.text import shown_path
-
-if TYPE_CHECKING:
-    from repro.tracking.archive import RunFolder
 
 app = typer.Typer()
 prefs = typer.Typer(help="Preferences: comparisons of segments and their labels.")
@@ -108,72 +104,6 @@ def run_in_snapshot(path: Path) -> None:
     from repro.workflow.runs import do_run
 
     raise typer.Exit(do_run(path))
-
-
-@app.command()
-def evaluate(
-    run: Annotated[str | None, typer.Argument(help="A run's id, the start of one, or `latest`.")] = None,
-    cell: Annotated[bool, typer.Option(help="Evaluate models/ of the pipeline instead (used by dvc.yaml).")] = False,
-    seed: Annotated[int | None, typer.Option(min=0, help="Which cell, with --cell.")] = None,
-    params: Params = None,
-) -> None:
-    """Play full episodes from fixed starts and score them by true return.
-
-    Example: repro evaluate latest
-    """
-    from repro.config import parse_config
-    from repro.results import cells
-    from repro.tracking.archive import effective_status, is_run_folder, read_run
-    from repro.workflow.runs import find_own_run
-
-    if cell and seed is not None and run is None:
-        root, config = open_project(params, None)
-        name = cells.cell_name(config, seed)
-        facts = cells.read_model_facts(root, config, name)
-        evaluation = _play(root, config, root / "models" / name / "agent.pt", facts["code_hash"])
-        print(f"written: {shown_path(cells.publish_evaluation(root, config, name, evaluation))}")
-        path = root / "runs" / str(facts["id"])
-        if is_run_folder(path):  # the models may have been trained elsewhere
-            try:
-                _judge(root, read_run(path), evaluation)
-            except UserError as error:  # the cell is written and good all the same
-                print(f"warning: {error}", file=sys.stderr)
-        return
-    if cell or seed is not None or run is None:
-        raise UserError("name a run (repro evaluate latest), or a cell (repro evaluate --cell --seed 100)")
-    if params:
-        raise UserError(f"--params {params}: is for cells; a run is evaluated by its own parameters, so leave it out")
-    root = project_root()
-    folder = find_own_run(root, run)
-    agent = folder.path / "checkpoints/agent.pt"
-    if not agent.exists():  # it is written in the end
-        status = effective_status(folder.record)
-        raise UserError(f"{folder.id}: is {status} and has no final agent to evaluate; go on: repro resume {folder.id}")
-    config = parse_config(folder.record["params"])
-    evaluation = _play(root, config, agent, folder.record["code_hash"])
-    _judge(root, folder, evaluation)
-
-
-def _judge(root: Path, run: RunFolder, evaluation: dict[str, Any]) -> None:
-    """Keep the evaluation of a run with it, and close the run by the success criterion that it was launched with."""
-    from repro.workflow.predictions import close_by_criterion
-
-    run.update(evaluation=evaluation)
-    if said := close_by_criterion(root, run, evaluation):
-        print(said)
-
-
-def _play(root: Path, config: Config, agent_file: Path, trained_by: str) -> dict[str, Any]:
-    """Evaluate and print the result, and a note if the code (its hash) is not that which the agent was trained by."""
-    from repro.results.evaluate import evaluate, format_evaluation
-    from repro.tracking.snapshot import code_hash
-
-    code = code_hash(root)
-    evaluation = evaluate(config, agent_file) | {"code_hash": code}
-    print(format_evaluation(evaluation, config))
-    if code != trained_by:
-        print(f"note: evaluated by the code as it is now ({code}), not by that which trained the agent ({trained_by})")
-    return evaluation
 
 
 @prefs.command("collect")

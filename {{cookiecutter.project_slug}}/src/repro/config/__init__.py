@@ -88,6 +88,15 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
+    def learning_starts_in_time(self) -> Config:
+        if isinstance(self.agent, ReplayConfig) and self.agent.learning_starts >= self.training.total_steps:
+            raise ValueError(
+                f"agent.learning_starts ({self.agent.learning_starts}) must be less than training.total_steps "
+                f"({self.training.total_steps}): else nothing is learned"
+            )
+        return self
+
+    @model_validator(mode="after")
     def preferences_fit(self) -> Config:
         if self.reward.source != "learned":
             return self

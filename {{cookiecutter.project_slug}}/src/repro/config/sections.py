@@ -68,7 +68,8 @@ class EvaluationConfig(Section):
     episodes: PositiveInt
     seed: NonNegativeInt  # of the starts; the same for every run, so that runs can be compared
     actions: Literal["sampled", "greedy"]  # which of the two is judged; both are reported
-    success_score: Fraction  # a run succeeds if its return reaches this share of the optimal one
+    success_score: Fraction  # a run succeeds if its score (1: best known return) reaches this
+    video_rollouts: NonNegativeInt  # while training, an episode is filmed after so many rollouts, and at the end; 0: none
 
 
 class SeedConfig(Section):

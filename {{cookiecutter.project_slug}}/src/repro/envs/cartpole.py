@@ -44,9 +44,8 @@ class NativeCartPole(ScaledVectorEnv, CartPoleVectorEnv):
             (X, VELOCITY, 2 * self.x_threshold),
             (ANGLE, ANGULAR_VELOCITY, 2 * self.theta_threshold_radians),
         ):
-            stopped = np.abs(self.state[position]) > limit
             self.state[position] = np.clip(self.state[position], -limit, limit)
-            self.state[velocity][stopped] = 0
+            self.state[velocity][self.state[position] * np.sign(self.state[velocity]) == limit] = 0
         return self.state.T.astype(np.float32), rewards * ~terminated, np.zeros_like(terminated), truncated, info
 
     def get_state(self) -> dict[str, Any]:

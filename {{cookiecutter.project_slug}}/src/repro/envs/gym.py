@@ -48,11 +48,11 @@ class EnvLoop(ScaledVectorEnv):
     """
 
     def __init__(self, config: GymConfig, num_envs: int, render_mode: str | None = None):
-        settings = dict(config.settings) | (fixed_horizon_settings(config) if config.fixed_horizon else {})
+        settings: dict[str, Any] = dict(config.settings)
+        settings |= fixed_horizon_settings(config) if config.fixed_horizon else {}
+        settings |= {"render_mode": render_mode} if render_mode else {}  # not all have the argument
         self.envs = [
-            gymnasium.make(
-                config.id, max_episode_steps=-1, disable_env_checker=True, render_mode=render_mode, **settings
-            )
+            gymnasium.make(config.id, max_episode_steps=-1, disable_env_checker=True, **settings)
             for _ in range(num_envs)
         ]
         self.num_envs, self.render_mode = num_envs, render_mode

@@ -187,6 +187,11 @@ class PreferenceStore:
         except ValueError as error:
             raise UserError(f"{self.path}: segment {name} is damaged: {error}") from None
 
+    def query_count(self, run: str) -> int:
+        """How many queries of this run were entered, answered or not."""
+        with self._explained():
+            return self._connection.execute("SELECT count(*) FROM queries WHERE run = ?", (run,)).fetchone()[0]
+
     def waiting(self) -> int:
         """How many queries have no answer yet, or only an undone one."""
         return self._value(

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
-from repro.config import Config
+from repro.config import Config, ReplayConfig
 from repro.preferences.reward_model import VALIDATION_COMPARISONS, RewardModel
 from repro.preferences.store import PreferenceStore
 from repro.training.loops import make_trainer
@@ -75,8 +75,12 @@ def _probe(config: Config, rollouts: int) -> Config:
     steps = config.training.total_steps * math.ceil(1000 / rollouts)
     labels = min(PROBE_LABELS, config.preferences.initial_labels)
     no_training = {"pretraining_steps": 0, "steps_per_rollout": 0}
+    agent = config.agent
+    if isinstance(agent, ReplayConfig):  # is to learn at once
+        agent = agent.model_copy(update={"learning_starts": agent.batch_size})
     return config.model_copy(
         update={
+            "agent": agent,
             "training": config.training.model_copy(update={"total_steps": steps}),
             "preferences": config.preferences.model_copy(update={"initial_labels": labels}),
             "reward_model": config.reward_model.model_copy(update=no_training),

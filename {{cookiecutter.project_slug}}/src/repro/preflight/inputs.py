@@ -64,7 +64,7 @@ def check_observations(config: Config, root: Path) -> CheckResult:
     """Observations vary, and reach both networks as the same type and on the same scale."""
     with open_trainer(config) as trainer:
         sample = _random_observations(trainer)
-        inputs = {"policy": _input(trainer.agent.network, trainer.agent.value, sample)}
+        inputs = {"policy": _input(trainer.agent.network, trainer.agent.act, sample)}
         if trainer.learning:
             model = trainer.learning.model
             inputs["reward model"] = _input(model.network, model.raw, sample)

@@ -9,10 +9,11 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from repro.config import Config
+from repro.config import Config, ReplayConfig
 from repro.preferences.reward_model import PREDICTION_FRAMES
 from repro.preflight.checks import CheckResult
 from repro.preflight.trainer import open_trainer
+from repro.training.off_policy import OffPolicyTrainer
 
 PROCESS = 0.5e9  # bytes of Python, torch and the rest before anything of the run is made
 PER_WEIGHT = 4 * 4 + 3 * 4  # bytes: weight, gradient and Adam's two averages; and all but the gradient in a checkpoint
@@ -29,7 +30,8 @@ def check_memory(config: Config, root: Path) -> CheckResult:
         free is None or free >= needed,
         f"{available}, about {needed / 1e9:.1f} GB needed ({listed})",
         "A process that runs out of memory is killed, hours later, without a word.",
-        "end what else runs, or lower agent.rollout_steps, env.num_envs or preferences.total_labels",
+        "end what else runs, or lower what takes most: agent.rollout_steps or agent.buffer_size, env.num_envs, "
+        "preferences.total_labels",
     )
 
 
@@ -38,6 +40,7 @@ def memory_needed(config: Config) -> dict[str, float]:
 
     - process: see PROCESS.
     - rollout: (rollout_steps + 1) x num_envs observations; twice, as an update works on a copy of the valid rows.
+    - replay: the buffer of an off-policy agent, once it is full.
     - networks: PER_WEIGHT for each weight of policy and reward model.
     - labels: two segments for each of total_labels, and those that one rollout is cut into, as single frames.
     - batches: the largest of what passes through a network at once: each observation and the outputs of all layers,
@@ -52,8 +55,10 @@ def memory_needed(config: Config) -> dict[str, float]:
         sample = torch.from_numpy(observations[:1, 0])  # one observation
         weights = _count_weights(network)
         observation = sample.numel() + _count_outputs(network, lambda: network(sample))
-        batches = [rows / getattr(config.agent, "minibatches", 1) * observation]
+        batches = [_largest_batch(config) * observation]
         parts = {"process": PROCESS, "rollout": 2.0 * observations.nbytes, "networks": 0.0, "labels": 0.0}
+        if isinstance(trainer, OffPolicyTrainer):
+            parts["replay"] = float(trainer.replay.nbytes)
         if trainer.learning:
             learned = trainer.learning.model.network
             frames = sample if sample.dim() == 4 else sample[:, None]
@@ -66,6 +71,14 @@ def memory_needed(config: Config) -> dict[str, float]:
             batches += [max(PREDICTION_FRAMES, trained_frames) * per_frame]
             weights += _count_weights(learned)
     return parts | {"networks": float(PER_WEIGHT * weights), "batches": 2 * 4 * max(batches)}
+
+
+def _largest_batch(config: Config) -> float:
+    """Observations that pass through the agent's networks at once, or are copied for that."""
+    agent = config.agent
+    if isinstance(agent, ReplayConfig):
+        return 2.0 * agent.batch_size * agent.gradient_steps  # and those that follow
+    return config.env.num_envs * agent.rollout_steps / getattr(agent, "minibatches", 1)
 
 
 def free_memory() -> float | None:

@@ -2,64 +2,71 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from repro.agents import OnPolicyAgent, make_agent
+from repro.agents import Agent
 from repro.config import Config, UserError
-from repro.envs import make_envs, random_actions
+from repro.envs import make_envs
 from repro.preferences.reward_model import RewardModel
 from repro.training.checkpoint import load_checkpoint
 from repro.training.device import choose_device, choose_precision
-from repro.training.seeding import numpy_generator, torch_generator
+from repro.training.episodes import score
+from repro.training.playing import Episodes, film_episode, make_player, play_episodes, policy_of, random_policy
+from repro.training.seeding import numpy_generator
+
+MOST_AT_ONCE = 128  # episodes, so that memory does not grow with their number
 
 
-class Policy(Protocol):
-    """Observations (N, ...) to actions (N, ...)."""
+def evaluate(config: Config, agent_file: Path, play: Sequence[str] = ("sampled", "greedy")) -> dict[str, Any]:
+    """Evaluate the network saved in `agent_file`, with sampled and with greedy actions, beside two baselines.
 
-    def __call__(self, observations: NDArray) -> NDArray: ...
-
-
-def evaluate(config: Config, agent_file: Path) -> dict[str, Any]:
-    """Evaluate the network saved in `agent_file` with sampled and with greedy actions, beside two baselines.
-
-    All face the same `evaluation.episodes` starts, drawn from `evaluation.seed`. The score is the sum of returns
-    divided by the sum of what is optimal. Raises UserError if the file is missing, damaged or of another network, or if
-    the network or a return is not finite.
+    All face the same `evaluation.episodes` starts, drawn from `evaluation.seed`, one full episode each: were episodes
+    taken as they end, short ones would count more. Scores are those of `repro.training.episodes`. Raises UserError if
+    the file is missing, damaged or of another network, or if the network or a return is not finite.
     """
     settings = config.evaluation
     torch.set_num_threads(config.training.threads)
     agent = load_agent(config, agent_file)
     generator = numpy_generator(settings.seed, "random policy")
-    envs = make_envs(config.env, settings.episodes)
-    sampled, optimal = episode_returns(envs, settings.seed, lambda o: agent.act(o)[0].numpy())
-    greedy, _ = episode_returns(envs, settings.seed, lambda o: agent.act(o, greedy=True)[0].numpy())
-    random, _ = episode_returns(envs, settings.seed, lambda _: random_actions(envs, generator))
-    envs.close()
-    return {
-        "episodes": settings.episodes,
-        "seed": settings.seed,
-        "sampled": summarise(sampled, optimal),
-        "greedy": summarise(greedy, optimal),
-        "random": summarise(random, optimal),
-        "optimal": summarise(optimal, optimal),
-    }
+    played: dict[str, list[Episodes]] = {name: [] for name in (*play, "random")}
+    for first in range(0, settings.episodes, MOST_AT_ONCE):
+        envs = make_envs(config.env, min(MOST_AT_ONCE, settings.episodes - first), evaluation=True)
+        for name, batches in played.items():
+            policy = random_policy(envs, generator) if name == "random" else policy_of(agent, name)
+            batches.append(play_episodes(envs, settings.seed + first, policy))
+        envs.close()
+    episodes = {name: np.concatenate(batches, axis=1) for name, batches in played.items()}
+    scale = episodes["random"][2:]
+    summaries = {name: summarise(returns, lengths, scale) for name, (returns, lengths, *_) in episodes.items()}
+    best = summarise(scale[1], None, scale)
+    return {"episodes": settings.episodes, "seed": settings.seed} | summaries | {"optimal": best}
 
 
-def load_agent(config: Config, agent_file: Path) -> OnPolicyAgent:
+def film(
+    config: Config, agent_file: Path, folder: Path, actions: str, count: int
+) -> Iterator[tuple[Path, float, int]]:
+    """Write videos of `count` episodes by `sampled` or `greedy` actions; yields path, return and steps of each.
+
+    Starts are drawn from evaluation.seed, from evaluation.seed + 1 and so on.
+    """
+    agent = load_agent(config, agent_file)
+    for seed in range(config.evaluation.seed, config.evaluation.seed + count):
+        path = folder / f"evaluation-{actions}-seed-{seed}.mp4"
+        returns, lengths, *_ = film_episode(config, policy_of(agent, actions), seed, path)
+        yield path, float(returns[0]), int(lengths[0])
+
+
+def load_agent(config: Config, agent_file: Path) -> Agent:
     """The trained agent, for acting. Raises UserError if the file is missing, damaged or of another network."""
-    device = _device(config)
-    envs = make_envs(config.env, num_envs=1)
-    spaces = (envs.single_observation_space, envs.single_action_space)
-    generator = torch_generator(config.evaluation.seed, "policy", device)
-    agent = make_agent(*spaces, config.agent, device, generator, choose_precision(config.training.precision, device))
+    agent = make_player(config, _device(config))
     with _explained(agent_file, agent.network):
         agent.network.load_state_dict(load_checkpoint(agent_file))
     return agent
@@ -92,42 +99,37 @@ def _explained(file: Path, network: nn.Module) -> Iterator[None]:
         raise UserError(f"{file}: holds numbers that are not finite: training has diverged; train again, more slowly")
 
 
-def episode_returns(envs: Any, seed: int, policy: Policy) -> tuple[NDArray, NDArray]:
-    """True returns of one full episode of each environment, and the best possible ones, float64 (N,) each.
-
-    Raises UserError if a return is not finite.
-    """
-    observations, _ = envs.reset(seed=seed)
-    optimal = envs.optimal_returns()
-    returns = np.zeros(envs.num_envs)
-    running = np.ones(envs.num_envs, bool)
-    while running.any():
-        observations, rewards, terminated, truncated, _ = envs.step(policy(observations))
-        returns += running * rewards
-        running &= ~(terminated | truncated)
-    if not np.isfinite(returns).all():
-        raise UserError(f"a return is {returns[~np.isfinite(returns)][0]}: look at the rewards of the environment")
-    return returns, optimal
-
-
-def summarise(returns: NDArray, optimal: NDArray) -> dict[str, float]:
-    """Share of the optimal sum, and mean, standard deviation and sum of the returns."""
-    return {
-        "score": float(returns.sum() / optimal.sum()),
+def summarise(returns: NDArray, lengths: NDArray | None, scale: NDArray) -> dict[str, float]:
+    """The score on this scale (2, N), and what else there is to say of returns (N,) and of lengths in steps (N,)."""
+    summary = {
+        "score": score(returns, scale),
         "return_mean": float(returns.mean()),
         "return_std": float(returns.std(ddof=1)) if len(returns) > 1 else 0.0,
+        "return_min": float(returns.min()),
+        "return_max": float(returns.max()),
         "returns_sum": float(returns.sum()),
     }
+    return summary if lengths is None else summary | {"length_mean": float(lengths.mean())}
 
 
 def format_evaluation(evaluation: dict[str, Any], config: Config) -> str:
     """A table for the terminal; the judged row is marked."""
     judged = config.evaluation.actions
-    lines = [f"{evaluation['episodes']} episodes     score   return (mean, std)"]
-    for name in ("sampled", "greedy", "random", "optimal"):
-        row = evaluation[name]
-        mark = " <- judged" if name == judged else ""
-        lines.append(f"{name:<14} {row['score']:7.3f}   {row['return_mean']:7.1f} {row['return_std']:7.1f}{mark}")
-    verdict = "success" if evaluation[judged]["score"] >= config.evaluation.success_score else "no success"
-    lines.append(f"{verdict}: the score judged against is {config.evaluation.success_score:g} of the optimal return")
+    table = [("", "score", "return", "std", "min", "max", "steps", "")]
+    for name, label in (("sampled", "sampled"), ("greedy", "greedy"), ("random", "random"), ("optimal", "best known")):
+        if row := evaluation.get(name):
+            returns = [f"{row[f'return_{which}']:.1f}" for which in ("mean", "std", "min", "max")]
+            steps = f"{row['length_mean']:.1f}" if "length_mean" in row else ""
+            table.append((label, f"{row['score']:.3f}", *returns, steps, "<- judged" if name == judged else ""))
+    sizes = [max(map(len, column)) for column in zip(*table, strict=True)]
+    lines = [f"{evaluation['episodes']} full episodes from fixed starts (evaluation seed {evaluation['seed']})"]
+    for label, *numbers, mark in table:
+        cells = [f"{number:>{size}}" for number, size in zip(numbers, sizes[1:-1], strict=True)]
+        lines.append("  ".join([f"{label:<{sizes[0]}}", *cells, mark]).rstrip())
+    if judged in evaluation:
+        success = evaluation[judged]["score"] >= config.evaluation.success_score
+        lines.append(
+            f"{'success' if success else 'no success'}: the score judged against is {config.evaluation.success_score:g}"
+            " (0: about random, 1: best known)"
+        )
     return "\n".join(lines)

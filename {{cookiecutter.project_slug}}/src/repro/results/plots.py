@@ -107,19 +107,19 @@ def _style(theme: Theme) -> dict[RcKeyType, Any]:
 def draw_learning_curves(
     axes: Axes, theme: Theme, curves: Mapping[int, Columns], random: float, success: float
 ) -> None:
-    """True return as a share of the optimal one, unsmoothed: every seed, their mean and its 95% t-interval.
+    """Scores while training, unsmoothed: every seed, their mean and its 95% t-interval.
 
-    `curves`: seed -> (env steps, shares). `random` and `success` are shares too; optimal is 1.
+    `curves`: seed -> (env steps, scores). `random` and `success` are scores too; the best known return's is 1.
     """
     _draw_group(axes, list(curves.values()), theme.blue, "-", "")
     for level, style in ((1.0, "-"), (success, "--"), (random, ":")):
         axes.axhline(level, color=theme.faint, linestyle=style, linewidth=1.1, zorder=1.5)
     _step_axis(axes)
-    axes.set_ylabel("return / optimal return")
+    axes.set_ylabel("score (1: best known return)")
     low = min(random, min(values.min() for _, values in curves.values()))
     high = max(1.0, max(values.max() for _, values in curves.values()))
     axes.set_ylim(low - 0.06 * (high - low), high + 0.04 * (high - low))
-    _label_levels(axes, theme, {1.0: "optimal", success: f"success {success:g}", random: "random"})
+    _label_levels(axes, theme, {1.0: "best known", success: f"success {success:g}", random: "random"})
     _legend_above(axes)
 
 
@@ -160,12 +160,12 @@ def draw_seed_scores(
     axes.grid(visible=False, axis="y")
     low, high = axes.get_xlim()
     axes.set_xlim(min(low, random - 0.05), max(high, 1.03))
-    axes.set_xlabel("score: sum of returns / sum of optimal returns")
+    axes.set_xlabel("score (1: best known return)")
     above = ScaledTranslation(0, 0.05, axes.figure.dpi_scale_trans)
     for level, line, name, side in (
         (random, ":", "random", "center"),
         (success, "--", f"success {success:g}", "right"),
-        (1.0, "-", "optimal", "left"),
+        (1.0, "-", "best known", "left"),
     ):
         axes.axvline(level, color=theme.faint, linestyle=line, linewidth=1.1, zorder=1)
         axes.text(level, 1, name, transform=axes.get_xaxis_transform() + above, ha=side, va="bottom", fontsize=9.5)

@@ -35,7 +35,7 @@ class Record(BaseModel):
 
 
 class Score(Record):
-    """True returns of one policy over the evaluation's episodes; score = sum / sum of the optimal ones."""
+    """True returns of one policy over the evaluation's episodes, and their score."""
 
     score: Number
     return_mean: Number

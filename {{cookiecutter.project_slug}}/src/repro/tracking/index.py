@@ -73,7 +73,7 @@ def list_summaries(root: Path) -> list[Record]:
 def summarise(record: Record) -> Record:
     """FIELDS of a record, and DERIVED.
 
-    Steps are those done (or planned); score, the share of the optimal return, and return are as evaluated, else of the
+    Steps are those done (or planned); score and return are as evaluated, else of the
     training's end. Runs of the same parameters, or that passed the gate together, have the same hash of these.
     """
     metrics = record.get("result_metrics") or {}
@@ -100,7 +100,7 @@ def outcome(record: Record) -> str:
     cause = (record.get("closed") or {}).get("cause")
     parts = [
         record.get("result"),
-        f"evaluated: {evaluated['score']:.3f} of optimal" if evaluated else None,
+        f"evaluated: score {evaluated['score']:.3f}" if evaluated else None,
         f"failed: {cause}" if cause else None,
     ]
     return "; ".join(part for part in parts if part)

@@ -68,11 +68,11 @@ def _entries(run: RunFolder, last_row: Mapping[str, Any] | None) -> dict[str, An
 
 
 def _scores(evaluation: Mapping[str, Any] | None) -> str:
-    """Shares of the optimal return, of an evaluation by `repro evaluate`."""
+    """Of an evaluation by `repro evaluate`."""
     if not evaluation:
         return ""
-    shares = ", ".join(f"{name} {evaluation[name]['score']:.3f}" for name in ("sampled", "greedy", "random"))
-    return f"{shares} of the optimal return over {evaluation['episodes']} episodes"
+    scores = ", ".join(f"{name} {evaluation[name]['score']:.3f}" for name in ("sampled", "greedy", "random"))
+    return f"score {scores} over {evaluation['episodes']} episodes"
 
 
 def _prediction(prediction: Mapping[str, Any] | None) -> str:

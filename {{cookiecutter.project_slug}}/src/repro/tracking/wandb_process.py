@@ -18,6 +18,7 @@ from typing import Any
 
 from repro.files import write_atomic
 from repro.tracking.metrics import decode_row
+from repro.tracking.video import video_step
 
 UPLOAD_SECONDS = 120.0  # this process is gone at the latest so long after the end of the run
 POLL_SECONDS = 0.5  # between two looks at the files
@@ -39,6 +40,8 @@ def main() -> None:
 
 def _mirror(job: dict[str, Any]) -> None:
     """Pass on what is appended to the files until the run has ended, and what is left in them then."""
+    import wandb
+
     run_dir = Path(job["run_dir"])
     ended = _End()
     run, report = _init(job)
@@ -46,11 +49,14 @@ def _mirror(job: dict[str, Any]) -> None:
     run.define_metric("*", step_metric="env_step")
     alert: Callable[[str, str], None] = run.alert if job["settings"]["alerts"] else lambda title, text: None
     metrics, health = (_Tail(run_dir / name, position) for name, position in job["positions"].items())
+    videos = _Videos(run_dir / "videos")
     going_on = True
     while going_on:
         going_on = not ended.wait(POLL_SECONDS)
         for line in metrics.lines():
             run.log(decode_row(line))
+        for path in videos.new():
+            run.log({"video": wandb.Video(str(path), format="mp4"), "env_step": video_step(path)})
         for line in health.lines():
             finding = json.loads(line)
             title = f"{finding['check']}: {run_dir.name}"
@@ -95,6 +101,23 @@ class _Tail:
         whole = data[: data.rfind(b"\n") + 1]
         self.position += len(whole)
         return whole.splitlines()
+
+
+class _Videos:
+    """Finds videos of training that are written to a folder, in their order. The folder need not be there yet."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.seen = set(self._all())
+
+    def new(self) -> list[Path]:
+        """Those since the last look."""
+        new = [path for path in self._all() if path not in self.seen]
+        self.seen.update(new)
+        return new
+
+    def _all(self) -> list[Path]:
+        return sorted(self.folder.glob("step-*.mp4"))
 
 
 def _init(job: dict[str, Any]) -> tuple[Any, dict[str, Any]]:

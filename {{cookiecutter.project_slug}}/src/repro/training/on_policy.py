@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from numpy.typing import NDArray
 
+from repro.agents import OnPolicyAgent
+from repro.training.episodes import score_scale
 from repro.training.trainer import Trainer
 
 
 class OnPolicyTrainer(Trainer):
     """Learns from each rollout once, as a whole."""
 
+    agent: OnPolicyAgent
+
     def _train_on_one_rollout(self) -> dict[str, float]:
         """Collect, label and fit, relabel, update. Returns metrics."""
         progress = self.env_step / self.config.training.total_steps
-        optimal = self._collect()
+        scales = self._collect()
         self.env_step += self.storage.true_rewards.size
         metrics: dict[str, float] = {"env_step": self.env_step, "frames": self.env_step * self.config.env.frame_skip}
         with self._timed("reward_model"):
@@ -21,20 +25,20 @@ class OnPolicyTrainer(Trainer):
                 metrics |= self.learning.learn(self.storage, self.env_step, progress)
             rewards, terminated = self.source.relabel(self.storage)
             metrics |= self.source.metrics
-        metrics |= self.episodes.update(self.storage, rewards, optimal)
+        metrics |= self.episodes.update(self.storage, rewards, scales)
         with self._timed("update"):
             metrics |= self.agent.update(self.storage.rollout(rewards, terminated), progress)
         return metrics
 
     def _collect(self) -> dict[int, NDArray]:
-        """Fill the storage; returns the best possible returns (N,) at the rows where an episode ended."""
-        storage, optimal = self.storage, {}
+        """Fill the storage; returns the `score_scale` (2, N) at the rows where an episode ended."""
+        storage, scales = self.storage, {}
         for step in storage.steps():
             with self._timed("policy"):
                 actions, storage.log_probs[step], storage.values[step] = self.agent.act(storage.observations[step])
             with self._timed("env"):
                 storage.record(step, actions.numpy(), self.envs.step(actions.numpy()))
                 if storage.done[step].any():
-                    optimal[step] = self.envs.optimal_returns()
+                    scales[step] = score_scale(self.envs)
         storage.values[-1] = self.agent.value(storage.observations[-1])
-        return optimal
+        return scales

@@ -114,7 +114,7 @@ class PreferenceLearning:
         preferences = self.config.preferences
         training_steps = self.config.training.total_steps - self.initial_steps
         due = labels_due(preferences, env_step - self.initial_steps, training_steps) - self.queries
-        if due:
+        if due > 0:  # after a resume there may be more than are due
             segments = segments_of(storage, preferences.segment_steps)
             asked = ask(self.store, self.run, self.queries, segments, due, self.generator, env_step)
             for comparison in asked:
@@ -138,8 +138,11 @@ class PreferenceLearning:
             "model": self.model.state_dict(),
         }
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from what `state_dict` returned; labels asked for later are asked for again, and stay one."""
+    def load_state_dict(self, state: dict[str, Any], exact: bool = True) -> None:
+        """Continue from what `state_dict` returned; labels asked for later are asked for again, and stay one.
+
+        If the run is not `exact`ly repeated, other segments would be asked about: these labels are taken as they are.
+        """
         self.initial_steps = state["initial_steps"]
         self.load_labels(state["queries"])
         if len(self.model.comparisons) != state["labels"]:
@@ -147,6 +150,8 @@ class PreferenceLearning:
                 f"{self.store.path}: holds {len(self.model.comparisons)} of the {state['labels']} labels that the "
                 "checkpoint has learned from; restore it from a copy, or start the run again"
             )
+        if not exact:
+            self.load_labels(self.store.query_count(self.run))
         self.generator.bit_generator.state = state["generator"]
         self.model.load_state_dict(state["model"])
 

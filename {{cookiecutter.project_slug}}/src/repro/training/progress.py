@@ -15,7 +15,7 @@ SECONDS_BETWEEN_LINES = 15.0
 
 # What is shown of a row, if it is there: metric, label, format.
 SHOWN = (
-    ("return/fraction_of_optimal", "of optimal", ".0%"),
+    ("return/score", "score", ".2f"),
     ("return/mean", "return", ".1f"),
     ("reward_model/accuracy_val", "accuracy", ".0%"),
     ("preferences/labels", "labels", ".0f"),

@@ -8,16 +8,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from repro.preferences.reward_model import RewardModel
+from repro.training.replay import Sample
 from repro.training.storage import Storage
 
 
 class RewardSource(Protocol):
-    """Decides what the agent may know of a rollout."""
+    """Decides what the agent may know of a rollout, or of a sample of earlier steps."""
 
     metrics: dict[str, float]  # of the last relabelling
 
     def relabel(self, storage: Storage) -> tuple[NDArray, NDArray]:
         """Rewards float32 (T, N) and terminations bool (T, N) for the agent."""
+
+    def relabel_sample(self, sample: Sample) -> tuple[NDArray, NDArray]:
+        """Rewards float32 (B,) and terminations bool (B,) for the agent, as they are now."""
 
 
 class TrueReward:
@@ -29,7 +33,14 @@ class TrueReward:
 
     def relabel(self, storage: Storage) -> tuple[NDArray, NDArray]:
         """What the environment said; the storage keeps the true rewards (Mnih et al. 2015 clip at -1 and 1)."""
-        return np.sign(storage.true_rewards) if self.clipped else storage.true_rewards, storage.terminated
+        return self._clip(storage.true_rewards), storage.terminated
+
+    def relabel_sample(self, sample: Sample) -> tuple[NDArray, NDArray]:
+        """The same of single steps."""
+        return self._clip(sample.true_rewards), sample.terminated
+
+    def _clip(self, rewards: NDArray) -> NDArray:
+        return np.sign(rewards) if self.clipped else rewards
 
 
 class LearnedReward:
@@ -51,3 +62,7 @@ class LearnedReward:
         }
         rewards = normalised.mean(0).numpy().reshape(following.shape[:2])
         return rewards, np.zeros_like(storage.terminated)
+
+    def relabel_sample(self, sample: Sample) -> tuple[NDArray, NDArray]:
+        """What the model thinks now, whatever it thought when these steps were taken."""
+        return self.model.predict(sample.next_observations), np.zeros_like(sample.terminated)

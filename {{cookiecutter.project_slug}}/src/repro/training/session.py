@@ -19,9 +19,11 @@ from repro.tracking.archive import RunFolder
 from repro.tracking.findings import add_finding, read_findings
 from repro.tracking.metrics import MetricsWriter, read_metrics
 from repro.tracking.provenance import devices
+from repro.tracking.video import video_path
 from repro.tracking.wandb import WandbMirror, WandbSettings
 from repro.training.checkpoint import load_checkpoint, save_checkpoint
 from repro.training.loops import make_trainer
+from repro.training.playing import film_episode, make_player, policy_of
 from repro.training.preferences import check_export
 from repro.training.progress import Progress
 from repro.training.trainer import Trainer
@@ -49,6 +51,9 @@ def train_run(run: RunFolder, config: Config, settings: WandbSettings, preferenc
         with MetricsWriter(run.path / "metrics.jsonl") as metrics:
             if checkpoint:
                 trainer.load_state_dict(checkpoint["trainer"])
+                if not trainer.exact:
+                    run.update(exact=False)
+                    print("note: not all that the run depends on was saved: it goes on, but not as if never stopped")
             metrics.truncate(checkpoint["metrics_position"] if checkpoint else 0)
             mirror = WandbMirror.start(run.path, settings)
             exit_code = 1
@@ -82,7 +87,7 @@ def _read_checkpoint(path: Path) -> dict[str, Any] | None:
 
 def _train(trainer: Trainer, run: RunFolder, metrics: MetricsWriter, mirror: WandbMirror) -> dict[str, Any]:
     """All remaining rollouts: metrics, live health checks, progress, checkpoints. Returns the latest value of each."""
-    config = trainer.config
+    config, videos = trainer.config, trainer.config.evaluation.video_rollouts
     rows = read_metrics(metrics.path)
     latest = {name: value for row in rows for name, value in row.items()}  # not every rollout ends an episode
     recent = rows[-RECENT_ROWS:]
@@ -90,7 +95,7 @@ def _train(trainer: Trainer, run: RunFolder, metrics: MetricsWriter, mirror: Wan
     actions = trainer.envs.single_action_space
     max_entropy = math.log(actions.n) if isinstance(actions, Discrete) else None
     with Progress(config.training.total_steps, trainer.env_step) as progress:
-        for count, row in enumerate(trainer.rows(), start=1):
+        for count, row in enumerate(trainer.rows(), start=len(rows) + 1):
             start = time.perf_counter()
             metrics.write(row)
             latest |= row
@@ -108,10 +113,23 @@ def _train(trainer: Trainer, run: RunFolder, metrics: MetricsWriter, mirror: Wan
             if count % config.training.checkpoint_rollouts == 0 or trainer.finished:
                 state = {"trainer": trainer.state_dict(), "metrics_position": metrics.position()}
                 save_checkpoint(run.path / CHECKPOINT, state)
-            trainer.timings["logging"] = time.perf_counter() - start  # enters the next row
+            now = time.perf_counter()
+            trainer.timings["logging"] = now - start  # enters the next row
+            if videos and (count % videos == 0 or trainer.finished):
+                _film(trainer, run)
+                trainer.timings["video"] = time.perf_counter() - now
     if not latest:
         raise UserError(
             f"training.total_steps ({config.training.total_steps}) leaves nothing to train with: "
             f"the initial labels alone took {trainer.env_step} steps; raise it"
         )
     return latest
+
+
+def _film(trainer: Trainer, run: RunFolder) -> None:
+    """Write a video of one full episode by the policy as it is, played elsewhere: training does not notice."""
+    player = make_player(trainer.config, trainer.device)
+    player.network.load_state_dict(trainer.agent.network.state_dict())
+    evaluation = trainer.config.evaluation
+    path = video_path(run.path, trainer.env_step)
+    film_episode(trainer.config, policy_of(player, evaluation.actions), evaluation.seed, path)

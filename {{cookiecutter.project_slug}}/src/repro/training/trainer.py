@@ -64,6 +64,7 @@ class Trainer(abc.ABC):
             self.source = LearnedReward(model)
         self.collects_initial_labels = self.learning is not None and initial_steps is None
         self.started = False
+        self.exact = True  # False once it went on from a state that was not whole
 
     def rows(self) -> Iterator[dict[str, float]]:
         """Train to the end; yields the metrics of each rollout, after which the state may be saved."""
@@ -116,22 +117,27 @@ class Trainer(abc.ABC):
         return {
             "env_step": self.env_step,
             "seconds": self.seconds,
-            "envs": self.envs.get_state(),
+            "envs": self.envs.get_state() if self.envs.can_save_state else None,
             "agent": self.agent.state_dict(),
             "observations": self.storage.observations[-1].copy(),
             "done": self.storage.done[-1].copy(),
             "episodes": self.episodes.state_dict(),
             "learning": self.learning.state_dict() if self.learning else None,
+            "exact": self.envs.can_save_state,  # whether it is whole
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from what `state_dict` returned."""
-        self.env_step, self.seconds = state["env_step"], state["seconds"]
-        self.envs.set_state(state["envs"])
+        """Continue from what `state_dict` returned; with new episodes if those that were under way are not in it."""
+        self.env_step, self.seconds, self.exact = state["env_step"], state["seconds"], state["exact"]
         self.agent.load_state_dict(state["agent"])
-        self.storage.observations[-1] = state["observations"]
-        self.storage.done[-1] = state["done"]  # all that the next rollout asks is whether a reset follows
-        self.episodes.load_state_dict(state["episodes"])
+        if state["envs"]:
+            self.envs.set_state(state["envs"])
+            self.storage.observations[-1] = state["observations"]
+            self.storage.done[-1] = state["done"]  # all that the next rollout asks is whether a reset follows
+            self.episodes.load_state_dict(state["episodes"])
+        else:
+            seed = derive_seed(self.seed, f"env, resumed after {self.env_step} steps")  # not the first starts again
+            self.storage.observations[-1], _ = self.envs.reset(seed=seed)
         if self.learning:
-            self.learning.load_state_dict(state["learning"])
+            self.learning.load_state_dict(state["learning"], self.exact)
         self.started = True

@@ -28,7 +28,7 @@ MAX_CURVE = 100  # characters
 LATEST = {  # metrics that stand side by side, with their formats
     "env_step": ",",
     "return/mean": ".4g",
-    "return/fraction_of_optimal": ".1%",
+    "return/score": ".3f",
     "reward_model/accuracy_val": ".1%",
     "preferences/labels": ",",
     "policy/entropy": ".3g",
@@ -93,7 +93,7 @@ def _facts(runs: Sequence[RunFolder]) -> dict[str, list[Any]]:
     evaluations = [record.get("evaluation") or {} for record in records]
     for policy in POLICIES:
         scores = [(evaluation.get(policy) or {}).get("score") for evaluation in evaluations]
-        facts[f"{policy}, of optimal"] = [None if score is None else f"{score:.3f}" for score in scores]
+        facts[f"{policy} score"] = [None if score is None else f"{score:.3f}" for score in scores]
     return {label: values for label, values in facts.items() if any(values)}
 
 

@@ -46,10 +46,10 @@ def make_section(experiment: str, cells: list[Cell], curves: dict[int, Rows]) ->
         experiment=experiment,
         cells=cells,
         explanation=(
-            f"The score is the sum of true returns over {cells[0].evaluation.episodes} full episodes from fixed "
-            f"starts, divided by the sum that is optimal from the same starts. Judged are {cells[0].judged} actions: a "
-            f"seed succeeds if that score reaches {cells[0].success_score:g}. Intervals are 95% Student t-intervals "
-            "over seeds, for success rates 95% Wilson score intervals."
+            f"The score places the sum of true returns over {cells[0].evaluation.episodes} full episodes from fixed "
+            "starts on a scale where 0 is about random and 1 the best possible or known from the same starts. Judged "
+            f"are {cells[0].judged} actions: a seed succeeds if that score reaches {cells[0].success_score:g}. "
+            "Intervals are 95% Student t-intervals over seeds, for success rates 95% Wilson score intervals."
         ),
         results=_results_table(cells),
         sources=_sources_table(cells, curves),
@@ -60,7 +60,7 @@ def make_section(experiment: str, cells: list[Cell], curves: dict[int, Rows]) ->
 
 
 def make_summary(sections: Sequence[Section]) -> Table:
-    """One row per experiment, with the random policy and the optimal one below it."""
+    """One row per experiment, with the random policy and the best known return below it."""
     header = ["experiment", "seeds", "judged", "sampled score", "greedy score", "success rate"]
     header += ["env steps", "labels", "minutes, median"]
     table = Table(header, [])
@@ -82,7 +82,7 @@ def make_summary(sections: Sequence[Section]) -> Table:
         )
         random = _baseline_text([evaluation.random.score for evaluation in evaluations])
         table.rows.append(["random policy", *[NOTHING] * 2, random, *[NOTHING] * 5])
-        table.rows.append(["optimal", *[NOTHING] * 2, "1.000", "1.000", *[NOTHING] * 4])
+        table.rows.append(["best known", *[NOTHING] * 2, "1.000", "1.000", *[NOTHING] * 4])
     return table
 
 
@@ -181,10 +181,10 @@ def _results_table(cells: list[Cell]) -> Table:
     ]
     random_score = _baseline_text([evaluation.random.score for evaluation in evaluations])
     random_return = _baseline_text([evaluation.random.return_mean for evaluation in evaluations], 1)
-    optimal_return = _baseline_text([evaluation.optimal.return_mean for evaluation in evaluations], 1)
+    best_return = _baseline_text([evaluation.optimal.return_mean for evaluation in evaluations], 1)
     random = ["random policy", random_score, *[NOTHING] * 2, random_return, *[NOTHING] * 5]
-    optimal = ["optimal", "1.000", "1.000", NOTHING, optimal_return, *[NOTHING] * 5]
-    return Table(header, [*rows, mean, random, optimal], code=frozenset({"run"}), emphasis=frozenset({len(rows)}))
+    best = ["best known", "1.000", "1.000", NOTHING, best_return, *[NOTHING] * 5]
+    return Table(header, [*rows, mean, random, best], code=frozenset({"run"}), emphasis=frozenset({len(rows)}))
 
 
 def _sources_table(cells: list[Cell], curves: dict[int, Rows]) -> Table:

@@ -15,7 +15,7 @@ from repro.workflow.report_content import NOTHING, Section, Table
 from repro.workflow.report_plots import Plot
 
 LEGEND = (
-    "Scores are true returns as a share of the optimal ones. In brackets: 95% intervals over seeds (t; rate: Wilson)."
+    "Scores are of true returns: 0 is about random, 1 the best possible or known. In brackets: 95% intervals over seeds (t; rate: Wilson)."
 )
 
 

@@ -13,9 +13,9 @@ from repro.results import plots
 from repro.results.records import Cell, Columns, Rows, columns
 
 PLOT_NAMES = ("curves", "seeds", "reward_model", "predicted_return")
-RETURN, SHARE, PREDICTED = "return/mean", "return/fraction_of_optimal", "predicted_return/mean"
+RETURN, SCORE, PREDICTED = "return/mean", "return/score", "predicted_return/mean"
 ACCURACIES = ("reward_model/accuracy_train", "reward_model/accuracy_val")
-PLOTTED = (RETURN, SHARE, PREDICTED, *ACCURACIES)
+PLOTTED = (RETURN, SCORE, PREDICTED, *ACCURACIES)
 BAND = " Thin: each seed. Thick: their mean, over the steps that all of them cover. Band: its pointwise 95% t-interval."
 
 
@@ -55,12 +55,12 @@ def seed_list(seeds: Sequence[int]) -> str:
 
 def _learning_curves(cells: list[Cell], curves: dict[int, Rows]) -> Plot:
     title = "Learning curves"
-    shares = _metrics(title, curves, SHARE)
+    scores = _metrics(title, curves, SCORE)
     draw = partial(
-        plots.draw_learning_curves, curves=shares, random=_random_score(cells), success=cells[0].success_score
+        plots.draw_learning_curves, curves=scores, random=_random_score(cells), success=cells[0].success_score
     )
-    caption = "True return of the episodes that end in a rollout, as a share of the optimal one; not smoothed."
-    return _plot("curves", title, caption + _seeds_shown(cells, shares), draw)
+    caption = "Score, by true return, of the episodes that end in a rollout; not smoothed."
+    return _plot("curves", title, caption + _seeds_shown(cells, scores), draw)
 
 
 def _seed_scores(cells: list[Cell], curves: dict[int, Rows]) -> Plot:

@@ -57,12 +57,14 @@ def prepare_run(root: Path, config: Config, request: RunRequest) -> RunFolder:
     """
     from repro.preflight.estimate import estimate_minutes
     from repro.training.device import choose_device, resolve_auto
+    from repro.training.loops import check_algorithm
     from repro.training.preferences import check_export
     from repro.workflow.prelaunch import say_expected
 
     read_wandb_settings(root / "pyproject.toml")
     stage = stage_name(read_budget(root), request.stage)
     device = choose_device(config.training.device)
+    check_algorithm(config)
     name = cell_name(config, request.seed)
     preferences = request.preferences
     if request.cell and config.reward.source == "learned":
@@ -305,8 +307,7 @@ def _describe(metrics: dict[str, Any]) -> str:
     """The result of a run in one line."""
     parts = [f"{metrics['env_step']:,} steps"]
     if "return/mean" in metrics:
-        share = metrics["return/fraction_of_optimal"]
-        parts.insert(0, f"return {metrics['return/mean']:.1f}, {share:.0%} of optimal")
+        parts.insert(0, f"return {metrics['return/mean']:.1f}, score {metrics['return/score']:.2f}")
     if "preferences/labels" in metrics:
         parts.append(f"{metrics['preferences/labels']:,} labels")
     return ", ".join(parts)

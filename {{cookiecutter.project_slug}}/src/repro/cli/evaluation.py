@@ -1,0 +1,123 @@
+"""The command that evaluates what was trained."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from repro.cli.common import Params, open_project, project_root
+from repro.config import Config, UserError
+from repro.tracking.text import shown_path
+
+if TYPE_CHECKING:
+    from repro.tracking.archive import RunFolder
+
+app = typer.Typer()
+
+
+@app.command()
+def evaluate(
+    run: Annotated[str | None, typer.Argument(help="A run's id, the start of one, or `latest`.")] = None,
+    episodes: Annotated[int | None, typer.Option(min=1, help="How many; default: evaluation.episodes.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Of the starts; default: evaluation.seed. With --cell: which cell.")
+    ] = None,
+    actions: Annotated[
+        Literal["sampled", "greedy"] | None, typer.Option(help="Only these; default: both.", show_default=False)
+    ] = None,
+    video: Annotated[int, typer.Option(min=0, help="Film so many of the episodes.")] = 0,
+    cell: Annotated[bool, typer.Option(help="Evaluate models/ of the pipeline instead (used by dvc.yaml).")] = False,
+    params: Params = None,
+) -> None:
+    """Play full episodes from fixed starts and score them by true return.
+
+    What the run's own parameters say is recorded with it; with other episodes, starts or actions it is only shown.
+
+    Example: repro evaluate latest --video 3
+    """
+    if cell and seed is not None and run is None:
+        if episodes or actions or video:
+            raise UserError("--episodes, --actions and --video are for runs; a cell is evaluated as its parameters say")
+        _evaluate_cell(seed, params)
+        return
+    if cell or run is None:
+        raise UserError("name a run (repro evaluate latest), or a cell (repro evaluate --cell --seed 100)")
+    if params:
+        raise UserError(f"--params {params}: is for cells; a run is evaluated by its own parameters, so leave it out")
+    _evaluate_run(run, episodes, seed, actions, video)
+
+
+def _evaluate_run(run: str, episodes: int | None, seed: int | None, actions: str | None, videos: int) -> None:
+    from repro.config import parse_config
+    from repro.tracking.archive import effective_status
+    from repro.workflow.runs import find_own_run
+
+    root = project_root()
+    folder = find_own_run(root, run)
+    agent = folder.path / "checkpoints/agent.pt"
+    if not agent.exists():  # it is written in the end
+        status = effective_status(folder.record)
+        raise UserError(f"{folder.id}: is {status} and has no final agent to evaluate; go on: repro resume {folder.id}")
+    config = parse_config(folder.record["params"])
+    asked = {name: value for name, value in (("episodes", episodes), ("seed", seed)) if value is not None}
+    config = config.model_copy(update={"evaluation": config.evaluation.model_copy(update=asked)})
+    if videos > config.evaluation.episodes:
+        raise UserError(f"--video {videos}: there are only {config.evaluation.episodes} episodes; ask for more of them")
+    play = ("sampled", "greedy") if actions is None else (actions,)
+    evaluation = _play(root, config, agent, folder.record["code_hash"], play)
+    if asked or actions:
+        print(f"not recorded, since other settings than those of {folder.id} were asked for")
+    else:
+        _judge(root, folder, evaluation)
+    if videos:
+        _film(config, agent, folder.path / "videos", actions or config.evaluation.actions, videos)
+
+
+def _evaluate_cell(seed: int, params: Path | None) -> None:
+    from repro.results import cells
+    from repro.tracking.archive import is_run_folder, read_run
+
+    root, config = open_project(params, None)
+    name = cells.cell_name(config, seed)
+    facts = cells.read_model_facts(root, config, name)
+    evaluation = _play(root, config, root / "models" / name / "agent.pt", facts["code_hash"], ("sampled", "greedy"))
+    print(f"written: {shown_path(cells.publish_evaluation(root, config, name, evaluation))}")
+    path = root / "runs" / str(facts["id"])
+    if is_run_folder(path):  # the models may have been trained elsewhere
+        try:
+            _judge(root, read_run(path), evaluation)
+        except UserError as error:  # the cell is written and good all the same
+            print(f"warning: {error}", file=sys.stderr)
+
+
+def _judge(root: Path, run: RunFolder, evaluation: dict[str, Any]) -> None:
+    """Keep the evaluation of a run with it, and close the run by the success criterion that it was launched with."""
+    from repro.workflow.predictions import close_by_criterion
+
+    run.update(evaluation=evaluation)
+    if said := close_by_criterion(root, run, evaluation):
+        print(said)
+
+
+def _play(root: Path, config: Config, agent_file: Path, trained_by: str, play: tuple[str, ...]) -> dict[str, Any]:
+    """Evaluate and print the result, and a note if the code (its hash) is not that which the agent was trained by."""
+    from repro.results.evaluate import evaluate, format_evaluation
+    from repro.tracking.snapshot import code_hash
+
+    code = code_hash(root)
+    evaluation = evaluate(config, agent_file, play) | {"code_hash": code}
+    print(format_evaluation(evaluation, config))
+    if code != trained_by:
+        print(f"note: evaluated by the code as it is now ({code}), not by that which trained the agent ({trained_by})")
+    return evaluation
+
+
+def _film(config: Config, agent_file: Path, folder: Path, actions: str, count: int) -> None:
+    """Write videos of the first episodes, and say where."""
+    from repro.results.evaluate import film
+
+    for path, returns, steps in film(config, agent_file, folder, actions, count):
+        print(f"{shown_path(path)}: return {returns:.1f} in {steps:,} steps")

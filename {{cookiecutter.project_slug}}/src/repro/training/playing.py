@@ -1,0 +1,82 @@
+"""Whole episodes of a trained policy, scored by true return and filmed. Nothing here is learned from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from repro.agents import Agent, make_agent
+from repro.config import Config, UserError
+from repro.envs import make_envs, random_actions
+from repro.envs.base import ResumableVectorEnv
+from repro.tracking.video import VideoWriter
+from repro.training.device import choose_precision
+from repro.training.episodes import score_scale
+from repro.training.seeding import torch_generator
+
+Episodes = NDArray[np.float64]  # (4, N): true returns, lengths in steps, returns that score 0, returns that score 1
+
+
+class Policy(Protocol):
+    """Observations (N, ...) to actions (N, ...)."""
+
+    def __call__(self, observations: NDArray) -> NDArray: ...
+
+
+def make_player(config: Config, device: torch.device) -> Agent:
+    """An agent of its own, to act with networks trained elsewhere; leaves the global generator as it was."""
+    envs = make_envs(config.env, num_envs=1)
+    spaces = (envs.single_observation_space, envs.single_action_space)
+    envs.close()
+    generator = torch_generator(config.evaluation.seed, "policy", device)
+    with torch.random.fork_rng(devices=[]):  # which initial weights are drawn from, on the CPU
+        return make_agent(
+            *spaces, config.agent, device, generator, choose_precision(config.training.precision, device)
+        )
+
+
+def policy_of(agent: Agent, actions: str) -> Policy:
+    """The agent's actions, `sampled` or `greedy`."""
+    return lambda observations: agent.act(observations, greedy=actions == "greedy")[0].numpy()
+
+
+def random_policy(envs: ResumableVectorEnv, generator: np.random.Generator) -> Policy:
+    """Uniformly random actions, whatever is observed."""
+    return lambda _: random_actions(envs, generator)
+
+
+def play_episodes(
+    envs: ResumableVectorEnv, seed: int, policy: Policy, watch: Callable[[], None] = lambda: None
+) -> Episodes:
+    """One full episode of each environment. `watch` is called when they have started and after each step.
+
+    Raises UserError if a return is not finite.
+    """
+    observations, _ = envs.reset(seed=seed)
+    scale = score_scale(envs)
+    returns, lengths = np.zeros((2, envs.num_envs))
+    running = np.ones(envs.num_envs, bool)
+    watch()
+    while running.any():
+        observations, rewards, terminated, truncated, _ = envs.step(policy(observations))
+        returns += np.where(running, rewards, 0.0)
+        lengths += running
+        running &= ~(terminated | truncated)
+        watch()
+    if not np.isfinite(returns).all():
+        raise UserError(f"a return is {returns[~np.isfinite(returns)][0]}: look at the rewards of the environment")
+    return np.stack([returns, lengths, *scale])
+
+
+def film_episode(config: Config, policy: Policy, seed: int, path: Path) -> Episodes:
+    """Write a video of one full episode to `path`; returns what came of the episode. Raises UserError (disk full)."""
+    envs = make_envs(config.env, num_envs=1, evaluation=True, render=True)
+    with VideoWriter(path, envs.metadata["render_fps"]) as video:
+        episode = play_episodes(envs, seed, policy, watch=lambda: video.add(envs.render()[0]))
+    envs.close()
+    return episode
