@@ -39,7 +39,7 @@ class NetworkInput:
 
 def check_environment(config: Config, root: Path) -> CheckResult:
     """One environment passes Gymnasium's checker: spaces, reset, seeds, what a step returns, rendering."""
-    env = SingleEnv(make_envs(config.env, num_envs=1), render_mode="rgb_array")
+    env = SingleEnv(make_envs(config.env, num_envs=1, render=True), render_mode="rgb_array")
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
