@@ -1,24 +1,14 @@
 """Probe environments (after Andy Jones, "Debugging reinforcement learning systems"): each asks one thing of an agent.
 
-They are solved in a second, by values and probabilities that are known exactly, and run through the same storage,
-agent and update as everything else.
+They are solved in a second, by values and actions that are known exactly.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
-import torch
 from gymnasium.spaces import Box, Discrete
 
-from repro.agents.ppo import PPO
-from repro.config import load_config
 from repro.envs.base import ResumableVectorEnv
-from repro.training.rewards import TrueReward
-from repro.training.storage import Storage
-
-PRESET = Path(__file__).parents[2] / "presets" / "moving-dot.yaml"
 
 
 class Probe(ResumableVectorEnv):
@@ -29,12 +19,12 @@ class Probe(ResumableVectorEnv):
 
     steps = 1
     truncates = False
-    num_actions = 2
+    action_space: Discrete | Box = Discrete(2)
 
-    def __init__(self, seed: int, num_envs: int = 8):
+    def __init__(self, seed: int, num_envs: int = 16):
         self.num_envs = num_envs
         self.single_observation_space = Box(-1, 1, (1,), np.float32)
-        self.single_action_space = Discrete(self.num_actions)
+        self.single_action_space = self.action_space
         self.generator = np.random.default_rng(seed)
 
     def observe(self) -> np.ndarray:
@@ -42,7 +32,7 @@ class Probe(ResumableVectorEnv):
         return np.zeros(self.num_envs)
 
     def pay(self, actions: np.ndarray) -> np.ndarray:
-        """For actions (num_envs,) in the states that were observed last."""
+        """For actions (num_envs,), or (num_envs, 1) if continuous, in the states that were observed last."""
         return np.ones(self.num_envs)
 
     def reset(self, *, seed=None, options=None):
@@ -138,40 +128,22 @@ class LastStepMatters(Probe):
         return paid.astype(float)
 
 
-def train(probe: type[Probe], seed: int, rollouts: int = 40, **settings: object) -> PPO:
-    """A PPO agent, trained through the storage that all training uses."""
-    settings = {
-        "discount": 0.8,
-        "rollout_steps": 16,
-        "minibatches": 2,
-        "epochs": 4,
-        "learning_rate": 5e-3,
-        "entropy_coefficient": 0.05,
-    } | settings
-    torch.set_num_threads(1)
-    torch.manual_seed(seed)
-    config = load_config(PRESET, [f"agent.{name}={value}" for name, value in settings.items()]).agent
-    envs = probe(seed)
-    generator = torch.Generator().manual_seed(seed)
-    agent = PPO(envs.single_observation_space, envs.single_action_space, config, torch.device("cpu"), generator)
-    storage = Storage.for_envs(envs, config.rollout_steps)
-    storage.observations[-1], _ = envs.reset()
-    for rollout in range(rollouts):
-        for step in storage.steps():
-            actions, storage.log_probs[step], storage.values[step] = agent.act(storage.observations[step])
-            storage.record(step, actions.numpy(), envs.step(actions.numpy()))
-        storage.values[-1] = agent.value(storage.observations[-1])
-        agent.update(storage.rollout(*TrueReward().relabel(storage)), rollout / rollouts)
-    return agent
+class NearHalf(Probe):
+    """Paid for a continuous action near 0.5: does the policy's mean move there?"""
+
+    action_space = Box(-1, 1, (1,), np.float32)
+
+    def pay(self, actions):
+        return -((actions[:, 0] - 0.5) ** 2)
 
 
-def values(agent: PPO, *observations: float) -> list[float]:
-    """What the agent expects to earn from each of these observations on."""
-    return agent.value(np.array(observations, np.float32)[:, None]).tolist()
+class NearObservation(Probe):
+    """Paid for a continuous action near half of what is observed: does its mean depend on the observation?"""
 
+    action_space = Box(-1, 1, (1,), np.float32)
 
-def probabilities(agent: PPO, *observations: float) -> list[float]:
-    """Of action 1, after each of these observations."""
-    with torch.inference_mode():
-        logits, _ = agent.network(torch.tensor(observations)[:, None])
-    return logits.softmax(-1)[:, 1].tolist()
+    def observe(self):
+        return self.coins()
+
+    def pay(self, actions):
+        return -((actions[:, 0] - 0.5 * self.last) ** 2)

@@ -1,9 +1,21 @@
 """Environments of Gymnasium that several test files make, and how they are played."""
 
+from pathlib import Path
+
 import numpy as np
 
-from repro.config import GymConfig
+from repro.config import Config, GymConfig, parse_config
 from repro.envs import make_envs, random_actions
+from repro.reading import read_yaml
+
+PRESET = Path(__file__).parents[2] / "presets" / "moving-dot.yaml"
+TINY: dict[str, dict] = {
+    "agent": {"rollout_steps": 32, "minibatches": 2},
+    "preferences": {"segment_steps": 8, "initial_labels": 16, "total_labels": 24},
+    "reward_model": {"pretraining_steps": 4, "steps_per_rollout": 2, "batch_size": 4},
+    "training": {"total_steps": 1024, "precision": "float32", "checkpoint_rollouts": 2},
+    "evaluation": {"episodes": 4},
+}
 
 
 def gym_config(name="CartPole-v1", **changes):
@@ -41,3 +53,12 @@ def assert_same(first, second):
         for left, right in zip(one, other, strict=True):
             assert left.dtype == right.dtype
             np.testing.assert_array_equal(left, right)
+
+
+def gym_parameters(env: GymConfig, source: str = "environment", **changes) -> Config:
+    """Parameters of a run of about a second in `env`; `changes` are sections, of which some fields are replaced."""
+    values = read_yaml(PRESET) | {"env": env.model_dump(), "reward": {"source": source}}
+    for sections in (TINY, changes):
+        for name, fields in sections.items():
+            values[name] = values[name] | fields
+    return parse_config(values)

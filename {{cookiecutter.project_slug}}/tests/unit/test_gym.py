@@ -56,8 +56,7 @@ def test_settings_reach_the_environment():
 def test_after_the_end_of_an_episode_a_step_only_resets(name):
     """Its reward is 0, its action is ignored, it ends nothing, and it shows a start."""
     envs, other = gym_envs(name, max_steps=7), gym_envs(name, max_steps=7)
-    before, _ = envs.reset(seed=1)
-    other.reset(seed=1)
+    envs.reset(seed=1), other.reset(seed=1)
     resets, done, length = 0, np.zeros(4, bool), np.zeros(4, int)
     for actions, ignored in zip(some_actions(envs, 60), some_actions(envs, 60, seed=1), strict=True):
         mask = done if actions.ndim == 1 else done[:, None]
@@ -68,7 +67,6 @@ def test_after_the_end_of_an_episode_a_step_only_resets(name):
         np.testing.assert_array_equal(truncated, length == 7)
         resets += done.sum()
         done = terminated | truncated
-        before = observations
     assert resets >= 4 * 7
 
 

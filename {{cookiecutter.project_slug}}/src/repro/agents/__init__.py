@@ -9,11 +9,14 @@ from gymnasium.spaces import Box, Discrete
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from repro.agents.a2c import A2C
 from repro.agents.ddpg import DDPG
 from repro.agents.dqn import DQN
 from repro.agents.ppo import PPO
 from repro.agents.rollout import Rollout
 from repro.agents.transitions import Transitions
+from repro.agents.trpo import TRPO
+from repro.agents.vpg import VPG
 from repro.config import AgentConfig, UserError
 
 
@@ -63,7 +66,7 @@ class OffPolicyAgent(Protocol):
 
 
 Agent = OnPolicyAgent | OffPolicyAgent
-ON_POLICY: dict[str, Any] = {"ppo": PPO}
+ON_POLICY: dict[str, Any] = {"ppo": PPO, "a2c": A2C, "vpg": VPG, "trpo": TRPO}
 OFF_POLICY: dict[str, Any] = {"dqn": DQN, "ddpg": DDPG}
 
 

@@ -9,6 +9,8 @@ import torch
 from gymnasium.spaces import Box, Discrete
 from torch import Tensor, nn
 
+from repro.normalisation import normaliser_of
+
 Layer = TypeVar("Layer", nn.Linear, nn.Conv2d)
 
 
@@ -21,7 +23,7 @@ class ActorCritic(nn.Module):
 
     def __init__(self, observation_space: Box, action_space: Discrete | Box):
         super().__init__()
-        outputs = int(action_space.n) if isinstance(action_space, Discrete) else math.prod(action_space.shape)
+        outputs = policy_outputs(action_space)
         self.encoder, features = make_encoder(observation_space)
         self.policy = initialise(nn.Linear(features, outputs), gain=0.01)
         self.value = initialise(nn.Linear(features, 1), gain=1.0)
@@ -31,6 +33,32 @@ class ActorCritic(nn.Module):
         """Policy outputs, float32 (batch, outputs), and values, float32 (batch,)."""
         features = self.encoder(observations)
         return self.policy(features).float(), self.value(features).float().squeeze(-1)
+
+
+class SeparateActorCritic(nn.Module):
+    """A policy and a value function on encoders of their own: fitting the one leaves the other where it is."""
+
+    def __init__(self, observation_space: Box, action_space: Discrete | Box):
+        super().__init__()
+        outputs = policy_outputs(action_space)
+        encoder, features = make_encoder(observation_space)
+        self.policy = nn.Sequential(encoder, initialise(nn.Linear(features, outputs), gain=0.01))
+        encoder, features = make_encoder(observation_space)
+        self.value = nn.Sequential(encoder, initialise(nn.Linear(features, 1), gain=1.0))
+        self.log_std = None if isinstance(action_space, Discrete) else nn.Parameter(torch.zeros(outputs))
+
+    def forward(self, observations: Tensor) -> tuple[Tensor, Tensor]:
+        """Policy outputs, float32 (batch, outputs), and values, float32 (batch,)."""
+        return self.policy(observations).float(), self.value(observations).float().squeeze(-1)
+
+    def policy_parameters(self) -> list[nn.Parameter]:
+        """All parameters but those of the value function."""
+        return [*self.policy.parameters(), *([] if self.log_std is None else [self.log_std])]
+
+
+def policy_outputs(action_space: Discrete | Box) -> int:
+    """How many numbers describe a distribution of actions, but for its standard deviations."""
+    return int(action_space.n) if isinstance(action_space, Discrete) else math.prod(action_space.shape)
 
 
 class NatureCNN(nn.Sequential):
@@ -68,7 +96,9 @@ def make_encoder(observation_space: Box) -> tuple[nn.Module, int]:
     if len(observation_space.shape) == 3:
         return NatureCNN(*observation_space.shape), 512
     inputs = math.prod(observation_space.shape)
-    layers = [initialise(nn.Linear(inputs, 64), math.sqrt(2)), nn.Tanh()]
+    normaliser = normaliser_of(observation_space)
+    layers: list[nn.Module] = [normaliser] if normaliser else []
+    layers += [initialise(nn.Linear(inputs, 64), math.sqrt(2)), nn.Tanh()]
     layers += [initialise(nn.Linear(64, 64), math.sqrt(2)), nn.Tanh()]
     return nn.Sequential(*layers), 64
 
@@ -103,6 +133,11 @@ class Categorical:
         """In nats, (batch,)."""
         return -(self.log_probabilities.exp() * self.log_probabilities).sum(dim=-1)
 
+    def kl(self, other: Policy) -> Tensor:
+        """KL(self || other) in nats, (batch,)."""
+        assert isinstance(other, Categorical)
+        return (self.log_probabilities.exp() * (self.log_probabilities - other.log_probabilities)).sum(dim=-1)
+
 
 class DiagonalGaussian:
     """Continuous actions (batch, actions) around a mean, with a standard deviation an action."""
@@ -127,3 +162,17 @@ class DiagonalGaussian:
     def entropy(self) -> Tensor:
         """Differential entropy in nats, (batch,)."""
         return (self.log_std + 0.5 * math.log(2 * math.pi * math.e)).sum(dim=-1)
+
+    def kl(self, other: Policy) -> Tensor:
+        """KL(self || other) in nats, (batch,)."""
+        assert isinstance(other, DiagonalGaussian)
+        variances = (2 * self.log_std).exp() + (self.mean - other.mean).square()
+        return (other.log_std - self.log_std + variances / (2 * (2 * other.log_std).exp()) - 0.5).sum(dim=-1)
+
+
+Policy = Categorical | DiagonalGaussian
+
+
+def make_policy(outputs: Tensor, log_std: Tensor | None) -> Policy:
+    """Distributions of actions: discrete ones from logits, continuous ones from means and deviations (actions,)."""
+    return Categorical(outputs) if log_std is None else DiagonalGaussian(outputs, log_std)

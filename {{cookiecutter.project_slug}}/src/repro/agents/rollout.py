@@ -26,6 +26,12 @@ class Rollout:
     done: Tensor  # (T, N) bool: the episode ended with this step, terminated or truncated
     valid: Tensor  # (T, N) bool: False where the environment was only reset
 
+    def rows(self, device: torch.device, *estimates: Tensor) -> tuple[Tensor, ...]:
+        """Of each step that counts: observation, action, its log-probability, and `estimates` (T, N); (rows, ...)."""
+        valid = self.valid.flatten()
+        columns = (self.observations[:-1], self.actions, self.log_probs, *estimates)
+        return tuple(column.flatten(0, 1)[valid].to(device) for column in columns)
+
 
 def generalised_advantages(rollout: Rollout, discount: float, gae_lambda: float) -> Tensor:
     """Generalised advantage estimates (Schulman et al. 2016, equation 16), float32 (T, N).
@@ -42,3 +48,16 @@ def generalised_advantages(rollout: Rollout, discount: float, gae_lambda: float)
         following = deltas[step] + carried[step] * following
         advantages[step] = following
     return advantages
+
+
+def normalise(advantages: Tensor) -> Tensor:
+    """To mean 0 and standard deviation 1, (rows,)."""
+    return (advantages - advantages.mean()) / (advantages.std() + 1e-8)
+
+
+def approximate_kl(log_ratios: Tensor) -> Tensor:
+    """Estimate of KL(old || new), a scalar, from log(new / old) of actions of the old policy.
+
+    Unbiased and never negative (Schulman 2020, "Approximating KL divergence", k3).
+    """
+    return (log_ratios.exp() - 1 - log_ratios).mean()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from gymnasium.spaces import Discrete
+from gymnasium.spaces import Box, Discrete
 from numpy.typing import NDArray
 
 from repro.config import AtariConfig, EnvConfig, GymConfig, MovingDotConfig
@@ -11,6 +11,7 @@ from repro.envs.atari import AtariVectorEnv
 from repro.envs.base import ResumableVectorEnv
 from repro.envs.gym import make_gym_envs
 from repro.envs.moving_dot import MovingDotVectorEnv
+from repro.normalisation import NormalisedBox
 
 SIMPLEST_FIRST = ("moving-dot",)  # all environments: what an algorithm has to solve before the next is tried
 
@@ -58,6 +59,12 @@ def describe_environment(config: EnvConfig) -> str:
         images = f"images 84x84x{config.frame_stack}, frame skip {config.frame_skip}"
         return f"{config.id}, {config.protocol} protocol, {images}, score {score}"
     raise NotImplementedError(config.id)
+
+
+def network_space(config: EnvConfig, envs: ResumableVectorEnv) -> Box:
+    """The space of observations that networks are made for: with a normaliser if the parameters ask for one."""
+    space = envs.single_observation_space
+    return NormalisedBox(space) if isinstance(config, GymConfig) and config.normalise_observations else space
 
 
 def random_actions(envs: ResumableVectorEnv, generator: np.random.Generator) -> NDArray:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from repro.config import GymConfig, UserError
 from repro.envs.base import ScaledVectorEnv
+from repro.envs.rendering import draw
 
 X, VELOCITY, ANGLE, ANGULAR_VELOCITY = range(4)  # rows of the state
 
@@ -47,6 +48,10 @@ class NativeCartPole(ScaledVectorEnv, CartPoleVectorEnv):
             self.state[position] = np.clip(self.state[position], -limit, limit)
             self.state[velocity][self.state[position] * np.sign(self.state[velocity]) == limit] = 0
         return self.state.T.astype(np.float32), rewards * ~terminated, np.zeros_like(terminated), truncated, info
+
+    def render(self) -> tuple[NDArray[np.uint8], ...]:
+        """A colour picture of each environment, uint8 (400, 600, 3)."""
+        return draw(super().render, "CartPole-v1")
 
     def get_state(self) -> dict[str, Any]:
         """Everything that the next steps depend on, for an exact resume."""

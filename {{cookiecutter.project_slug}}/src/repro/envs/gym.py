@@ -20,6 +20,7 @@ from repro.config import GymConfig, UserError
 from repro.envs.base import ScaledVectorEnv
 from repro.envs.cartpole import NativeCartPole
 from repro.envs.mujoco import fixed_horizon_settings, forward_warnings
+from repro.envs.rendering import draw, prepare_rendering
 from repro.envs.saved_states import can_save, get_env_state, set_env_state
 
 CARTPOLE = "gymnasium.envs.classic_control.cartpole:CartPoleEnv"
@@ -36,6 +37,8 @@ def make_gym_envs(config: GymConfig, num_envs: int, render: bool = False) -> Sca
     with _explained(config):
         if entry_point.startswith("gymnasium.envs.mujoco"):
             forward_warnings()
+        if render:
+            prepare_rendering()
         kind = NativeCartPole if entry_point == CARTPOLE else EnvLoop
         return kind(config, num_envs, "rgb_array" if render else None)
 
@@ -55,7 +58,7 @@ class EnvLoop(ScaledVectorEnv):
             gymnasium.make(config.id, max_episode_steps=-1, disable_env_checker=True, **settings)
             for _ in range(num_envs)
         ]
-        self.num_envs, self.render_mode = num_envs, render_mode
+        self.num_envs, self.render_mode, self._name = num_envs, render_mode, config.id
         self.random_return, self.reference_return = config.random_return, config.reference_return
         self.max_steps, self.fixed_horizon = config.max_steps, config.fixed_horizon
         self.metadata = self.envs[0].metadata | {"autoreset_mode": AutoresetMode.NEXT_STEP}
@@ -99,7 +102,7 @@ class EnvLoop(ScaledVectorEnv):
 
     def render(self) -> tuple[NDArray[np.uint8], ...]:
         """A colour picture of each environment, uint8 (H, W, 3)."""
-        return tuple(np.asarray(env.render(), np.uint8) for env in self.envs)
+        return draw(lambda: [env.render() for env in self.envs], self._name)
 
     def close_extras(self, **kwargs: Any) -> None:
         """Close the environments."""

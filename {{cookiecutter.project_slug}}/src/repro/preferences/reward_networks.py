@@ -11,6 +11,8 @@ from gymnasium.spaces import Box
 from torch import Tensor, nn
 from torch.nn import functional
 
+from repro.normalisation import normaliser_of
+
 
 class RewardEnsemble(nn.Module):
     """M reward functions r(o). What they see are features of the last frame and of the motion between frames.
@@ -18,7 +20,7 @@ class RewardEnsemble(nn.Module):
     Images pass through a keypoint encoder, frame by frame, so that the frames which neighbouring stacks share are
     encoded once. The inputs of the layers that follow are the last frame's features and the differences between
     the frames of the stack, both standardised: motion of a few pixels weighs as much as position. Vector
-    observations are standardised and used as they are.
+    observations are standardised and used as they are; by the policy's normaliser, if it has one.
     """
 
     input_mean: Tensor
@@ -30,6 +32,7 @@ class RewardEnsemble(nn.Module):
         self.members = members
         self.images = len(shape) == 3
         self.stack = shape[0] if self.images else 1
+        self.normaliser = normaliser_of(observation_space)
         self.encoder = KeypointEncoder(members, keypoints) if self.images else nn.Identity()
         inputs = 2 * keypoints * self.stack if self.images else math.prod(shape)
         self.register_buffer("input_mean", torch.zeros(members, 1, inputs))
@@ -55,7 +58,13 @@ class RewardEnsemble(nn.Module):
 
     @torch.no_grad()
     def standardise(self, batches: Iterable[Tensor]) -> None:
-        """Fix the standardisation of the inputs from batches of segments like those in `forward`."""
+        """Fix the standardisation of the inputs from batches of segments like those in `forward`.
+
+        A normaliser that is shared with the policy takes them into account instead, and goes on changing.
+        """
+        if self.normaliser:
+            self.normaliser.update(torch.cat([batch.flatten(0, 1) for batch in batches]))
+            return
         inputs = torch.cat([self._inputs(batch) for batch in batches], dim=1)
         self.input_mean.copy_(inputs.mean(dim=1, keepdim=True))
         # An input that barely varied must not blow up once it does.
@@ -65,7 +74,9 @@ class RewardEnsemble(nn.Module):
     def _inputs(self, observations: Tensor) -> Tensor:
         """What the layers see, float32 (M, B * T, inputs)."""
         if not self.images:
-            return observations.flatten(0, 1).float().expand(self.members, -1, -1)
+            vectors = observations.flatten(0, 1)
+            vectors = self.normaliser(vectors) if self.normaliser else vectors.float()
+            return vectors.expand(self.members, -1, -1)
         batch, frames = observations.shape[:2]
         features = self.encoder(observations.flatten(0, 1)).view(batch, frames, self.members, -1)
         stacks = features.unfold(1, self.stack, 1)  # (B, T, M, features, S)

@@ -39,7 +39,8 @@ class NetworkInput:
 
 def check_environment(config: Config, root: Path) -> CheckResult:
     """One environment passes Gymnasium's checker: spaces, reset, seeds, what a step returns, rendering."""
-    env = SingleEnv(make_envs(config.env, num_envs=1, render=True), render_mode="rgb_array")
+    films = config.evaluation.video_rollouts > 0
+    env = SingleEnv(make_envs(config.env, num_envs=1, render=films), render_mode="rgb_array" if films else None)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:

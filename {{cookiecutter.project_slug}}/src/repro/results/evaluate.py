@@ -14,7 +14,7 @@ from torch import nn
 
 from repro.agents import Agent
 from repro.config import Config, UserError
-from repro.envs import make_envs
+from repro.envs import make_envs, network_space
 from repro.preferences.reward_model import RewardModel
 from repro.training.checkpoint import load_checkpoint
 from repro.training.device import choose_device, choose_precision
@@ -50,9 +50,7 @@ def evaluate(config: Config, agent_file: Path, play: Sequence[str] = ("sampled",
     return {"episodes": settings.episodes, "seed": settings.seed} | summaries | {"optimal": best}
 
 
-def film(
-    config: Config, agent_file: Path, folder: Path, actions: str, count: int
-) -> Iterator[tuple[Path, float, int]]:
+def film(config: Config, agent_file: Path, folder: Path, actions: str, count: int) -> Iterator[tuple[Path, float, int]]:
     """Write videos of `count` episodes by `sampled` or `greedy` actions; yields path, return and steps of each.
 
     Starts are drawn from evaluation.seed, from evaluation.seed + 1 and so on.
@@ -75,7 +73,7 @@ def load_agent(config: Config, agent_file: Path) -> Agent:
 def load_reward_model(config: Config, file: Path) -> RewardModel:
     """The trained reward model, to `predict` with. Raises UserError as `load_agent` does."""
     device = _device(config)
-    space = make_envs(config.env, num_envs=1).single_observation_space
+    space = network_space(config.env, make_envs(config.env, num_envs=1))
     precision = choose_precision(config.training.precision, device)
     model = RewardModel(space, config.reward_model, device, seed=0, precision=precision)  # which trains no more
     with _explained(file, model.network):

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from repro.agents import Agent, make_agent
 from repro.config import Config, UserError
-from repro.envs import make_envs, random_actions
+from repro.envs import make_envs, network_space, random_actions
 from repro.envs.base import ResumableVectorEnv
 from repro.tracking.video import VideoWriter
 from repro.training.device import choose_precision
@@ -31,13 +31,11 @@ class Policy(Protocol):
 def make_player(config: Config, device: torch.device) -> Agent:
     """An agent of its own, to act with networks trained elsewhere; leaves the global generator as it was."""
     envs = make_envs(config.env, num_envs=1)
-    spaces = (envs.single_observation_space, envs.single_action_space)
+    spaces = (network_space(config.env, envs), envs.single_action_space)
     envs.close()
     generator = torch_generator(config.evaluation.seed, "policy", device)
     with torch.random.fork_rng(devices=[]):  # which initial weights are drawn from, on the CPU
-        return make_agent(
-            *spaces, config.agent, device, generator, choose_precision(config.training.precision, device)
-        )
+        return make_agent(*spaces, config.agent, device, generator, choose_precision(config.training.precision, device))
 
 
 def policy_of(agent: Agent, actions: str) -> Policy:

@@ -12,7 +12,8 @@ import torch
 
 from repro.agents import make_agent
 from repro.config import AtariConfig, Config
-from repro.envs import make_envs
+from repro.envs import make_envs, network_space
+from repro.normalisation import normaliser_of
 from repro.preferences.reward_model import RewardModel
 from repro.preferences.store import PreferenceStore
 from repro.training.device import choose_device, choose_precision, resident_memory
@@ -45,7 +46,8 @@ class Trainer(abc.ABC):
         self.device = choose_device(training.device)
         precision = choose_precision(training.precision, self.device)
         self.envs = make_envs(config.env)
-        spaces = (self.envs.single_observation_space, self.envs.single_action_space)
+        spaces = (network_space(config.env, self.envs), self.envs.single_action_space)
+        self.normaliser = normaliser_of(spaces[0])
         generator = torch_generator(seed, "policy", self.device)
         self.agent = make_agent(*spaces, config.agent, self.device, generator, precision)
         self.storage = Storage.for_envs(self.envs, config.agent.rollout_steps)
@@ -75,6 +77,8 @@ class Trainer(abc.ABC):
             self.seconds, clock = now - clock, now  # not part of the first rollout
         while not self.finished:
             row = self._train_on_one_rollout()
+            if self.normaliser:  # only now: the update has to see what the actions were chosen by
+                self.normaliser.update(torch.from_numpy(self.storage.observations[:-1][self.storage.valid]))
             now = time.perf_counter()
             elapsed, clock = now - clock, now
             self.seconds += elapsed

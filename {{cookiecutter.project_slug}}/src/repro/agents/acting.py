@@ -1,0 +1,61 @@
+"""How on-policy agents act: actions drawn from what a network of policy and value says."""
+
+from __future__ import annotations
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from repro.agents.networks import ActorCritic, Policy, SeparateActorCritic, make_policy
+from repro.config import AgentConfig, UserError
+
+
+class Actor:
+    """A network on its device, the precision that it computes in, and the generator that actions are drawn from."""
+
+    def __init__(
+        self,
+        network: ActorCritic | SeparateActorCritic,
+        config: AgentConfig,
+        device: torch.device,
+        generator: torch.Generator,
+        precision: str,
+    ):
+        self.network = network.to(device)
+        self.config, self.device, self.generator = config, device, generator
+        self.half = precision == "bfloat16"
+
+    def __call__(self, observations: Tensor) -> tuple[Policy, Tensor]:
+        """Distributions of actions, and values (batch,), for a batch of observations on the device."""
+        outputs, values = self._forward(observations)
+        return make_policy(outputs, self.network.log_std), values
+
+    @torch.inference_mode()
+    def act(self, observations: NDArray, greedy: bool) -> tuple[Tensor, Tensor, Tensor]:
+        """Actions (N, ...), their log-probabilities (N,) and values (N,), all on the CPU.
+
+        Raises UserError if the network has diverged so far that there is nothing to sample from.
+        """
+        outputs, values = self._forward(torch.from_numpy(observations).to(self.device))
+        if not (outputs.isfinite().all() and values.isfinite().all()):
+            rates = [f"agent.{name} is {rate:g}" for name, rate in self.config if name in LEARNING_RATES]
+            raise UserError(
+                "training has diverged: the outputs of the agent's network are not finite; lower its "
+                f"learning rate ({', '.join(rates)})"
+            )
+        policy = make_policy(outputs, self.network.log_std)
+        actions = policy.mode() if greedy else policy.sample(self.generator)
+        return actions.cpu(), policy.log_prob(actions).cpu(), values.cpu()
+
+    @torch.inference_mode()
+    def value(self, observations: NDArray) -> Tensor:
+        """Values of observations (N, ...), float32 (N,) on the CPU."""
+        return self._forward(torch.from_numpy(observations).to(self.device))[1].cpu()
+
+    def _forward(self, observations: Tensor) -> tuple[Tensor, Tensor]:
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
+            outputs, values = self.network(observations)
+        return outputs, values
+
+
+LEARNING_RATES = ("learning_rate", "value_learning_rate")
