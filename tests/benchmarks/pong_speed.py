@@ -1,10 +1,10 @@
 """How fast PPO trains on Pong, beside Stable-Baselines3's: the same games, network, rollouts, epochs and minibatches.
 
 8 games, rollouts of 128 steps, 4 epochs of 4 minibatches of 256, the Nature CNN. Both sides play on the same emulator
-(ale-py's vector environment), so that the difference is the learner's. Each block is a rollout and the update on it; the
-sides take turns, each with every number of threads, in one process. What is compared is the median over rounds of
-the ratio of speeds, each side with its best number of threads. With bfloat16 (only where the processor computes in it)
-the curve of presets/pong.yaml must be seen to be unharmed as well.
+(ale-py's vector environment), so that the difference is the learner's. Each block is a rollout and the update on it. Each
+side has a process of its own; they take turns, with every number of threads. What is compared is the median over rounds
+of the ratio of speeds, each side with its best number of threads. Whether bfloat16 (used where the processor computes
+in it) harms learning is for the curve of presets/pong.yaml to show.
 
     pip install --no-deps stable-baselines3==2.9.2 cloudpickle
     PYTHONPATH=template/src python tests/benchmarks/pong_speed.py [--rounds 9] [--threads 1 2]
@@ -15,11 +15,14 @@ In an environment of a generated project, on a machine that does nothing else. A
 from __future__ import annotations
 
 import argparse
+import functools
 import json
+import multiprocessing
 import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -27,14 +30,13 @@ import numpy as np
 import torch
 from ale_py.vector_env import AtariVectorEnv
 from gymnasium.vector import AutoresetMode
-from stable_baselines3 import PPO
-from stable_baselines3.common.vec_env import VecEnv
-
 from repro.config import load_config
 from repro.envs import describe_environment
 from repro.preferences.store import PreferenceStore
 from repro.training.device import choose_precision
 from repro.training.loops import make_trainer
+from stable_baselines3 import PPO
+from stable_baselines3.common.vec_env import VecEnv
 
 PRESET = Path(__file__).resolve().parents[2] / "template" / "presets" / "pong.yaml"
 GAMES, STEPS, EPOCHS, MINIBATCHES = 8, 128, 4, 4
@@ -91,17 +93,32 @@ def theirs() -> Callable[[], object]:
     return lambda: model.learn(GAMES * STEPS, reset_num_timesteps=False)
 
 
-def measure(sides: dict[str, Callable[[], object]], threads: list[int], rounds: int) -> dict[tuple[str, int], list]:
+def work(make: Callable[[], Callable[[], object]], connection: Connection) -> None:
+    """A side's process: for each number of threads received, train on a rollout and send the seconds; 0 ends it."""
+    train = make()
+    while threads := connection.recv():
+        torch.set_num_threads(threads)
+        wall, cpu = time.perf_counter(), time.process_time()
+        train()
+        connection.send((time.perf_counter() - wall, time.process_time() - cpu))
+
+
+def measure(makers: dict[str, Callable], threads: list[int], rounds: int) -> dict[tuple[str, int], list]:
     """Steps per second, and per second of CPU time, of each block: by side and number of threads, (rounds, 2)."""
+    processes = multiprocessing.get_context("spawn")
+    sides = {}
+    for side, make in makers.items():
+        sides[side], other_end = processes.Pipe()
+        processes.Process(target=work, args=(make, other_end), daemon=True).start()
     speeds: dict[tuple[str, int], list] = {(side, count): [] for side in sides for count in threads}
     for turn in range(-1, rounds):  # the first warms up
         for side, count in speeds if turn % 2 else reversed(speeds):
-            torch.set_num_threads(count)
-            wall, cpu = time.perf_counter(), time.process_time()
-            sides[side]()
-            wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+            sides[side].send(count)
+            wall, cpu = sides[side].recv()
             if turn >= 0:
                 speeds[side, count].append((GAMES * STEPS / wall, GAMES * STEPS / cpu))
+    for connection in sides.values():
+        connection.send(0)
     return speeds
 
 
@@ -111,16 +128,14 @@ def main() -> None:
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        sides = {BASELINE: theirs(), "ours, float32": ours("float32", Path(folder))}
+        sides = {BASELINE: theirs, "ours, float32": functools.partial(ours, "float32", Path(folder))}
         if choose_precision("auto", torch.device("cpu")) == "bfloat16":
-            sides["ours, bfloat16"] = ours("bfloat16", Path(folder))
+            sides["ours, bfloat16"] = functools.partial(ours, "bfloat16", Path(folder))
         speeds = measure(sides, arguments.threads, arguments.rounds)
     result: dict[str, Any] = {"rounds": arguments.rounds, "sides": {}, "ratios": {}}
     best = {}
     for side in sides:
-        medians = {
-            count: statistics.median(wall for wall, _ in speeds[side, count]) for count in arguments.threads
-        }
+        medians = {count: statistics.median(wall for wall, _ in speeds[side, count]) for count in arguments.threads}
         best[side] = max(medians, key=lambda count: medians[count])
         result["sides"][side] = {
             f"{count} threads": {

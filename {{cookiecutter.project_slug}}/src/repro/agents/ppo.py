@@ -15,7 +15,7 @@ from torch import Tensor
 
 from repro.agents.acting import Actor
 from repro.agents.networks import ActorCritic
-from repro.agents.rollout import Rollout, approximate_kl, generalised_advantages, normalise
+from repro.agents.rollout import Rollout, approximate_kl, generalised_advantages, normalise, take
 from repro.agents.values import value_metrics
 from repro.config import PPOConfig
 
@@ -59,7 +59,7 @@ class PPO:
         for _ in range(config.epochs):
             order = torch.randperm(len(rows[0]), generator=self.generator, device=self.device)
             for indices in order.tensor_split(config.minibatches):
-                for name, value in self._update_minibatch(*(row[indices] for row in rows)).items():
+                for name, value in self._update_minibatch(*(take(row, indices) for row in rows)).items():
                     totals[name] = totals.get(name, 0) + value
         updates = config.epochs * config.minibatches
         means = {name: total.item() / updates for name, total in totals.items()}

@@ -13,7 +13,7 @@ from repro.envs.gym import make_gym_envs
 from repro.envs.moving_dot import MovingDotVectorEnv
 from repro.normalisation import NormalisedBox
 
-SIMPLEST_FIRST = ("moving-dot",)  # all environments: what an algorithm has to solve before the next is tried
+SIMPLEST_FIRST = ("moving-dot", "ALE/Pong-v5", "ALE/Breakout-v5")  # all environments: what an algorithm has to solve before the next is tried
 
 
 def make_envs(

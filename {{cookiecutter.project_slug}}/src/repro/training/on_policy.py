@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from numpy.typing import NDArray
 
 from repro.agents import OnPolicyAgent
@@ -33,12 +34,14 @@ class OnPolicyTrainer(Trainer):
     def _collect(self) -> dict[int, NDArray]:
         """Fill the storage; returns the `score_scale` (2, N) at the rows where an episode ended."""
         storage, scales = self.storage, {}
-        for step in storage.steps():
-            with self._timed("policy"):
-                actions, storage.log_probs[step], storage.values[step] = self.agent.act(storage.observations[step])
-            with self._timed("env"):
-                storage.record(step, actions.numpy(), self.envs.step(actions.numpy()))
-                if storage.done[step].any():
-                    scales[step] = score_scale(self.envs)
-        storage.values[-1] = self.agent.value(storage.observations[-1])
+        # The agent's weights are cast to bfloat16 once: casts are kept until the outermost context ends.
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
+            for step in storage.steps():
+                with self._timed("policy"):
+                    actions, storage.log_probs[step], storage.values[step] = self.agent.act(storage.observations[step])
+                with self._timed("env"):
+                    storage.record(step, actions.numpy(), self.envs.step(actions.numpy()))
+                    if storage.done[step].any():
+                        scales[step] = score_scale(self.envs)
+            storage.values[-1] = self.agent.value(storage.observations[-1])
         return scales
