@@ -1,10 +1,10 @@
 """How fast PPO trains on Pong, beside Stable-Baselines3's: the same games, network, rollouts, epochs and minibatches.
 
-8 games, rollouts of 128 steps, 4 epochs of 4 minibatches of 256, the Nature CNN. Both sides play on the same emulator
-(ale-py's vector environment), so that the difference is the learner's. Each block is a rollout and the update on it. Each
-side has a process of its own; they take turns, with every number of threads. What is compared is the median over rounds
-of the ratio of speeds, each side with its best number of threads. Whether bfloat16 (used where the processor computes
-in it) harms learning is for the curve of presets/pong.yaml to show.
+8 games, rollouts of 128 steps, 4 epochs of 4 minibatches of 256, the Nature CNN. Both sides play on the same
+emulator (ale-py's vector environment), so that the difference is the learner's. Each block is a rollout and the update
+on it. Each side has a process of its own; they take turns, with every number of threads. What is compared is the median
+over rounds of the ratio of speeds, each side with its best number of threads. Whether bfloat16 (used where the
+processor computes in it) harms learning is for the curve of presets/pong.yaml to show.
 
     pip install --no-deps stable-baselines3==2.9.2 cloudpickle
     PYTHONPATH=template/src python tests/benchmarks/pong_speed.py [--rounds 9] [--threads 1 2]
