@@ -68,11 +68,11 @@ class NatureCNN(nn.Sequential):
     def __init__(self, frames: int, height: int, width: int):
         convolutions = nn.Sequential(
             initialise(nn.Conv2d(frames, 32, 8, stride=4), math.sqrt(2)),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
             initialise(nn.Conv2d(32, 64, 4, stride=2), math.sqrt(2)),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
             initialise(nn.Conv2d(64, 64, 3, stride=1), math.sqrt(2)),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
             nn.Flatten(),
         )
         for layer in convolutions.parameters():
@@ -80,7 +80,7 @@ class NatureCNN(nn.Sequential):
                 layer.data = layer.data.contiguous(memory_format=torch.channels_last)
         with torch.no_grad():
             flat = convolutions(torch.zeros(1, frames, height, width)).shape[1]
-        super().__init__(ScaleImages(), convolutions, initialise(nn.Linear(flat, 512), math.sqrt(2)), nn.ReLU())
+        super().__init__(ScaleImages(), convolutions, initialise(nn.Linear(flat, 512), math.sqrt(2)), nn.ReLU(inplace=True))
 
 
 class ScaleImages(nn.Module):

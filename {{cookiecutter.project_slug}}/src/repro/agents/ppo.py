@@ -15,7 +15,7 @@ from torch import Tensor
 
 from repro.agents.acting import Actor
 from repro.agents.networks import ActorCritic, clip_gradients
-from repro.agents.rollout import Rollout, approximate_kl, generalised_advantages, normalise
+from repro.agents.rollout import Rollout, approximate_kl, generalised_advantages, normalise, take
 from repro.agents.values import value_metrics
 from repro.config import PPOConfig
 
@@ -64,7 +64,7 @@ class PPO:
         reported = []
         for _ in range(config.epochs):
             order = torch.randperm(len(rows[0]), generator=self.generator, device=self.device)
-            shuffled = [row[order].tensor_split(config.minibatches) for row in rows]
+            shuffled = [take(row, order).tensor_split(config.minibatches) for row in rows]
             reported += [self._update_minibatch(*minibatch) for minibatch in zip(*shuffled, strict=True)]
         means = dict(zip(METRICS, torch.stack(reported).mean(0).tolist(), strict=True))
         rate = self.optimizer.param_groups[0]["lr"]

@@ -28,9 +28,19 @@ class Rollout:
 
     def rows(self, device: torch.device, *estimates: Tensor) -> tuple[Tensor, ...]:
         """Of each step that counts: observation, action, its log-probability, and `estimates` (T, N); (rows, ...)."""
-        valid = self.valid.flatten()
+        valid = self.valid.flatten().nonzero().squeeze(1)
         columns = (self.observations[:-1], self.actions, self.log_probs, *estimates)
-        return tuple(column.flatten(0, 1)[valid].to(device) for column in columns)
+        observations, *others = (column.flatten(0, 1).index_select(0, valid).to(device) for column in columns)
+        if observations.dim() == 4:  # images are laid out once as convolutions want them, and not once a minibatch
+            observations = observations.contiguous(memory_format=torch.channels_last)
+        return observations, *others
+
+
+def take(column: Tensor, indices: Tensor) -> Tensor:
+    """Some of the rows of `column`, which `Rollout.rows` made, in the same layout; whole rows are copied at once."""
+    if column.dim() == 4:
+        return column.permute(0, 2, 3, 1).index_select(0, indices).permute(0, 3, 1, 2)
+    return column.index_select(0, indices)
 
 
 def generalised_advantages(rollout: Rollout, discount: float, gae_lambda: float) -> Tensor:

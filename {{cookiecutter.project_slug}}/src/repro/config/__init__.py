@@ -80,6 +80,16 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
+    def score_is_hidden(self) -> Config:
+        shown = isinstance(self.env, AtariConfig) and not self.env.hide_score
+        if shown and self.reward.source == "learned":
+            raise ValueError(
+                "env.hide_score must be true where reward.source is learned: the score on the screen tells the true "
+                "reward (Christiano et al. 2017, A.2)"
+            )
+        return self
+
+    @model_validator(mode="after")
     def learning_starts_in_time(self) -> Config:
         if isinstance(self.agent, ReplayConfig) and self.agent.learning_starts >= self.training.total_steps:
             raise ValueError(

@@ -16,6 +16,7 @@ from repro.envs.moving_dot import MovingDotVectorEnv
 SIMPLEST_FIRST = (
     ("FrozenLake-v1", "CartPole-v1", "Pendulum-v1", "Acrobot-v1", "InvertedPendulum-v5", "moving-dot"),
     ("HalfCheetah-v5", "ALE/Pong-v5"),
+    ("ALE/Breakout-v5",),
 )
 
 

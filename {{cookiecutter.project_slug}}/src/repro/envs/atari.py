@@ -17,6 +17,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 from ale_py.vector_env import AtariVectorEnv as Engine
+from gymnasium.spaces import Box, Discrete
 from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
@@ -63,9 +64,9 @@ class AtariVectorEnv(ScaledVectorEnv):
         self._games = self._engine(rom, (SIZE, SIZE), config.frame_stack, grayscale=True)
         # The same games once more for their colours: the same seeds and actions give the same frames.
         self._screens = self._engine(rom, SCREEN, 1, grayscale=False) if render else None
-        self.single_observation_space = self._games.single_observation_space
+        self.single_observation_space = Box(0, 255, (config.frame_stack, SIZE, SIZE), np.uint8)
         self.observation_space = self._games.observation_space
-        self.single_action_space = self._games.single_action_space
+        self.single_action_space = Discrete(len(self._games.ale.get_action_set()))
         self.action_space = self._games.action_space
         self._generator = np.random.default_rng()
         self._lives = np.zeros(num_envs, np.int32)

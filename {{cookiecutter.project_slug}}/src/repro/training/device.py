@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import platform
 import resource
 import sys
 from pathlib import Path
@@ -11,6 +13,8 @@ from typing import Any
 import torch
 
 from repro.config import Config, UserError
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's mallopt, in bytes
 
 
 def choose_device(name: str) -> torch.device:
@@ -47,6 +51,18 @@ def resolve_auto(config: Config) -> dict[str, Any]:
     params["training"]["device"] = device.type
     params["training"]["precision"] = choose_precision(config.training.precision, device)
     return params
+
+
+def keep_freed_memory() -> None:
+    """Let this process keep what it frees for what it needs next, where the C library is glibc.
+
+    Otherwise the large tensors of each minibatch go back to the system, which clears their pages for the next one:
+    a fifth of the time of a Nature CNN's update in float32.
+    """
+    if platform.libc_ver()[0] == "glibc":
+        libc = ctypes.CDLL(None)
+        for parameter in (M_MMAP_THRESHOLD, M_TRIM_THRESHOLD):
+            libc.mallopt(parameter, 2**30)
 
 
 def resident_memory() -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+import torch
 from numpy.typing import NDArray
 
 from repro.agents import OnPolicyAgent
@@ -37,14 +38,16 @@ class OnPolicyTrainer(Trainer):
         """Fill the storage; returns the `score_scale` (2, N) at the rows where an episode ended."""
         storage, scales = self.storage, {}
         policy = env = 0.0  # seconds
-        for step in storage.steps():
-            start = time.perf_counter()
-            actions, storage.log_probs[step], storage.values[step] = self.agent.act(storage.observations[step])
-            acted = time.perf_counter()
-            storage.record(step, actions.numpy(), self.envs.step(actions.numpy()))
-            if storage.done[step].any():
-                scales[step] = score_scale(self.envs)
-            policy, env = policy + acted - start, env + time.perf_counter() - acted
+        # The agent's weights are cast to bfloat16 once: casts are kept until the outermost context ends.
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
+            for step in storage.steps():
+                start = time.perf_counter()
+                actions, storage.log_probs[step], storage.values[step] = self.agent.act(storage.observations[step])
+                acted = time.perf_counter()
+                storage.record(step, actions.numpy(), self.envs.step(actions.numpy()))
+                if storage.done[step].any():
+                    scales[step] = score_scale(self.envs)
+                policy, env = policy + acted - start, env + time.perf_counter() - acted
+            storage.values[-1] = self.agent.value(storage.observations[-1])
         self.timings |= {"policy": policy, "env": env}
-        storage.values[-1] = self.agent.value(storage.observations[-1])
         return scales

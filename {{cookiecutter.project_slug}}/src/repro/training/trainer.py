@@ -16,7 +16,7 @@ from repro.envs import make_envs
 from repro.normalisation import network_space, normaliser_of
 from repro.preferences.reward_model import RewardModel
 from repro.preferences.store import PreferenceStore
-from repro.training.device import choose_device, choose_precision, resident_memory
+from repro.training.device import choose_device, choose_precision, keep_freed_memory, resident_memory
 from repro.training.episodes import EpisodeStatistics
 from repro.training.preferences import PreferenceLearning, collect_initial_labels
 from repro.training.rewards import LearnedReward, RewardSource, TrueReward
@@ -40,16 +40,17 @@ class Trainer(abc.ABC):
         initial_steps: int | None = None,
     ):
         training = config.training
+        keep_freed_memory()
         torch.set_num_threads(training.threads)
         torch.manual_seed(derive_seed(seed, "initial weights"))
         self.config, self.seed, self.run, self.store = config, seed, run, store
         self.device = choose_device(training.device)
-        precision = choose_precision(training.precision, self.device)
+        self.precision = choose_precision(training.precision, self.device)
         self.envs = make_envs(config.env)
         spaces = (network_space(config.env, self.envs.single_observation_space), self.envs.single_action_space)
         self.normaliser = normaliser_of(spaces[0])
         generator = torch_generator(seed, "policy", self.device)
-        self.agent = make_agent(*spaces, config.agent, self.device, generator, precision)
+        self.agent = make_agent(*spaces, config.agent, self.device, generator, self.precision)
         self.storage = Storage.for_envs(self.envs, config.agent.rollout_steps)
         self.episodes = EpisodeStatistics(config.env.num_envs)
         self.learning: PreferenceLearning | None = None
@@ -61,7 +62,7 @@ class Trainer(abc.ABC):
         if config.reward.source == "learned":
             torch.manual_seed(derive_seed(seed, "reward model weights"))  # whatever the policy's network drew
             model_seed = derive_seed(seed, "reward model")
-            model = RewardModel(spaces[0], config.reward_model, self.device, model_seed, precision)
+            model = RewardModel(spaces[0], config.reward_model, self.device, model_seed, self.precision)
             self.learning = PreferenceLearning(config, seed, store, run, model)
             self.source = LearnedReward(model)
         self.collects_initial_labels = self.learning is not None and initial_steps is None
