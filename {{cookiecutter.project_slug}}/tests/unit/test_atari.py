@@ -25,7 +25,9 @@ def play(envs, steps, seed, generator=None):
 
 
 def same(first, second):
-    return all(np.array_equal(a, b) for one, other in zip(first, second, strict=True) for a, b in zip(one, other))
+    return all(
+        np.array_equal(a, b) for one, other in zip(first, second, strict=True) for a, b in zip(one, other, strict=True)
+    )
 
 
 def resize_by_area(screen, size=84):

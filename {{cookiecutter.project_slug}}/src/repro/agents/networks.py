@@ -57,6 +57,16 @@ class SeparateActorCritic(nn.Module):
         return [*self.policy.parameters(), *([] if self.log_std is None else [self.log_std])]
 
 
+def make_actor_critic(observation_space: Box, action_space: Discrete | Box) -> ActorCritic | SeparateActorCritic:
+    """For algorithms that train both at once: one encoder for images, which cost most; for vectors one each.
+
+    Where returns are large, the gradient of the value's error drowns the policy's in what the two share: on Acrobot
+    (returns of -500) PPO with one encoder learns nothing.
+    """
+    kind = ActorCritic if len(observation_space.shape) == 3 else SeparateActorCritic
+    return kind(observation_space, action_space)
+
+
 def policy_outputs(action_space: Discrete | Box) -> int:
     """How many numbers describe a distribution of actions, but for its standard deviations."""
     return int(action_space.n) if isinstance(action_space, Discrete) else math.prod(action_space.shape)
@@ -80,7 +90,9 @@ class NatureCNN(nn.Sequential):
                 layer.data = layer.data.contiguous(memory_format=torch.channels_last)
         with torch.no_grad():
             flat = convolutions(torch.zeros(1, frames, height, width)).shape[1]
-        super().__init__(ScaleImages(), convolutions, initialise(nn.Linear(flat, 512), math.sqrt(2)), nn.ReLU(inplace=True))
+        super().__init__(
+            ScaleImages(), convolutions, initialise(nn.Linear(flat, 512), math.sqrt(2)), nn.ReLU(inplace=True)
+        )
 
 
 class ScaleImages(nn.Module):

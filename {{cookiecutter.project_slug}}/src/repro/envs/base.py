@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 class ResumableVectorEnv(VectorEnv, abc.ABC):
     """A vector environment with NEXT_STEP autoreset that can be saved, and knows what is optimal.
 
-    The info of a step may hold `over`, bool (num_envs,): where the environment's episode ended, so that the next step only
-    resets, if some are terminated for the agent alone (a life was lost and the game goes on).
+    The info of a step may hold `over`, bool (num_envs,): where the environment's episode ended, so that the next step
+    only resets, if some are terminated for the agent alone (a life was lost and the game goes on).
     If it was made for rendering, `render()` returns one uint8 (H, W, 3) picture an environment.
     """
 

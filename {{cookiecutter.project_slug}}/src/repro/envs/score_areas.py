@@ -1,7 +1,7 @@
 """Where the games of Christiano et al. 2017 show score and lives: what is painted black when rewards are learned.
 
 Their appendix A.2: the score is replaced by a constant black background in all seven games, as are the count of enemy
-ships in BeamRider and the speedometer in Enduro. Number of lives and of the level go too where they are shown apart from
+ships in BeamRider and the speedometer in Enduro. Lives and level go too where they are shown apart from
 the game. One place is left: in Space Invaders the number of lives flashes in the ship's own row after each loss.
 """
 
