@@ -11,10 +11,12 @@ import pytest
 from archive_examples import ENVIRONMENT, new_run
 
 from repro.config import UserError
-from repro.tracking.archive import claim_run, effective_status, finish_run, hold_run, is_held, load_run, read_run
+from repro.tracking.archive import claim_run, effective_status, finish_run, load_run, read_run
+from repro.tracking.locks import hold_run, is_held
 
 LIVE = (
     "import sys, time; from pathlib import Path; from repro.tracking.archive import *\n"
+    "from repro.tracking.locks import hold_run\n"
     "run = read_run(Path(sys.argv[1])); hold_run(run.path); claim_run(run); print('claimed', flush=True)\n"
     "time.sleep(60)\n"
 )

@@ -10,8 +10,9 @@ import time
 import pytest
 from archive_examples import CONFIG
 
-from repro.tracking.archive import claim_run, finish_run, hold_run, list_runs, read_run
+from repro.tracking.archive import claim_run, finish_run, list_runs, read_run
 from repro.tracking.creation import create_run, keep_code
+from repro.tracking.locks import hold_run
 
 SECONDS = 0.1  # several of the lives below
 

@@ -2,26 +2,26 @@
 
 `run.json` is written when a run is created (`repro.tracking.creation`) and again when it ends, each time whole or not
 at all. A run that says "queued" or "running" while its process is gone has crashed (`effective_status`). Which process
-may do a run is decided by the lock on `.lock` in its folder (`hold_run`), on every machine that shares the folder.
+may do a run is decided by a lock in its folder (`repro.tracking.locks`).
 """
 
 from __future__ import annotations
 
 import contextlib
 import difflib
-import fcntl
 import json
 import os
 import socket
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from repro.config import UserError
-from repro.files import storage_error, write_atomic
+from repro.files import write_atomic
 from repro.tracking.durations import active_seconds, now, timestamp
+from repro.tracking.locks import updating_record
 from repro.tracking.metrics import encode, read_last_row
 from repro.tracking.process import is_running, process_start
 
@@ -73,31 +73,11 @@ class RunFolder:
 
         If `change` raises, nothing is changed. Raises UserError as `save` does.
         """
-        with _updating(self.path):
+        with updating_record(self.path):
             with contextlib.suppress(OSError, ValueError):
                 self.record = read_record(self.path)
             self.record.update(change(self.record))
             self.save()
-
-
-def hold_run(path: Path) -> int:
-    """Be the only process that does the run in this folder, until the returned file is closed or this process ends.
-
-    Raises UserError if another does it, or the folder cannot be written.
-    """
-    try:
-        return _lock(path / ".lock", fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise UserError(f"{path.name}: is being done by another process; stop that one first") from None
-
-
-def is_held(path: Path) -> bool:
-    """Whether a process does the run in this folder now, on whichever machine. Raises UserError."""
-    try:
-        os.close(_lock(path / ".lock", fcntl.LOCK_SH | fcntl.LOCK_NB))
-    except BlockingIOError:
-        return True
-    return False
 
 
 def claim_run(run: RunFolder) -> None:
@@ -276,34 +256,6 @@ def _check_outcome(record: Record) -> None:
         score = (record.get("evaluation") or {}).get(name)
         if isinstance(score, dict) and not isinstance(score.get("score"), float | int):
             raise ValueError(f"evaluation.{name} lacks score")
-
-
-def _lock(path: Path, operation: int) -> int:
-    """Open and lock a file; closing it unlocks it. Raises UserError; BlockingIOError if it must not wait."""
-    try:
-        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)  # NFS locks only what is open for writing
-    except OSError as error:
-        raise storage_error(path, error) from None
-    try:
-        fcntl.flock(file, operation)
-    except OSError as error:
-        os.close(file)
-        if isinstance(error, BlockingIOError):
-            raise
-        raise storage_error(path, error) from None
-    return file
-
-
-@contextlib.contextmanager
-def _updating(path: Path) -> Iterator[None]:
-    """Keep other processes from changing the record meanwhile."""
-    file = _lock(path / ".record.lock", fcntl.LOCK_EX)
-    try:
-        for leftover in path.glob(".run.json.*.tmp"):  # half-written by a killed process: nobody else writes now
-            leftover.unlink()
-        yield
-    finally:
-        os.close(file)
 
 
 def _matching(wanted: str, known: list[str]) -> list[str]:

@@ -22,9 +22,10 @@ from repro.config import Config, UserError, parse_config
 from repro.reading import syntax_errors_in_a_line
 from repro.results.cells import cell_name, publish_training
 from repro.tracking import provenance
-from repro.tracking.archive import RunFolder, claim_run, find_folder, finish_run, hold_run, read_run
+from repro.tracking.archive import RunFolder, claim_run, find_folder, finish_run, read_run
 from repro.tracking.creation import create_run, keep_code
 from repro.tracking.index import list_summaries
+from repro.tracking.locks import hold_run
 from repro.tracking.output import keep_warnings, tee_output
 from repro.tracking.snapshot import snapshot_path
 from repro.tracking.wandb import read_wandb_settings
