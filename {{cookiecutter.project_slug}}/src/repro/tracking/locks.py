@@ -8,11 +8,14 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from repro.config import UserError
 from repro.files import storage_error
+
+LOOK_SECONDS = 0.5  # far more than `is_held` of another process keeps the lock for
 
 
 def hold_run(path: Path) -> int:
@@ -20,10 +23,14 @@ def hold_run(path: Path) -> int:
 
     Raises UserError if another does it, or the folder cannot be written.
     """
-    try:
-        return _lock(path / ".lock", fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise UserError(f"{path.name}: is being done by another process; stop that one first") from None
+    end = time.monotonic() + LOOK_SECONDS
+    while True:
+        try:
+            return _lock(path / ".lock", fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= end:
+                raise UserError(f"{path.name}: is being done by another process; stop that one first") from None
+        time.sleep(0.02)
 
 
 def is_held(path: Path) -> bool:
