@@ -117,8 +117,9 @@ def test_empty_and_senseless_answers_are_asked_again(root):
 
 def test_a_failed_check_needs_a_reason(root):
     break_tracking(root)
-    record, said = run_gate(root, ["", "metrics.jsonl will do", *COMPLETE])
+    record, said = run_gate(root, ["", "no", "q", " x ", "metrics.jsonl will do", *COMPLETE])
     assert "FAILED  tracking" in said and "what to do: correct [tool.repro.wandb]" in said
+    assert said.count("A reason has two words at least") == 4
     check = record["checks"][0]
     assert (check["passed"], check["accepted"]) == (False, "metrics.jsonl will do")
 

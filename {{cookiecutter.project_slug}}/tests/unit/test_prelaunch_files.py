@@ -77,6 +77,7 @@ def test_an_answers_file_as_it_was_written_names_all_that_is_missing(root):
         ({"causes": "causes: [{cause: c}]"}, "causes[0]: missing: response, reason"),
         ({"causes": "causes: none"}, "causes: expected a list"),
         ({"accept": "accept: {seed: x}"}, "accept.seed: no such check; did you mean 'seeds'?"),
+        ({"accept": "accept: {seeds: no}"}, "accept.seeds: 'no' is no reason; write two words at least"),
         ({"accept": "accept: {seeds: }"}, "not answered: accept.seeds"),
         ({"accept": "accept: {seeds: [}"}, "not valid YAML"),
         ({"accept": ""}, "missing: accept"),
@@ -125,8 +126,8 @@ def test_an_answers_file_must_accept_what_fails(root):
     break_tracking(root)
     with pytest.raises(UserError, match=r"failed checks: tracking: .*sometimes.*accept\.tracking"):
         run_gate(root, interactive=False, answers_file=write_answers(root))
-    path = write_answers(root, accept="accept: {tracking: fine}")
-    assert run_gate(root, interactive=False, answers_file=path)[0]["checks"][0]["accepted"] == "fine"
+    path = write_answers(root, accept="accept: {tracking: corrected later}")
+    assert run_gate(root, interactive=False, answers_file=path)[0]["checks"][0]["accepted"] == "corrected later"
 
 
 def test_a_missing_answers_file_says_how_to_make_one(root):

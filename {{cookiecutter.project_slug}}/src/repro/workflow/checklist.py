@@ -91,6 +91,8 @@ def read_answers(
     for name in accepted:
         if name not in checklist.checks:
             raise UserError(f"{path}: accept.{name}: no such check{nearest(name, checklist.checks)}")
+        if accepted[name] and not is_reason(accepted[name]):
+            raise UserError(f"{path}: accept.{name}: {accepted[name]!r} is no reason; write two words at least")
     causes = values["causes"] or []
     if not isinstance(causes, list):
         raise UserError(f"{path}: causes: expected a list of entries with cause, response and reason")
@@ -148,6 +150,11 @@ def write_answers_template(path: Path, checklist: Checklist, code_hash: str, par
         raise UserError(f"{path}: exists already; give another name, or delete it first") from None
     except OSError as error:
         raise UserError(f"{path}: cannot be written: {error.strerror}") from None
+
+
+def is_reason(text: str) -> bool:
+    """Whether a text may be the reason to start in spite of a failed check: not a `no` or `q`, typed to get out."""
+    return len(text.split()) > 1
 
 
 def _refuse_stale(path: Path, values: dict[str, Any], code_hash: str, params: Params) -> None:

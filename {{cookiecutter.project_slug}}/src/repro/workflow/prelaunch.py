@@ -205,7 +205,7 @@ def _pass_by_asking(root: Path, config: Config, given: str | None, dialogue: Dia
         for number, check in enumerate(blocked, start=1):
             say(f"\nFailed check {number} of {len(blocked)}, {check.name}.")
             say("To fix it, stop here (Ctrl-C). To start the run all the same, give the reason.")
-            accepted[check.name] = dialogue.text(f"accept.{check.name}", "Reason")
+            accepted[check.name] = dialogue.reason(f"accept.{check.name}")
         answers = {}
         for number, question in enumerate(checklist.questions, start=1):
             say(f"\nQuestion {number} of {len(checklist.questions)}: {question.ask}")
