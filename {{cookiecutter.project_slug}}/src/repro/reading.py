@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import json
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,14 @@ def parse_yaml(text: str, source: str) -> Any:
     # Control characters, the date 2024-99-99, [[[[..., !!bool "x", !!int "", "\\UFFFFFFFF".
     except (YAMLError, ValueError, RecursionError, LookupError, OverflowError) as error:
         raise UserError(f"{source}: not valid YAML: {error}") from None
+
+
+def parse_json(text: bytes | str) -> Any:
+    """The value that a JSON text holds. Raises ValueError, also where it is nested too deeply to be read."""
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
 
 
 @contextlib.contextmanager
