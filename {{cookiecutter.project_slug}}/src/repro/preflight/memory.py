@@ -12,6 +12,7 @@ from torch import nn
 from repro.config import Config
 from repro.preferences.reward_model import PREDICTION_FRAMES
 from repro.preflight.checks import CheckResult
+from repro.preflight.free_memory import free_memory
 from repro.preflight.trainer import open_trainer
 
 PROCESS = 0.5e9  # bytes of Python, torch and the rest before anything of the run is made
@@ -66,16 +67,6 @@ def memory_needed(config: Config) -> dict[str, float]:
             batches += [max(PREDICTION_FRAMES, trained_frames) * per_frame]
             weights += _count_weights(learned)
     return parts | {"networks": float(PER_WEIGHT * weights), "batches": 2 * 4 * max(batches)}
-
-
-def free_memory() -> float | None:
-    """Bytes that a process could get now; None where the system does not say (no /proc)."""
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-    except OSError:
-        return None
-    sizes = dict(line.split(":") for line in lines)
-    return 1024.0 * int(sizes["MemAvailable"].split()[0])
 
 
 def _count_weights(network: nn.Module) -> int:
