@@ -83,7 +83,12 @@ def syntax_errors_in_a_line() -> Iterator[None]:
     try:
         yield
     except SyntaxError as error:
-        file = Path(error.filename or "")
+        file = Path(error.filename or _file_with_null_byte() or "")
         if not file.is_relative_to(Path(__file__).parent):
             raise
         raise UserError(f"{file}:{error.lineno or 1}: {error.msg}; correct it and try again") from None
+
+
+def _file_with_null_byte() -> Path | None:
+    """A module of this package that holds one: Python does not say where it met it."""
+    return next((file for file in Path(__file__).parent.rglob("*.py") if b"\0" in file.read_bytes()), None)
