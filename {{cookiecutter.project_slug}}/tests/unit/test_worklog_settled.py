@@ -108,6 +108,16 @@ def test_a_renamed_folder_gets_the_row_that_it_never_had(tmp_path):
     assert ids(monday, "runs") == ["2026-11-23_dot_0001", "best-2"]  # the third is older than the log
 
 
+@pytest.mark.parametrize("name", ["best [old]", "a](b", "50%5B", "x|y", "ü (1)", "_a\\_"])
+def test_a_folder_of_any_name_has_one_row(tmp_path, name):
+    archived(tmp_path, record(name, started="2026-11-24T10:00:00+01:00", **DEAD))
+    for _ in range(3):
+        page = worklog.open_page(tmp_path, TUESDAY)
+    assert len(rows(page, "runs")) == 1
+    worklog.finish_run(tmp_path, archived(tmp_path, ended(name)), WEDNESDAY)
+    assert rows(page, "runs") == [] and len(rows(pages.page_path(tmp_path, WEDNESDAY), "results")) == 1
+
+
 def test_so_many_at_once_that_a_command_stays_quick(tmp_path):
     for number in range(carry.AT_ONCE + 5):
         archived(tmp_path, record(f"2026-11-25_dot_{number:04}", **DEAD))

@@ -15,6 +15,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from urllib.parse import unquote
 
 from repro.config import UserError
 from repro.tracking import provenance
@@ -174,7 +175,7 @@ def _without_row(root: Path, since: date, pages: Mapping[Path, Rows]) -> list[st
     for path in list_pages(root):
         if path not in pages:
             with contextlib.suppress(UserError):  # cannot be read: a warning said so
-                known |= {run for line in read_damaged(path) for run in LINK.findall(line)}
+                known |= {unquote(run) for line in read_damaged(path) for run in LINK.findall(line)}
     # Most names are enough to tell: of thousands of records, few are read.
     recent = [run for run in run_ids(root) if not DATED.match(run) or run[:10] >= str(since)]
     own = (run for run in sorted(recent) if run not in known and _is_missing(root, run, since, known))
