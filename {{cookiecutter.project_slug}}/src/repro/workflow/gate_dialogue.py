@@ -19,6 +19,7 @@ import typer
 
 from repro.config import UserError
 from repro.files import write_atomic
+from repro.reading import parse_json
 from repro.tracking.text import plain
 from repro.workflow.checklist import is_reason
 
@@ -116,7 +117,7 @@ def print_wrapped(text: str) -> None:
 
 def _read(path: Path) -> dict[str, str]:
     try:
-        kept = json.loads(path.read_bytes())
+        kept = parse_json(path.read_bytes())
     except FileNotFoundError:  # passed, or gone on with, in another terminal just now
         return {}
     except (OSError, ValueError) as error:
