@@ -20,6 +20,7 @@ from typing import Any
 
 from repro.config import UserError
 from repro.files import write_atomic
+from repro.reading import parse_json
 from repro.tracking.durations import active_seconds, now, timestamp
 from repro.tracking.locks import updating_record
 from repro.tracking.metrics import encode, read_last_row
@@ -152,7 +153,7 @@ def find_folder(root: Path, name: str) -> Path:
 
 def is_run_folder(path: Path) -> bool:
     """Whether the path leads to a run, wherever that is."""
-    return (path / "run.json").is_file()
+    return os.path.isfile(path / "run.json")  # no error for a name that is too long, or no name at all
 
 
 def read_run(path: Path) -> RunFolder:
@@ -200,18 +201,20 @@ def this_process() -> Record:
 
 
 def run_ids(root: Path) -> list[str]:
-    """The names of all run folders, in no order."""
+    """The names of all run folders, in no order. Raises UserError if `runs` is no folder."""
     try:
         with os.scandir(root / "runs") as entries:
             return [entry.name for entry in entries if not entry.name.startswith(".") and entry.is_dir()]
     except FileNotFoundError:
         return []
+    except NotADirectoryError:
+        raise UserError(f"{root / 'runs'}: is a file, not the folder of runs; move it away") from None
 
 
 def read_record(path: Path | str) -> Record:
     """The run.json in a folder; `id` is the folder's name, whatever it was once. Raises OSError or ValueError."""
     with open(f"{path}/run.json", "rb") as file:  # of thousands: a Path for each would take a tenth of the time
-        record = json.loads(file.read())
+        record = parse_json(file.read())
     if not isinstance(record, dict) or any(record.get(field) is None for field in NEEDED):
         raise ValueError("not the record of a run")
     _check_types(record, FIELD_TYPES, "")
@@ -227,7 +230,7 @@ def read_record(path: Path | str) -> Record:
 
 def recorded_name(path: Path) -> str | None:
     """What the folder of a readable record was called when that was written: it may have been renamed since."""
-    return json.loads((path / "run.json").read_bytes()).get("id")
+    return parse_json((path / "run.json").read_bytes()).get("id")
 
 
 def _check_types(values: Record, types: Mapping[str, Any], where: str) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from repro.files import write_atomic
 from repro.preflight.checks import CHECKS
 from repro.reading import UserError, expect_entries, nearest, read_yaml
 from repro.tracking.parameters import effective_params
@@ -143,13 +144,9 @@ def write_answers_template(path: Path, checklist: Checklist, code_hash: str, par
     ]
     lines += [f'code_hash: "{code_hash}"', "parameters:"]
     lines += [f"  {section}: {json.dumps(values)}" for section, values in effective_params(params).items()]
-    try:
-        with open(path, "x", encoding="utf-8") as file:
-            file.write("\n".join(lines) + "\n")
-    except FileExistsError:
-        raise UserError(f"{path}: exists already; give another name, or delete it first") from None
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written: {error.strerror}") from None
+    if path.exists():
+        raise UserError(f"{path}: exists already; give another name, or delete it first")
+    write_atomic(path, ("\n".join(lines) + "\n").encode())
 
 
 def is_reason(text: str) -> bool:
