@@ -280,9 +280,10 @@ def _record(
 
 
 def _earlier_line(record: Record) -> str:
-    if record["passed"] == "skipped":
-        return f"The gate was skipped for this code and these parameters ({record['skip_reason']})."
-    return f"The gate was passed for this code and these parameters on {record['decided'][:10]}."
+    skipped = record["passed"] == "skipped"
+    reason = f"; nothing was checked, for this reason: {plain(record['skip_reason'])}" if skipped else ""
+    how = "skipped" if skipped else "passed"
+    return f"The gate was {how} for this code and these parameters on {record['decided'][:10]}{reason}."
 
 
 def _is_pass(record: Record) -> bool:
