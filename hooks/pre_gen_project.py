@@ -16,7 +16,28 @@ from typing import Any
 ANSWERS = "{{ cookiecutter | hook_literal }}"  # JSON; the only line that cookiecutter renders
 
 MAX_LENGTH = 200
-PRESETS = ("moving-dot", "moving-dot-true-reward", "moving-dot-continuous", "moving-dot-small")
+PRESETS = (
+    "moving-dot",
+    "moving-dot-true-reward",
+    "moving-dot-continuous",
+    "moving-dot-small",
+    "cartpole-preferences",
+    "cartpole",
+    "cartpole-a2c",
+    "cartpole-vpg",
+    "cartpole-trpo",
+    "cartpole-dqn",
+    "acrobot",
+    "frozenlake",
+    "frozenlake-dqn",
+    "pendulum",
+    "pendulum-ddpg",
+    "inverted-pendulum",
+    "half-cheetah",
+    "pong",
+    "pong-preferences",
+    "breakout",
+)
 WANDB_MODES = ("auto", "online", "offline", "disabled")
 LICENSES = ("MIT", "BSD-3-Clause", "Apache-2.0", "Proprietary")
 REMOTE_SCHEMES = ("s3", "gs", "azure", "ssh", "http", "https", "webdav", "webdavs")

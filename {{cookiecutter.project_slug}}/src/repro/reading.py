@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import json
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,14 @@ def parse_yaml(text: str, source: str) -> Any:
         raise UserError(f"{source}: not valid YAML: {error}") from None
 
 
+def parse_json(text: bytes | str) -> Any:
+    """The value that a JSON text holds. Raises ValueError, also where it is nested too deeply to be read."""
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
 @contextlib.contextmanager
 def syntax_errors_in_a_line() -> Iterator[None]:
     """Turn a syntax error in this package, met while it is imported, into a UserError: who edits it knows the rest.
@@ -74,7 +83,12 @@ def syntax_errors_in_a_line() -> Iterator[None]:
     try:
         yield
     except SyntaxError as error:
-        file = Path(error.filename or "")
+        file = Path(error.filename or _file_with_null_byte() or "")
         if not file.is_relative_to(Path(__file__).parent):
             raise
         raise UserError(f"{file}:{error.lineno or 1}: {error.msg}; correct it and try again") from None
+
+
+def _file_with_null_byte() -> Path | None:
+    """A module of this package that holds one: Python does not say where it met it."""
+    return next((file for file in Path(__file__).parent.rglob("*.py") if b"\0" in file.read_bytes()), None)

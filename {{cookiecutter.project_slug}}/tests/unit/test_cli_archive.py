@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 from project import here, kill, line_count, wait_until
 
-from repro.tracking.archive import RunFolder, hold_run, load_run
+from repro.tracking.archive import RunFolder, load_run
 from repro.tracking.index import list_summaries
 from repro.tracking.listing import format_runs
+from repro.tracking.locks import hold_run
 from repro.workflow.earlier_runs import find_unfinished
 from repro.workflow.runs import find_own_run
 

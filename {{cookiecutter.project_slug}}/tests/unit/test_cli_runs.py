@@ -211,7 +211,9 @@ class TestLaunch:
             "failure_probability:", "failure_probability: 0.1"
         )
         names = CHECKS  # whatever so small a run fails
-        answers.write_text(text.replace("accept: {}", f"accept: {{{', '.join(f'{name}: tiny' for name in names)}}}"))
+        answers.write_text(
+            text.replace("accept: {}", f"accept: {{{', '.join(f'{name}: tiny run' for name in names)}}}")
+        )
         full = {"preexec_fn": lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, resource.RLIM_INFINITY))}
         done = project.repro("launch", "--seed", "100", "--answers", "answers.yaml", "--wait", *options, **full)
         assert done.returncode == 2, done.stdout + done.stderr

@@ -92,7 +92,7 @@ def test_what_auto_comes_to_is_told_by_a_run_or_not_at_all(root):
     params["training"]["device"] = "cuda"
     assert make_plan(root, [record(params=params, device="cuda")], ["training.device=auto"]).machine == "gpu"
     (root / "runs/.gate").mkdir(parents=True)
-    passed = {"gate_key": key, "passed": "answered", "estimate_minutes": 45.0}
+    passed = {"gate_key": key, "passed": "answered", "decided": "2026-11-21", "estimate_minutes": 45.0}
     (root / f"runs/.gate/{key}.json").write_text(json.dumps(passed))
     plan = make_plan(root, [], ["training.device=auto"])
     assert (plan.hours_per_run, plan.cost(budget)) == (0.75, None)
@@ -110,11 +110,13 @@ def test_an_estimate_stands_in_for_runs_that_have_not_finished(root):
     config = load_config(root / "params.yaml")
     key = gate_key(CODE, config)
     (root / "runs/.gate").mkdir(parents=True)
-    passed = {"gate_key": key, "passed": "answered", "estimate_minutes": 45.0}
+    passed = {"gate_key": key, "passed": "answered", "decided": "2026-11-21", "estimate_minutes": 45.0}
     (root / f"runs/.gate/{key}.json").write_text(json.dumps(passed))
     plan = make_plan(root)
     assert (plan.hours_per_run, plan.source) == (0.75, "the estimate recorded when the gate was passed")
     assert make_plan(root, [record("b", status="failed", estimate_minutes=None)]).hours_per_run == 0.75
+    (root / f"runs/.gate/{key}.json").write_text(json.dumps(passed | {"runs": 3}))  # a sweep of the pipeline
+    assert make_plan(root).hours_per_run == 0.25
 
 
 def test_where_all_are_done_nothing_is_left(root):

@@ -27,7 +27,7 @@ def calibrate(records):
 
 FOUR = [
     run("a", 0.1, "succeeded", gate={"decided": 1}),
-    run("b", 0.1, "failed", "lr", False, gate={"decided": 1}),
+    run("b", 0.1, "failed", "lr", False, gate={"decided": 1}, seed=101),
     run("c", 0.8, "failed", "labels too few", 0, gate={"decided": 2}),
     run("d", 1.0, "failed", "lr ", None, gate={"decided": 3}),
 ]
@@ -39,6 +39,13 @@ def test_brier_scores_by_hand():
     assert found.brier == pytest.approx((0.1**2 + 0.9**2 + 0.2**2 + 0.0**2) / 4)  # 0.215
     assert found.brier_base_rate == pytest.approx((3 * 0.25**2 + 0.75**2) / 4)  # 0.1875
     assert (found.failures_foreseen, found.failures_judged) == (1, 2)  # of the third nobody has said
+
+
+def test_a_run_launched_again_with_the_same_seed_uses_its_prediction_once():
+    again = [*FOUR, run("e", 0.1, "succeeded", gate={"decided": 1}, seed=101)]
+    found = calibrate(again)
+    assert (found.n, found.failed, found.passes) == (4, 2, 3)  # the latest counts
+    assert found.brier == pytest.approx((0.1**2 + 0.1**2 + 0.2**2 + 0.0**2) / 4)
 
 
 def test_bins_with_their_intervals():

@@ -13,6 +13,7 @@ from preflight_examples import PROJECT, check, config
 from wandb_examples import FAKE_KEY
 
 from repro.preflight import memory
+from repro.preflight.free_memory import free_memory
 
 CLAIMS = """
 claims:
@@ -63,6 +64,36 @@ class TestMemory:
     def test_what_is_free_is_less_than_all(self):
         total = int(Path("/proc/meminfo").read_text().split("MemTotal:")[1].split()[0]) * 1024
         assert 0 < memory.free_memory() < total
+
+    @pytest.mark.parametrize(
+        ("files", "environment", "gigabytes"),
+        [
+            ({}, {}, 8),
+            ({"proc/self/cgroup": "0::/job/step", "sys/fs/cgroup/job/memory.max": "3e9"}, {}, 2.25),  # the group above
+            ({"proc/self/cgroup": "0::/outside", "sys/fs/cgroup/memory.max": "3e9"}, {}, 2.25),  # seen in a container
+            ({"proc/self/cgroup": "0::/", "sys/fs/cgroup/memory.max": "max"}, {}, 8),
+            (
+                {"proc/self/cgroup": "4:cpu,memory:/a:b", "sys/fs/cgroup/memory/a:b/memory.limit_in_bytes": "3e9"},
+                {},
+                2.25,
+            ),
+            ({}, {"SLURM_MEM_PER_NODE": "1000"}, 1000 * 1024**2 / 1e9),
+            ({}, {"SLURM_MEM_PER_CPU": "1000", "SLURM_CPUS_ON_NODE": "2"}, 2000 * 1024**2 / 1e9),
+            ({}, {"SLURM_MEM_PER_NODE": "0"}, 8),  # all there is
+        ],
+    )
+    def test_limits_of_containers_and_jobs_count(self, tmp_path, files, environment, gigabytes):
+        everything = {"proc/meminfo": "MemTotal: 9000000 kB\nMemAvailable: 7812500 kB"} | files
+        for name in files:
+            if "max" in name or "limit" in name:
+                usage, cached = ("current", "") if "max" in name else ("usage_in_bytes", "total_")
+                folder = name.rpartition("/")[0]
+                everything |= {f"{folder}/memory.{usage}": "1e9"}
+                everything |= {f"{folder}/memory.stat": f"{cached}inactive_file 250000000"}
+        for name, text in everything.items():
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).write_text(text + "\n")
+        assert free_memory(tmp_path, environment) == pytest.approx(gigabytes * 1e9)
 
     def test_a_longer_rollout_counts_its_observations_twice(self):
         short, long = (memory.memory_needed(config(f"agent.rollout_steps={steps}")) for steps in (64, 1064))

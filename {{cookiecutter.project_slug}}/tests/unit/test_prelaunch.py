@@ -117,8 +117,9 @@ def test_empty_and_senseless_answers_are_asked_again(root):
 
 def test_a_failed_check_needs_a_reason(root):
     break_tracking(root)
-    record, said = run_gate(root, ["", "metrics.jsonl will do", *COMPLETE])
+    record, said = run_gate(root, ["", "no", "q", " x ", "metrics.jsonl will do", *COMPLETE])
     assert "FAILED  tracking" in said and "what to do: correct [tool.repro.wandb]" in said
+    assert said.count("A reason has two words at least") == 4
     check = record["checks"][0]
     assert (check["passed"], check["accepted"]) == (False, "metrics.jsonl will do")
 
@@ -139,7 +140,10 @@ def test_skipping_is_recorded_and_found_again(root):
     record, _ = run_gate(root, interactive=False, skip_reason=" repeats yesterday's ")
     assert (record["passed"], record["skip_reason"]) == ("skipped", "repeats yesterday's")
     again, said = run_gate(root, interactive=False)
-    assert again == record and "skipped" in said and "repeats yesterday's" in said
+    assert again == record and said == (
+        f"The gate was skipped for this code and these parameters on {record['decided'][:10]}; "
+        "nothing was checked, for this reason: repeats yesterday's."
+    )
     assert run_gate(root, COMPLETE, always=True)[0]["passed"] == "answered"
     with pytest.raises(UserError, match="--skip"):
         run_gate(root, skip_reason=" ")

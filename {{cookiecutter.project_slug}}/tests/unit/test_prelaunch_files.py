@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import resource
+import signal
+import subprocess
+import sys
+
 import pytest
 from gate_examples import CHECKLIST, CODE, COMPLETE, PROJECT, break_tracking, config, run_gate, stored
 
@@ -57,6 +63,21 @@ def test_an_answers_file_as_it_was_written_names_all_that_is_missing(root):
         write_answers_template(path, read_checklist(root), CODE, {})
 
 
+def test_a_full_disk_leaves_no_half_written_answers_file(root):
+    def full():
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
+
+    script = (
+        "import sys; from pathlib import Path; from repro.workflow.checklist import *\n"
+        "try: write_answers_template(Path(sys.argv[1]), Checklist((), {}), '0', {'env': {}})\n"
+        "except UserError as error: print(error)"
+    )
+    path = root / "answers.yaml"
+    done = subprocess.run([sys.executable, "-c", script, path], capture_output=True, text=True, preexec_fn=full)
+    assert "answers.yaml: the disk is full" in done.stdout and not list(root.glob("*answers*"))
+
+
 @pytest.mark.parametrize(
     "changes, line",
     [
@@ -77,6 +98,7 @@ def test_an_answers_file_as_it_was_written_names_all_that_is_missing(root):
         ({"causes": "causes: [{cause: c}]"}, "causes[0]: missing: response, reason"),
         ({"causes": "causes: none"}, "causes: expected a list"),
         ({"accept": "accept: {seed: x}"}, "accept.seed: no such check; did you mean 'seeds'?"),
+        ({"accept": "accept: {seeds: no}"}, "accept.seeds: 'no' is no reason; write two words at least"),
         ({"accept": "accept: {seeds: }"}, "not answered: accept.seeds"),
         ({"accept": "accept: {seeds: [}"}, "not valid YAML"),
         ({"accept": ""}, "missing: accept"),
@@ -125,8 +147,8 @@ def test_an_answers_file_must_accept_what_fails(root):
     break_tracking(root)
     with pytest.raises(UserError, match=r"failed checks: tracking: .*sometimes.*accept\.tracking"):
         run_gate(root, interactive=False, answers_file=write_answers(root))
-    path = write_answers(root, accept="accept: {tracking: fine}")
-    assert run_gate(root, interactive=False, answers_file=path)[0]["checks"][0]["accepted"] == "fine"
+    path = write_answers(root, accept="accept: {tracking: corrected later}")
+    assert run_gate(root, interactive=False, answers_file=path)[0]["checks"][0]["accepted"] == "corrected later"
 
 
 def test_a_missing_answers_file_says_how_to_make_one(root):
@@ -134,13 +156,26 @@ def test_a_missing_answers_file_says_how_to_make_one(root):
         run_gate(root, answers_file=root / "no.yaml")
 
 
-@pytest.mark.parametrize("content", [b"{", b"[]", b'{"gate_key": "other", "passed": "answered"}', b"\xff"])
+@pytest.mark.parametrize(
+    "content", [b"{", b"[]", b'{"gate_key": "other", "passed": "answered"}', b"\xff", b"[" * 100_000]
+)
 def test_a_damaged_pass_is_named(root, content):
     record, _ = run_gate(root, COMPLETE)
     path = root / "runs" / ".gate" / stored(root)[0]
     path.write_bytes(content)
     with pytest.raises(UserError, match=r"delete it and pass the gate again"):
         prelaunch.find_pass(root, record["gate_key"])
+
+
+@pytest.mark.parametrize(
+    "fields", [{"decided": None}, {"passed": True}, {"passed": "skipped"}, {"passed": "no"}, {"estimate_minutes": "1"}]
+)
+def test_a_pass_that_does_not_say_how_and_when_is_none(root, fields):
+    run_gate(root, COMPLETE)
+    path = root / "runs" / ".gate" / stored(root)[0]
+    path.write_text(json.dumps(json.loads(path.read_text()) | fields))
+    with pytest.raises(UserError, match="not the record of a passed gate; delete it"):
+        run_gate(root)
 
 
 @pytest.mark.parametrize(

@@ -239,3 +239,19 @@ def test_creating_a_run_is_quick_and_so_is_listing_many(repository):
     start = time.process_time()
     assert len(list_runs(repository)) == 1001
     assert time.process_time() - start < 0.5
+
+
+def test_names_and_folders_that_cannot_be_are_one_line(tmp_path):
+    with pytest.raises(UserError, match="no run 'aaaa"):
+        load_run(tmp_path, "a" * 300)
+    (tmp_path / "runs").touch()
+    with pytest.raises(UserError, match="runs: is a file, not the folder of runs; move it away"):
+        load_run(tmp_path, "a")
+
+
+def test_a_record_nested_too_deeply_is_damaged(repository):
+    run = new_run(repository)
+    (run.path / "run.json").write_text("[" * 100_000)
+    with pytest.raises(UserError, match="missing or damaged"):
+        load_run(repository, run.id)
+    assert [record["status"] for record in list_runs(repository)] == ["unreadable"]

@@ -1,20 +1,24 @@
 """Which process does a run: one at a time, again after it was killed, also where the machine has another name."""
 
+import fcntl
 import multiprocessing
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
 from archive_examples import ENVIRONMENT, new_run
 
 from repro.config import UserError
-from repro.tracking.archive import claim_run, effective_status, finish_run, hold_run, is_held, load_run, read_run
+from repro.tracking.archive import claim_run, effective_status, finish_run, load_run, read_run
+from repro.tracking.locks import hold_run, is_held
 
 LIVE = (
     "import sys, time; from pathlib import Path; from repro.tracking.archive import *\n"
+    "from repro.tracking.locks import hold_run\n"
     "run = read_run(Path(sys.argv[1])); hold_run(run.path); claim_run(run); print('claimed', flush=True)\n"
     "time.sleep(60)\n"
 )
@@ -57,6 +61,16 @@ def test_a_killed_run_has_crashed_until_it_is_resumed(run, live):
     assert effective_status(read_run(run.path).record) == "running"
     claim_run(run)  # already ours
     assert len(run.record["resumed"]) == 1
+
+
+def test_a_process_that_only_looks_keeps_nobody_from_the_run(run):
+    """`is_held` has the lock, shared, for a moment."""
+    with open(run.path / ".lock", "w") as looking:
+        fcntl.flock(looking, fcntl.LOCK_SH)
+        leaving = threading.Timer(0.1, fcntl.flock, (looking, fcntl.LOCK_UN))
+        leaving.start()
+        os.close(hold_run(run.path))
+        leaving.join()
 
 
 def test_a_queued_run_has_crashed_when_the_process_that_was_starting_it_is_gone(run):

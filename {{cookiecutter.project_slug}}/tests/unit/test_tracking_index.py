@@ -13,8 +13,11 @@ import pytest
 from archive_examples import record
 
 from repro.config import UserError
-from repro.tracking.index import FIELDS, list_summaries, summarise
+from repro.tracking.index import FIELDS, list_summaries, summarise, without_copies
 from repro.tracking.selection import Selection, explain_empty, parse_day, select
+from repro.workflow.budget import Budget
+from repro.workflow.calibration import calibrate
+from repro.workflow.ledger import book_runs
 
 
 def write_runs(root, count, age=60.0, **fields):
@@ -34,6 +37,22 @@ def test_newest_first(tmp_path):
     assert days == sorted(days, reverse=True) and len(days) == 30
     assert list_summaries(tmp_path / "nowhere") == []
     assert not (tmp_path / "runs/.index.json").exists()  # not worth it
+
+
+def test_a_copy_of_a_folder_is_no_run_and_a_renamed_one_is(tmp_path):
+    write_runs(tmp_path, 3)
+    first, second, third = sorted((tmp_path / "runs").iterdir())
+    for folder in (first, second, third):
+        content = json.loads((folder / "run.json").read_text()) | {"id": folder.name}
+        (folder / "run.json").write_text(json.dumps(content))
+    shutil.copytree(first, tmp_path / "runs/first.bak")
+    second.rename(tmp_path / "runs/best")
+    listed = list_summaries(tmp_path)
+    assert {run["id"] for run in listed} == {first.name, third.name, "first.bak", "best"}
+    assert {run["id"] for run in without_copies(listed)} == {first.name, third.name, "best"}
+    predicted = [run | {"failure_probability": 0.5} for run in listed]
+    assert len(calibrate(predicted).open_runs) == 3
+    assert len(book_runs(tmp_path, listed, Budget("USD", {}, "debugging", ()))) == 3
 
 
 def test_the_index_follows_every_change(tmp_path):

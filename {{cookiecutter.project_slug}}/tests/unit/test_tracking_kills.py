@@ -10,8 +10,9 @@ import time
 import pytest
 from archive_examples import CONFIG
 
-from repro.tracking.archive import claim_run, finish_run, hold_run, list_runs, read_run
+from repro.tracking.archive import claim_run, finish_run, list_runs, read_run
 from repro.tracking.creation import create_run, keep_code
+from repro.tracking.locks import hold_run
 
 SECONDS = 0.1  # several of the lives below
 
@@ -64,6 +65,11 @@ def test_what_a_killed_creation_left_is_cleared_a_day_later(repository):
     for folder in (recent, old):
         folder.mkdir(parents=True)
         (folder / "params.yaml").touch()
-    os.utime(old, (time.time() - 90_000, time.time() - 90_000))
+    files = [repository / "runs" / name for name in (".index.json.12ab.tmp", ".gate/.7f3a.json.12ab.tmp")]
+    for file in files:
+        file.parent.mkdir(exist_ok=True)
+        file.touch()
+    for leftover in (old, *files):
+        os.utime(leftover, (time.time() - 90_000, time.time() - 90_000))
     create_run(repository, keep_code(repository), config=CONFIG, name="new", seed=7, command=["x"])
-    assert recent.exists() and not old.exists()
+    assert recent.exists() and not old.exists() and not any(file.exists() for file in files)

@@ -127,6 +127,9 @@ def test_no_secret_is_stored(repository, monkeypatch):
     command = ["repro", "--api-key", "first-secret", "--token=second-secret", "HF_TOKEN=third-secret", "--seed", "1"]
     command += ["https://me:fourth-secret@example.org/x", "--note=0123456789abcdef0123"]
     run = new_run(repository, command=command, overrides=["agent.learning_rate=3e-4", "x.password=fifth-secret"])
+    assert provenance.redact(["--set", "tokenizer=bpe", "agent.secretary=1"]) == [
+        *("--set", "tokenizer=bpe", "agent.secretary=1"),
+    ]
     everything = b"".join(path.read_bytes() for path in run.path.iterdir())
     assert b"secret" not in everything and b"0123456789abcdef0123" not in everything
     assert b"visible-only-in-the-environment" not in everything

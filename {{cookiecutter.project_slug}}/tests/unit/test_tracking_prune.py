@@ -8,8 +8,9 @@ import pytest
 from archive_examples import record
 
 from repro.config import UserError
-from repro.tracking.archive import hold_run, read_run
+from repro.tracking.archive import read_run
 from repro.tracking.index import list_summaries
+from repro.tracking.locks import hold_run
 from repro.tracking.prune import delete, find_prunable, format_proposal, format_size
 
 KEPT = ("run.json", "metrics.jsonl", "preferences.db", "output.log", "checkpoints/agent.pt", "params.yaml")

@@ -147,11 +147,15 @@ class TestFollowedRun:
         (event,) = followed.look()
         assert event.name == "unreadable" and followed.total_steps == 2560
 
-    @pytest.mark.parametrize("line", [b"[1]", b'{"check": "kl_spike"}', b'{"check": 1}', b"\xff"])
-    def test_damaged_findings_are_named(self, run, line):
+    @pytest.mark.parametrize("line", [b"[1]", b'{"check": "kl_spike"}', b'{"check": 1}', b"\xff", b"[" * 100_000])
+    def test_damaged_findings_are_named_once_and_the_run_is_followed_on(self, run, line):
         (run.path / "health.jsonl").write_bytes(json.dumps(FINDING).encode() + b"\n" + line + b"\n")
-        (event,) = FollowedRun(run.path).look()
-        assert event.name == "unreadable" and "health.jsonl: cannot be read (" in event.text
+        followed = FollowedRun(run.path)
+        (event,) = followed.look()
+        assert event.name == "unhealthy" and "health.jsonl: cannot be read (" in event.text
+        assert followed.live and followed.look() == [] and followed.findings == ["health.jsonl is damaged"]
+        (run.path / "health.jsonl").write_text(json.dumps(FINDING) + "\n")
+        assert [event.name for event in followed.look()] == ["unhealthy"]
 
     def test_queued_runs_count_while_somebody_starts_them(self, run):
         run.update(status="queued")

@@ -169,7 +169,7 @@ def test_a_full_disk_leaves_the_page_as_it_was(tmp_path):
     script = (
         "import resource, signal, sys; from datetime import date; from repro.workflow import worklog\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))\n"
-        "try: worklog.enter_run(sys.argv[1], {'id': 'a_1', 'status': 'interrupted'}, date(2026, 11, 23))\n"
+        "try: worklog.enter_run(sys.argv[1], {'id': 'a', 'status': 'failed', 'params': {}}, date(2026, 11, 23))\n"
         "except worklog.UserError as error: print(error)"
     )
     done = subprocess.run([sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, check=True)

@@ -2,6 +2,7 @@
 
 import shutil
 import time
+from datetime import timedelta
 
 import pytest
 from project import SOURCE
@@ -11,6 +12,7 @@ from repro.config import UserError
 from repro.workflow import carry, pages, worklog
 from repro.workflow.run_rows import CRASHED
 
+THURSDAY = WEDNESDAY + timedelta(days=1)
 RUN = "2026-11-24_moving-dot_7f3a"
 DEAD = {"process_start": "tick 1"}  # a process that is gone
 
@@ -106,6 +108,16 @@ def test_a_renamed_folder_gets_the_row_that_it_never_had(tmp_path):
     assert ids(monday, "runs") == ["2026-11-23_dot_0001", "best-2"]  # the third is older than the log
 
 
+@pytest.mark.parametrize("name", ["best [old]", "a](b", "50%5B", "x|y", "ü (1)", "_a\\_"])
+def test_a_folder_of_any_name_has_one_row(tmp_path, name):
+    archived(tmp_path, record(name, started="2026-11-24T10:00:00+01:00", **DEAD))
+    for _ in range(3):
+        page = worklog.open_page(tmp_path, TUESDAY)
+    assert len(rows(page, "runs")) == 1
+    worklog.finish_run(tmp_path, archived(tmp_path, ended(name)), WEDNESDAY)
+    assert rows(page, "runs") == [] and len(rows(pages.page_path(tmp_path, WEDNESDAY), "results")) == 1
+
+
 def test_so_many_at_once_that_a_command_stays_quick(tmp_path):
     for number in range(carry.AT_ONCE + 5):
         archived(tmp_path, record(f"2026-11-25_dot_{number:04}", **DEAD))
@@ -132,6 +144,21 @@ def test_a_closing_that_was_killed_before_it_wrote_its_row(tmp_path, closed):
     assert ("| 91% of optimal; failed: a \\| b |" in row) == (closed["outcome"] == "failed")
     worklog.finish_run(tmp_path, ended(RUN, closed=closed), TUESDAY)  # as when it is evaluated again
     assert rows(pages.page_path(tmp_path, TUESDAY), "results") == [row]
+
+
+def test_what_was_killed_is_put_right_on_a_page_of_any_age(tmp_path):
+    """A closing and a resume of runs whose rows stand on an older page than the last two."""
+    closed, resumed = "2026-11-23_moving-dot_0001", "2026-11-23_moving-dot_0002"
+    for run in (closed, resumed):
+        worklog.finish_run(tmp_path, archived(tmp_path, ended(run, status="interrupted")), MONDAY)
+    for day in (TUESDAY, WEDNESDAY):
+        worklog.open_page(tmp_path, day)
+    archived(tmp_path, ended(closed, closed={"outcome": "failed", "cause": "lr"}))
+    archived(tmp_path, record(resumed))
+    worklog.open_page(tmp_path, THURSDAY)
+    assert where(tmp_path) == [("23", "results", closed), ("26", "runs", resumed)]
+    (row,) = rows(pages.page_path(tmp_path, MONDAY), "results")
+    assert "failed: lr" in row and row.endswith(" | finished, closed as failed |")
 
 
 @pytest.mark.parametrize("log, first", [("results", ended(RUN, status="interrupted")), ("runs", record(RUN))])

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import itertools
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from typer.core import TyperGroup
@@ -15,6 +17,7 @@ PLAIN = {
     "Input should be a valid integer, unable to parse string as an integer": "write a whole number, such as 3",
     "Input should be a valid number, unable to parse string as a number": "write a number, such as 2.5",
     "Input should be greater than or equal to": "write a number of at least",
+    r"Got unexpected extra argument(?:\(s\)|s)? \((.*)\)": r"\1: one word too many; a value follows its option",
     r"No such option: (-\d\S*)": r"\1: is taken for an option; no number here is below 0",
 }
 
@@ -43,8 +46,13 @@ def known_commands(group: Any, ctx: Any) -> list[str]:
     return names
 
 
-def explain(message: str) -> str:
-    """Typer's message for a person."""
+def explain(message: str, words: Sequence[str] = ()) -> str:
+    """Typer's message for a person, with the value that was typed among the `words` of the command line."""
+    if option := re.match(r"Invalid value for '(--[\w-]+)'", message):
+        typed = [word.partition("=")[2] for word in words if word.startswith(f"{option[1]}=")]
+        typed += [value for name, value in itertools.pairwise(words) if name == option[1]]
+        if typed:
+            message = message.replace(option[0], f"{option[1]} {typed[-1]}", 1)
     for words, plain in PLAIN.items():
         message = re.sub(words, plain, message)
     return message.rstrip(".")

@@ -12,6 +12,7 @@ from torch import nn
 from repro.config import Config, ReplayConfig
 from repro.preferences.reward_model import PREDICTION_FRAMES
 from repro.preflight.checks import CheckResult
+from repro.preflight.free_memory import free_memory
 from repro.preflight.trainer import open_trainer
 from repro.training.off_policy import OffPolicyTrainer
 
@@ -79,16 +80,6 @@ def _largest_batch(config: Config) -> float:
     if isinstance(agent, ReplayConfig):
         return 2.0 * agent.batch_size * agent.gradient_steps  # and those that follow
     return config.env.num_envs * agent.rollout_steps / getattr(agent, "minibatches", 1)
-
-
-def free_memory() -> float | None:
-    """Bytes that a process could get now; None where the system does not say (no /proc)."""
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-    except OSError:
-        return None
-    sizes = dict(line.split(":") for line in lines)
-    return 1024.0 * int(sizes["MemAvailable"].split()[0])
 
 
 def _count_weights(network: nn.Module) -> int:

@@ -2,26 +2,27 @@
 
 `run.json` is written when a run is created (`repro.tracking.creation`) and again when it ends, each time whole or not
 at all. A run that says "queued" or "running" while its process is gone has crashed (`effective_status`). Which process
-may do a run is decided by the lock on `.lock` in its folder (`hold_run`), on every machine that shares the folder.
+may do a run is decided by a lock in its folder (`repro.tracking.locks`).
 """
 
 from __future__ import annotations
 
 import contextlib
 import difflib
-import fcntl
 import json
 import os
 import socket
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from repro.config import UserError
-from repro.files import storage_error, write_atomic
+from repro.files import write_atomic
+from repro.reading import parse_json
 from repro.tracking.durations import active_seconds, now, timestamp
+from repro.tracking.locks import updating_record
 from repro.tracking.metrics import encode, read_last_row
 from repro.tracking.process import is_running, process_start
 
@@ -73,31 +74,11 @@ class RunFolder:
 
         If `change` raises, nothing is changed. Raises UserError as `save` does.
         """
-        with _updating(self.path):
+        with updating_record(self.path):
             with contextlib.suppress(OSError, ValueError):
                 self.record = read_record(self.path)
             self.record.update(change(self.record))
             self.save()
-
-
-def hold_run(path: Path) -> int:
-    """Be the only process that does the run in this folder, until the returned file is closed or this process ends.
-
-    Raises UserError if another does it, or the folder cannot be written.
-    """
-    try:
-        return _lock(path / ".lock", fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise UserError(f"{path.name}: is being done by another process; stop that one first") from None
-
-
-def is_held(path: Path) -> bool:
-    """Whether a process does the run in this folder now, on whichever machine. Raises UserError."""
-    try:
-        os.close(_lock(path / ".lock", fcntl.LOCK_SH | fcntl.LOCK_NB))
-    except BlockingIOError:
-        return True
-    return False
 
 
 def claim_run(run: RunFolder) -> None:
@@ -172,7 +153,7 @@ def find_folder(root: Path, name: str) -> Path:
 
 def is_run_folder(path: Path) -> bool:
     """Whether the path leads to a run, wherever that is."""
-    return (path / "run.json").is_file()
+    return os.path.isfile(path / "run.json")  # no error for a name that is too long, or no name at all
 
 
 def read_run(path: Path) -> RunFolder:
@@ -220,18 +201,20 @@ def this_process() -> Record:
 
 
 def run_ids(root: Path) -> list[str]:
-    """The names of all run folders, in no order."""
+    """The names of all run folders, in no order. Raises UserError if `runs` is no folder."""
     try:
         with os.scandir(root / "runs") as entries:
             return [entry.name for entry in entries if not entry.name.startswith(".") and entry.is_dir()]
     except FileNotFoundError:
         return []
+    except NotADirectoryError:
+        raise UserError(f"{root / 'runs'}: is a file, not the folder of runs; move it away") from None
 
 
 def read_record(path: Path | str) -> Record:
     """The run.json in a folder; `id` is the folder's name, whatever it was once. Raises OSError or ValueError."""
     with open(f"{path}/run.json", "rb") as file:  # of thousands: a Path for each would take a tenth of the time
-        record = json.loads(file.read())
+        record = parse_json(file.read())
     if not isinstance(record, dict) or any(record.get(field) is None for field in NEEDED):
         raise ValueError("not the record of a run")
     _check_types(record, FIELD_TYPES, "")
@@ -247,7 +230,7 @@ def read_record(path: Path | str) -> Record:
 
 def recorded_name(path: Path) -> str | None:
     """What the folder of a readable record was called when that was written: it may have been renamed since."""
-    return json.loads((path / "run.json").read_bytes()).get("id")
+    return parse_json((path / "run.json").read_bytes()).get("id")
 
 
 def _check_types(values: Record, types: Mapping[str, Any], where: str) -> None:
@@ -276,34 +259,6 @@ def _check_outcome(record: Record) -> None:
         score = (record.get("evaluation") or {}).get(name)
         if isinstance(score, dict) and not isinstance(score.get("score"), float | int):
             raise ValueError(f"evaluation.{name} lacks score")
-
-
-def _lock(path: Path, operation: int) -> int:
-    """Open and lock a file; closing it unlocks it. Raises UserError; BlockingIOError if it must not wait."""
-    try:
-        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)  # NFS locks only what is open for writing
-    except OSError as error:
-        raise storage_error(path, error) from None
-    try:
-        fcntl.flock(file, operation)
-    except OSError as error:
-        os.close(file)
-        if isinstance(error, BlockingIOError):
-            raise
-        raise storage_error(path, error) from None
-    return file
-
-
-@contextlib.contextmanager
-def _updating(path: Path) -> Iterator[None]:
-    """Keep other processes from changing the record meanwhile."""
-    file = _lock(path / ".record.lock", fcntl.LOCK_EX)
-    try:
-        for leftover in path.glob(".run.json.*.tmp"):  # half-written by a killed process: nobody else writes now
-            leftover.unlink()
-        yield
-    finally:
-        os.close(file)
 
 
 def _matching(wanted: str, known: list[str]) -> list[str]:

@@ -63,6 +63,7 @@ def create_run(
     try:
         temporary.mkdir(parents=True)
         sweep_leftovers(root / "runs")
+        sweep_leftovers(root / "runs" / ".gate")
         (temporary / "params.yaml").write_text(_to_yaml(config), encoding="utf-8")
         if git.diff is not None:
             (temporary / "code.diff").write_bytes(git.diff)

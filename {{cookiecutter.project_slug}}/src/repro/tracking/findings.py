@@ -12,6 +12,7 @@ from typing import Any
 
 from repro.config import UserError
 from repro.files import write_atomic
+from repro.reading import parse_json
 
 KEYS = {"check": str, "env_step": int, "seen": str, "meaning": str, "remedy": str}
 Finding = Mapping[str, Any]  # of KEYS
@@ -35,7 +36,7 @@ def read_findings(run_path: Path) -> list[dict[str, Any]]:
 
 def _finding(line: bytes) -> dict[str, Any]:
     """The finding in a line. Raises ValueError."""
-    finding = json.loads(line)
+    finding = parse_json(line)
     if not isinstance(finding, dict) or any(not isinstance(finding.get(key), kind) for key, kind in KEYS.items()):
         raise ValueError(f"not a finding: {line[:60].decode(errors='replace')}")
     return finding

@@ -11,12 +11,14 @@ import hashlib
 import json
 import os
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from repro.config import UserError
 from repro.files import write_atomic
-from repro.tracking.archive import Record, read_record, run_ids
+from repro.reading import parse_json
+from repro.tracking.archive import Record, read_record, recorded_name, run_ids
 from repro.tracking.durations import timestamp
 from repro.tracking.parameters import params_hash
 
@@ -35,6 +37,7 @@ DERIVED = (
     "gate_hash",
     "failure_probability",
 )  # `summarise` adds them
+NAMED = "recorded_id"  # what the folder was called when its record was written
 SETTLED_SECONDS = 2.0  # more than the resolution of any file system's times
 WORTH_WRITING = 200  # changed entries; reading fewer again is quicker than writing the index
 
@@ -55,7 +58,7 @@ def list_summaries(root: Path) -> list[Record]:
             if known and known[0] == stamp:
                 summary = known[1]
             else:
-                summary = summarise(read_record(folder))
+                summary = summarise(read_record(folder)) | {NAMED: recorded_name(Path(folder))}
                 changed += 1
         except (OSError, ValueError):
             summaries.append({"id": run_id, "status": "unreadable"})
@@ -64,10 +67,17 @@ def list_summaries(root: Path) -> list[Record]:
         if stat.st_mtime < now - SETTLED_SECONDS:
             entries[run_id] = [stamp, summary]
     if changed + len(old.keys() - entries.keys()) >= WORTH_WRITING:
-        content = json.dumps({"fields": FIELDS + DERIVED, "entries": entries}, separators=(",", ":"))
+        content = json.dumps({"fields": [*FIELDS, *DERIVED, NAMED], "entries": entries}, separators=(",", ":"))
         with contextlib.suppress(UserError):  # a full disk only makes the next list slower
             write_atomic(path, content.encode())
     return sorted(summaries, key=lambda summary: (timestamp(summary.get("started")), summary["id"]), reverse=True)
+
+
+def without_copies(summaries: Iterable[Record]) -> list[Record]:
+    """Those that count as runs: a copy of a folder, such as `X.bak`, has the record of another that is there too."""
+    summaries = list(summaries)
+    known = {run["id"] for run in summaries}
+    return [run for run in summaries if run.get(NAMED) in (None, run["id"]) or run[NAMED] not in known]
 
 
 def summarise(record: Record) -> Record:
@@ -113,8 +123,8 @@ def outcome(record: Record) -> str:
 def _read_index(path: Path) -> dict[str, list[Any]]:
     """Run id -> [stamp, summary]; nothing if there is no index, or it is of another version, or damaged."""
     try:
-        index = json.loads(path.read_bytes())
-        entries = index["entries"] if index["fields"] == [*FIELDS, *DERIVED] else {}
+        index = parse_json(path.read_bytes())
+        entries = index["entries"] if index["fields"] == [*FIELDS, *DERIVED, NAMED] else {}
         whole = all(summary["id"] == run_id and "status" in summary for run_id, (_, summary) in entries.items())
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return {}

@@ -16,7 +16,7 @@ from typing import Any
 from repro.config import UserError
 
 PACKAGES = ("torch", "gymnasium", "numpy", "wandb", "dvc")
-SECRET_NAME = re.compile(r"api[-_]?key|token|secret|password|passwd", re.IGNORECASE)
+SECRET_NAME = re.compile(r"(api[-_]?key|token|secret|password|passwd)s?(?![a-z])", re.IGNORECASE)  # no tokenizer
 
 
 def versions(root: Path) -> dict[str, str | None]:

@@ -15,8 +15,9 @@ from pathlib import Path
 
 from repro.config import UserError
 from repro.files import storage_error
-from repro.tracking.archive import Record, hold_run, read_run
+from repro.tracking.archive import Record, read_run
 from repro.tracking.durations import timestamp
+from repro.tracking.locks import hold_run
 
 CHECKPOINT = "checkpoints/last.pt"
 VIDEOS = "videos"

@@ -129,10 +129,13 @@ def _installed(pyproject: bytes) -> bytes:
 
 def sweep_leftovers(folder: Path) -> None:
     """Remove what killed processes left half-made in `folder` long ago."""
-    for leftover in folder.glob(".new-*"):
+    for leftover in (*folder.glob(".new-*"), *folder.glob(".*.tmp")):
         with contextlib.suppress(FileNotFoundError):  # another process finished it, or sweeps too
             if leftover.stat().st_mtime < time.time() - SWEEP_SECONDS:
-                shutil.rmtree(leftover, ignore_errors=True)
+                if leftover.is_dir():
+                    shutil.rmtree(leftover, ignore_errors=True)
+                else:
+                    leftover.unlink()
 
 
 def _write_files(folder: Path, files: dict[str, bytes]) -> None:

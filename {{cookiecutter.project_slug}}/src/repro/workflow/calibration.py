@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from repro.results.proportions import wilson_interval
 from repro.tracking.archive import Record, effective_status
+from repro.tracking.index import without_copies
 from repro.tracking.text import plain
 
 EDGES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)  # of the bins; a bin holds its lower edge, the last one both
@@ -66,11 +67,11 @@ def calibrate(summaries: Iterable[Record]) -> Calibration:
     """Compare predictions with outcomes. `summaries`: of the archive (`repro.tracking.index`), oldest first.
 
     The Brier score is the mean of (predicted probability of failure - 1 if the run failed, else 0) squared
-    (Brier 1950): 0 is perfect, 0.25 is what saying 50% always gets.
+    (Brier 1950): 0 is perfect, 0.25 is what saying 50% always gets. A prediction counts once for each seed.
     """
-    records = [record for record in summaries if record["status"] != "unreadable"]
+    records = [record for record in without_copies(summaries) if record["status"] != "unreadable"]
     closed = [record for record in records if record["closed"]]
-    predicted = [record for record in closed if record["failure_probability"] is not None]
+    predicted = _latest_of_each([record for record in closed if record["failure_probability"] is not None])
     pairs = [(record["failure_probability"], _failed(record)) for record in predicted]
     n, failed = len(pairs), sum(failed for _, failed in pairs)
     judged = [record["closed"].get("foreseen") for record in predicted if _failed(record)]
@@ -121,6 +122,11 @@ def question_yaml(cause: Cause, name: str) -> str:
 
 def _failed(record: Record) -> bool:
     return record["closed"]["outcome"] == "failed"
+
+
+def _latest_of_each(predicted: list[Record]) -> list[Record]:
+    """Of runs of the same gate and seed, which share a prediction and would tell the same twice, the latest."""
+    return list({(run["gate_hash"] or run["id"], run["seed"]): run for run in predicted}.values())
 
 
 def _is_open(record: Record) -> bool:

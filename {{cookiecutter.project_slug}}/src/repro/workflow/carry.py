@@ -11,15 +11,16 @@ import itertools
 import os
 import re
 import sys
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from urllib.parse import unquote
 
 from repro.config import UserError
 from repro.tracking import provenance
 from repro.tracking.archive import Record, read_record, recorded_name, run_ids
-from repro.tracking.index import outcome
+from repro.tracking.index import list_summaries
 from repro.workflow.confusions import read_confusions
 from repro.workflow.pages import (
     HEADINGS,
@@ -86,7 +87,10 @@ def settle_runs(root: Path, path: Path) -> None:
     last = max((other for other in pages if other < path), default=path)
     stand = {run: other for other, rows in sorted(pages.items()) for run in rows.results}  # the latest page in log 4
     unfinished = {run: row for other, rows in pages.items() if other <= path for run, row in rows.runs.items()}
-    unfinished |= dict.fromkeys(_resumed(root, [pages[last], pages[path]]), "")
+    listed = list_summaries(Path(root)) if stand else ()
+    summaries = {run["id"]: run for run in listed if run["status"] != "unreadable"}
+    going_on = [run for run in stand if stand[run] <= path and run in summaries and not is_over(summaries[run])]
+    unfinished |= dict.fromkeys(going_on, "")  # resumed, and killed before they could move their rows
     if path == max(list_pages(root)):
         unfinished |= dict.fromkeys(_without_row(root, page_day(last), pages), "")
     page, resumed = pages[path].page, set()
@@ -107,8 +111,8 @@ def settle_runs(root: Path, path: Path) -> None:
         for run, row in rows.results.items():
             if run in resumed or stand[run] != other:
                 page = drop_run(page, "results", run, other)
-            elif other in (last, path):
-                page = _as_closed(root, page, run, row, other)
+            elif run in summaries and not _says_closing(row, summaries[run]) and (record := _record(root, run)):
+                page = put_run(page, "results", root, record, other)  # what closed it was killed
         if page != rows.page:
             replace_page(other, page)
 
@@ -162,12 +166,6 @@ def _read_rows(root: Path, path: Path) -> dict[Path, Rows]:
     return pages
 
 
-def _resumed(root: Path, pages: Iterable[Rows]) -> list[str]:
-    """The runs in log 4 that go on: one was killed before it could move its row."""
-    runs = dict.fromkeys(run for rows in pages for run in rows.results)
-    return [run for run in runs if (record := _record(root, run)) and not is_over(record)]
-
-
 def _without_row(root: Path, since: date, pages: Mapping[Path, Rows]) -> list[str]:
     """Runs of this project, started on this day or later, that never got a row; the oldest, if there are many.
 
@@ -177,7 +175,7 @@ def _without_row(root: Path, since: date, pages: Mapping[Path, Rows]) -> list[st
     for path in list_pages(root):
         if path not in pages:
             with contextlib.suppress(UserError):  # cannot be read: a warning said so
-                known |= {run for line in read_damaged(path) for run in LINK.findall(line)}
+                known |= {unquote(run) for line in read_damaged(path) for run in LINK.findall(line)}
     # Most names are enough to tell: of thousands of records, few are read.
     recent = [run for run in run_ids(root) if not DATED.match(run) or run[:10] >= str(since)]
     own = (run for run in sorted(recent) if run not in known and _is_missing(root, run, since, known))
@@ -195,12 +193,9 @@ def _is_missing(root: Path, run: str, since: date, known: Collection[str]) -> bo
     return day[:10] >= str(since) and recorded_name(root / "runs" / run) not in known
 
 
-def _as_closed(root: Path, page: list[str], run: str, row: str, path: Path) -> list[str]:
-    """The page with a row of log 4 that says how its run was closed: what did that may have been killed before."""
-    record = _record(root, run)
-    if not record or not record.get("closed") or all(escape(of(record)) in row for of in (status_of, outcome)):
-        return page
-    return put_run(page, "results", root, record, path)
+def _says_closing(row: str, summary: Record) -> bool:
+    """Whether a row of log 4 says how its run was closed, if it was."""
+    return not summary["closed"] or all(escape(text) in row for text in (status_of(summary), summary["result"]))
 
 
 def _keep_row(page: list[str], row: str, run: str, path: Path) -> list[str]:

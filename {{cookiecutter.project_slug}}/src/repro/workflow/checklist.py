@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from repro.files import write_atomic
 from repro.preflight.checks import CHECKS
 from repro.reading import UserError, expect_entries, nearest, read_yaml
 from repro.tracking.parameters import effective_params
@@ -91,6 +92,8 @@ def read_answers(
     for name in accepted:
         if name not in checklist.checks:
             raise UserError(f"{path}: accept.{name}: no such check{nearest(name, checklist.checks)}")
+        if accepted[name] and not is_reason(accepted[name]):
+            raise UserError(f"{path}: accept.{name}: {accepted[name]!r} is no reason; write two words at least")
     causes = values["causes"] or []
     if not isinstance(causes, list):
         raise UserError(f"{path}: causes: expected a list of entries with cause, response and reason")
@@ -141,13 +144,14 @@ def write_answers_template(path: Path, checklist: Checklist, code_hash: str, par
     ]
     lines += [f'code_hash: "{code_hash}"', "parameters:"]
     lines += [f"  {section}: {json.dumps(values)}" for section, values in effective_params(params).items()]
-    try:
-        with open(path, "x", encoding="utf-8") as file:
-            file.write("\n".join(lines) + "\n")
-    except FileExistsError:
-        raise UserError(f"{path}: exists already; give another name, or delete it first") from None
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written: {error.strerror}") from None
+    if path.exists():
+        raise UserError(f"{path}: exists already; give another name, or delete it first")
+    write_atomic(path, ("\n".join(lines) + "\n").encode())
+
+
+def is_reason(text: str) -> bool:
+    """Whether a text may be the reason to start in spite of a failed check: not a `no` or `q`, typed to get out."""
+    return len(text.split()) > 1
 
 
 def _refuse_stale(path: Path, values: dict[str, Any], code_hash: str, params: Params) -> None:

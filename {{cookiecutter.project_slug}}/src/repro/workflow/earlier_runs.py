@@ -9,9 +9,10 @@ from typing import Any
 
 from repro.config import UserError
 from repro.tracking import provenance
-from repro.tracking.archive import RunFolder, is_held, read_run, runs_here
+from repro.tracking.archive import RunFolder, read_run, runs_here
 from repro.tracking.durations import shown_time, timestamp
 from repro.tracking.index import list_summaries
+from repro.tracking.locks import is_held
 from repro.tracking.parameters import same_params
 
 CLOCK_TOLERANCE = 3600.0  # seconds that machines that share the archive may differ

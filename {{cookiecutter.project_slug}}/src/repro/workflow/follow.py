@@ -23,6 +23,7 @@ ROWS = 100  # the latest, from which rate and interval are told
 STALLED_INTERVALS = 10  # without a new row; so many times the usual
 STALLED_SECONDS = 30.0  # but so long at least: a checkpoint takes its time
 UNREADABLE = "unreadable"
+DAMAGED = "health.jsonl is damaged"
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,12 @@ class FollowedRun:
         return f"{self.status} {where}{reason}; go on with: repro resume {self.id}"
 
     def _unhealthy(self) -> list[Event]:
-        new = [finding for finding in read_findings(self.path) if finding["check"] not in self.findings]
+        try:
+            found = read_findings(self.path)
+        except UserError as error:  # the run itself goes on
+            told, self.findings = DAMAGED in self.findings, [*dict.fromkeys([*self.findings, DAMAGED])]
+            return [] if told else [self._event("unhealthy", str(error))]
+        new = [finding for finding in found if finding["check"] not in self.findings]
         self.findings += [finding["check"] for finding in new]
         return [
             self._event("unhealthy", "step {env_step:,}: {check}: {seen}. Try: {remedy}.".format(**finding))

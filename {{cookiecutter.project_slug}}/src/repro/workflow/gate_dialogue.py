@@ -19,7 +19,9 @@ import typer
 
 from repro.config import UserError
 from repro.files import write_atomic
+from repro.reading import parse_json
 from repro.tracking.text import plain
+from repro.workflow.checklist import is_reason
 
 BEGUN = ".begun.json"
 
@@ -53,6 +55,11 @@ class Dialogue:
     def text(self, name: str, prompt: str) -> str:
         """A few words."""
         return self._ask(name, prompt, lambda text: text, "Write at least a few words; Ctrl-C stops.")
+
+    def reason(self, name: str) -> str:
+        """Why the run may start in spite of something: a `no` typed in haste is none."""
+        wanted = "A reason has two words at least, such as: disk is emptied meanwhile; Ctrl-C stops."
+        return self._ask(name, "Reason", lambda text: text if is_reason(text) else None, wanted)
 
     def choice(self, name: str, options: Sequence[str]) -> str:
         """One of `options`, given by its number or its beginning."""
@@ -110,7 +117,7 @@ def print_wrapped(text: str) -> None:
 
 def _read(path: Path) -> dict[str, str]:
     try:
-        kept = json.loads(path.read_bytes())
+        kept = parse_json(path.read_bytes())
     except FileNotFoundError:  # passed, or gone on with, in another terminal just now
         return {}
     except (OSError, ValueError) as error:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from repro.tracking.archive import Record, effective_status, runs_here
 from repro.tracking.durations import active_seconds, timestamp
+from repro.tracking.index import without_copies
 from repro.tracking.metrics import read_last_row
 from repro.workflow.budget import Budget, machine_of
 
@@ -68,8 +69,8 @@ class Estimates:
 
 
 def book_runs(root: Path, records: Iterable[Record], budget: Budget) -> list[Booked]:
-    """The accounts of all runs but those whose run.json cannot be read; `records` may be summaries."""
-    return [_book(root, record, budget) for record in records if record["status"] != "unreadable"]
+    """The accounts of all runs but copies and those whose run.json cannot be read; `records` may be summaries."""
+    return [_book(root, record, budget) for record in without_copies(records) if record["status"] != "unreadable"]
 
 
 def add_up(booked: Iterable[Booked], key: Callable[[Booked], str] | None = None) -> dict[str, Total]:

@@ -79,5 +79,5 @@ def _hours_per_run(root: Path, keys: Sequence[str], alike: list[Booked]) -> tupl
     if estimates := [account.estimate for account in alike if account.estimate is not None]:
         return estimates[-1], "the estimate of the latest run with these parameters; none has finished yet"
     if passed := next(filter(None, (find_pass(root, key) for key in keys)), None):
-        return passed["estimate_minutes"] / 60, "the estimate recorded when the gate was passed"
+        return passed["estimate_minutes"] / passed.get("runs", 1) / 60, "the estimate recorded when the gate was passed"
     return None, "no run tells yet; repro prelaunch estimates it"

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from repro.config import UserError
-from repro.tracking.archive import Record, RunFolder, effective_status, is_held, runs_here
+from repro.tracking.archive import Record, RunFolder, effective_status, runs_here
 from repro.tracking.durations import now
+from repro.tracking.locks import is_held
 from repro.tracking.text import plain
 from repro.workflow import worklog
 

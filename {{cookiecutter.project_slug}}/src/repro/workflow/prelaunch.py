@@ -19,6 +19,7 @@ from typing import Any
 from repro.config import Config, UserError
 from repro.files import write_atomic
 from repro.preflight.checks import CheckResult, run_checks
+from repro.reading import parse_json
 from repro.tracking.durations import now
 from repro.tracking.parameters import effective_params
 from repro.tracking.text import plain
@@ -58,12 +59,12 @@ def find_pass(root: Path, key: str) -> Record | None:
     """The stored record of a passed (or skipped) gate, if there is one. Raises UserError if it is damaged."""
     path = _pass_path(root, key)
     try:
-        record = json.loads(path.read_bytes())
+        record = parse_json(path.read_bytes())
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: cannot be read ({error}); delete it and pass the gate again") from None
-    if not isinstance(record, dict) or record.get("gate_key") != key or "passed" not in record:
+    if not isinstance(record, dict) or record.get("gate_key") != key or not _is_pass(record):
         raise UserError(f"{path}: not the record of a passed gate; delete it and pass the gate again")
     return record
 
@@ -74,6 +75,7 @@ def run_gate(
     *,
     code_hash: str,
     estimate_minutes: float,
+    runs: int = 1,
     interactive: bool,
     answers_file: Path | None = None,
     skip_reason: str | None = None,
@@ -85,7 +87,7 @@ def run_gate(
     """Let a run pass, and return the record to be stored with it; raise UserError if it may not start.
 
     Args:
-        estimate_minutes: of the run, or of the whole sweep; up to `gate.after_minutes` nothing is asked.
+        estimate_minutes: of the run, or of all `runs` of a sweep together; up to `gate.after_minutes` nothing is asked.
         interactive: whether a person can be asked (stdin is a terminal).
         answers_file: the answers, written beforehand; see `checklist.write_answers_template`.
         skip_reason: start without checks and questions; recorded.
@@ -94,7 +96,7 @@ def run_gate(
             answers file leaves empty.
 
     The record: passed ("below threshold", "answered" or "skipped"), estimate_minutes; above the threshold also
-    code_hash, gate_key, decided (ISO time), skip_reason; if answered also question, answers {id: text}, checks
+    runs, code_hash, gate_key, decided (ISO time), skip_reason; if answered also question, answers {id: text}, checks
     [{name, passed, seen, reason, remedy, accepted}], prediction {failure_probability, surprise,
     causes [{cause, response, reason}]}.
     """
@@ -111,6 +113,7 @@ def run_gate(
     record: Record = {
         "passed": "answered",
         "estimate_minutes": float(f"{estimate_minutes:.3g}"),
+        "runs": runs,
         "code_hash": code_hash,
         "gate_key": key,
         "skip_reason": None,
@@ -205,7 +208,7 @@ def _pass_by_asking(root: Path, config: Config, given: str | None, dialogue: Dia
         for number, check in enumerate(blocked, start=1):
             say(f"\nFailed check {number} of {len(blocked)}, {check.name}.")
             say("To fix it, stop here (Ctrl-C). To start the run all the same, give the reason.")
-            accepted[check.name] = dialogue.text(f"accept.{check.name}", "Reason")
+            accepted[check.name] = dialogue.reason(f"accept.{check.name}")
         answers = {}
         for number, question in enumerate(checklist.questions, start=1):
             say(f"\nQuestion {number} of {len(checklist.questions)}: {question.ask}")
@@ -277,9 +280,17 @@ def _record(
 
 
 def _earlier_line(record: Record) -> str:
-    if record["passed"] == "skipped":
-        return f"The gate was skipped for this code and these parameters ({record['skip_reason']})."
-    return f"The gate was passed for this code and these parameters on {record['decided'][:10]}."
+    skipped = record["passed"] == "skipped"
+    reason = f"; nothing was checked, for this reason: {plain(record['skip_reason'])}" if skipped else ""
+    how = "skipped" if skipped else "passed"
+    return f"The gate was {how} for this code and these parameters on {record['decided'][:10]}{reason}."
+
+
+def _is_pass(record: Record) -> bool:
+    """Whether a stored record says that the gate was passed, when, and for how long a run."""
+    skipped = record.get("passed") == "skipped" and isinstance(record.get("skip_reason"), str)
+    whole = isinstance(record.get("decided"), str) and isinstance(record.get("estimate_minutes"), int | float)
+    return whole and (skipped or record.get("passed") == "answered")
 
 
 def _pass_path(root: Path, key: str) -> Path:

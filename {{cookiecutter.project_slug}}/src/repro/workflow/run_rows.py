@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from repro.tracking.archive import effective_status
 from repro.tracking.durations import shown_time
@@ -46,7 +46,12 @@ def run_of(line: str, region: str) -> str | None:
     """The run that a row belongs to: its run column links to it."""
     before = rf"{CELL}\|" * COLUMNS[region].index("run")
     match = re.match(rf"\s*\|{before}\s*\[([^\[\]|]+)\]\(", line)
-    return match[1] if match else None
+    return unquote(match[1], errors="surrogateescape") if match else None
+
+
+def link_name(run: str) -> str:
+    """The name of a run's folder as a link says it: without what would end the link, or the table's cell."""
+    return re.sub(r"[^\w.,~+=@-]", lambda letter: quote(letter[0], errors="surrogateescape"), run)
 
 
 def status_of(record: dict[str, Any]) -> str:
@@ -58,6 +63,7 @@ def status_of(record: dict[str, Any]) -> str:
 def _cells(root: Path, record: dict[str, Any], region: str) -> dict[str, str]:
     """The text of every column for a run."""
     run = record["id"]
+    name = link_name(run)
     crashed = region == "runs" and effective_status(record) == "crashed"
     texts = {
         "seed": record.get("seed"),
@@ -71,4 +77,4 @@ def _cells(root: Path, record: dict[str, Any], region: str) -> dict[str, str]:
     cells = {name: escape("" if text is None else str(text)) for name, text in texts.items()}
     url = (record.get("wandb") or {}).get("url") or ""
     mirror = f" · [W&B]({quote(url, safe=':/?#@!$&*+,;=%~')})" if url.startswith(("https://", "http://")) else ""
-    return cells | {"run": f"[{run}](../runs/{run}){mirror}"}
+    return cells | {"run": f"[{name}](../runs/{name}){mirror}"}

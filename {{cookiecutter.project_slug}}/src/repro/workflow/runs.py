@@ -22,9 +22,10 @@ from repro.config import Config, UserError, parse_config
 from repro.reading import syntax_errors_in_a_line
 from repro.results.cells import cell_name, publish_training
 from repro.tracking import provenance
-from repro.tracking.archive import RunFolder, claim_run, find_folder, finish_run, hold_run, read_run
+from repro.tracking.archive import RunFolder, claim_run, find_folder, finish_run, read_run
 from repro.tracking.creation import create_run, keep_code
 from repro.tracking.index import list_summaries
+from repro.tracking.locks import hold_run
 from repro.tracking.output import keep_warnings, tee_output
 from repro.tracking.snapshot import snapshot_path
 from repro.tracking.wandb import read_wandb_settings
@@ -85,7 +86,9 @@ def prepare_run(root: Path, config: Config, request: RunRequest) -> RunFolder:
     if earlier := find_same_run(root, code.hash, params, request.seed, preferences):
         long = minutes > config.gate.after_minutes
         offer_earlier(earlier, input if long and sys.stdin.isatty() else None)
-    gate = pass_gate(root, config, code.hash, runs * minutes, request.answers, request.skip, question=request.question)
+    gate = pass_gate(
+        root, config, code.hash, runs * minutes, request.answers, request.skip, question=request.question, runs=runs
+    )
     if not request.cell and request.seed in config.seeds.final:
         print(f"note: seed {request.seed} is one of seeds.final; after tuning on it, nothing can be claimed on it")
     return create_run(
@@ -115,8 +118,9 @@ def pass_gate(
     skip: str | None,
     always: bool = False,
     question: str | None = None,
+    runs: int = 1,
 ) -> dict[str, Any]:
-    """Pass the pre-launch gate with runs that take so long; returns its record. Raises UserError."""
+    """Pass the pre-launch gate with `runs` that take so long together; returns its record. Raises UserError."""
     from repro.workflow.prelaunch import run_gate
 
     return run_gate(
@@ -124,6 +128,7 @@ def pass_gate(
         config,
         code_hash=code,
         estimate_minutes=minutes,
+        runs=runs,
         answers_file=answers,
         skip_reason=skip,
         interactive=sys.stdin.isatty(),

@@ -36,7 +36,7 @@ from repro.workflow.pages import (
     table_row,
     with_row,
 )
-from repro.workflow.run_rows import drop_run, put_run
+from repro.workflow.run_rows import drop_run, link_name, put_run
 
 DAY = 24.0  # hours
 
@@ -205,7 +205,7 @@ def _move_run(root: Path, region: str, record: dict[str, Any], day: date | None)
         # Second, so that a process killed in between leaves the row twice rather than not at all.
         for old in list_pages(root):
             try:
-                if old != path and any(f"[{run}](" in line for line in read_damaged(old)):
+                if old != path and any(f"[{link_name(run)}](" in line for line in read_damaged(old)):
                     _remove_run(old, run)
             except UserError as error:
                 warn(f"the row of {run} is not removed from an earlier page until that is mended: {error}")
