@@ -106,8 +106,6 @@ def test_outputs_are_float32_and_each_row_is_for_itself(space):
     torch.manual_seed(0)
     spaces = (Discrete(5), Box(-1, 1, (2,), np.float32))
     discrete, continuous = (make_actor_critic(space, actions) for actions in spaces)
-        make_actor_critic(space, actions) for actions in (Discrete(5), Box(-1, 1, (2,), np.float32))
-    )
     space.seed(0)
     observations = torch.from_numpy(np.stack([space.sample() for _ in range(6)]))
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
