@@ -164,6 +164,14 @@ class TestCommand:
         (note,) = [line for line in out.splitlines() if line.startswith("note: ")]
         assert now in note and run.record["code_hash"] in note
 
+    def test_a_page_of_the_future_is_met_before_anything_is_played(self, project, run, monkeypatch, capsys):
+        pages = project.root / "worklog"
+        pages.mkdir()
+        (pages / "2999-01-01.md").write_text("# 2999-01-01\n")
+        monkeypatch.setattr("repro.results.evaluate.evaluate", None)
+        code, out, error = here(project, monkeypatch, capsys, "evaluate", run.id)
+        assert (code, out) == (2, "") and error.count("\n") == 1 and "2999-01-01" in error
+
     def test_what_other_settings_give_is_shown_and_not_recorded(self, project, run, monkeypatch, capsys):
         code, out, error = here(project, monkeypatch, capsys, "evaluate", run.id)
         record = project.only_run().record["evaluation"]
@@ -194,10 +202,10 @@ class TestCommand:
         ("options", "message"),
         [
             ("--video 5", "--video 5: there are only 4 episodes; ask for more of them"),
-            ("--episodes 0", "Invalid value for '--episodes'"),
+            ("--episodes 0", "--episodes 0: write a number of at least 1"),
             ("--actions fast", "'fast' is not one of 'sampled', 'greedy'"),
-            ("--video -1", "Invalid value for '--video'"),
-            ("--seed -1", "Invalid value for '--seed'"),
+            ("--video -1", "--video -1: write a number of at least 0"),
+            ("--seed -1", "--seed -1: write a number of at least 0"),
         ],
     )
     def test_what_cannot_be_played_is_refused(self, project, run, monkeypatch, capsys, options, message):

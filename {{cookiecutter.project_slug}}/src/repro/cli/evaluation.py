@@ -54,9 +54,13 @@ def _evaluate_run(run: str, episodes: int | None, seed: int | None, actions: str
     from repro.config import parse_config
     from repro.tracking.archive import effective_status
     from repro.workflow.runs import find_own_run
+    from repro.workflow.worklog import check_no_later_page
 
     root = project_root()
     folder = find_own_run(root, run)
+    asked_otherwise = (episodes, seed, actions) != (None, None, None)
+    if not asked_otherwise:
+        check_no_later_page(root)  # before playing, as the result is written to today's
     agent = folder.path / "checkpoints/agent.pt"
     if not agent.exists():  # it is written in the end
         status = effective_status(folder.record)
@@ -68,7 +72,7 @@ def _evaluate_run(run: str, episodes: int | None, seed: int | None, actions: str
         raise UserError(f"--video {videos}: there are only {config.evaluation.episodes} episodes; ask for more of them")
     play = ("sampled", "greedy") if actions is None else (actions,)
     evaluation = _play(root, config, agent, folder.record["code_hash"], play)
-    if asked or actions:
+    if asked_otherwise:
         print(f"not recorded, since other settings than those of {folder.id} were asked for")
     else:
         _judge(root, folder, evaluation)

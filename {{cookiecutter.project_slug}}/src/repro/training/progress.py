@@ -61,13 +61,13 @@ class Progress:
         for name, label, form in SHOWN:
             if name in row:
                 self.shown[label] = f"{label} {row[name]:{form}}"
-        done = min(row["env_step"], self.total)
+        done = row["env_step"]  # the last rollout may go beyond the total
         rate = (done - self.first) / max(time.monotonic() - self.started, 1e-9)
         shown = " · ".join(self.shown[label] for _, label, _ in SHOWN if label in self.shown)
         if self.bar:
             self.bar.update(self.task, completed=done, done=self._steps(done), rate=f"{rate:,.0f}/s", shown=shown)
-        elif time.monotonic() >= self.next_line or done == self.total:
-            left = (self.total - done) / max(rate, 1e-9)
+        elif time.monotonic() >= self.next_line or done >= self.total:
+            left = max(0, self.total - done) / max(rate, 1e-9)
             print(f"{done:>9,} of {self.total:,} steps · {rate:,.0f}/s · {left:,.0f} s left · {shown}", flush=True)
             self.next_line = time.monotonic() + SECONDS_BETWEEN_LINES
 
