@@ -9,12 +9,13 @@ from gymnasium.spaces import Box, Discrete
 from torch import nn
 
 from repro.agents.networks import (
+    ActorCritic,
     Categorical,
     DiagonalGaussian,
     NatureCNN,
     ScaleImages,
     SeparateActorCritic,
-    make_actor_critic,
+    TwinEncoder,
     make_policy,
 )
 from repro.normalisation import NormalisedBox
@@ -90,11 +91,11 @@ def test_images_are_scaled_to_one_and_keep_their_places():
 
 @pytest.mark.parametrize("space", [IMAGES, VECTORS], ids=["images", "vectors"])
 def test_weights_are_orthogonal_with_the_gains_of_huang_and_biases_are_zero(space):
-    network = make_actor_critic(space, Discrete(5))
+    network = ActorCritic(space, Discrete(5))
     layers = {name: layer for name, layer in network.named_modules() if isinstance(layer, nn.Linear | nn.Conv2d)}
-    assert len(layers) == 6
+    assert len(layers) == (6 if space is IMAGES else 2)
     for name, layer in layers.items():
-        gain = {"policy": 0.01, "policy.1": 0.01, "value": 1.0, "value.1": 1.0}.get(name, math.sqrt(2))
+        gain = {"policy": 0.01, "value": 1.0}.get(name, math.sqrt(2))
         rows = layer.weight.detach().flatten(1)
         rows = rows.T if rows.shape[0] > rows.shape[1] else rows
         torch.testing.assert_close(rows @ rows.T / gain**2, torch.eye(len(rows)), atol=1e-4, rtol=0)
@@ -105,7 +106,7 @@ def test_weights_are_orthogonal_with_the_gains_of_huang_and_biases_are_zero(spac
 def test_outputs_are_float32_and_each_row_is_for_itself(space):
     torch.manual_seed(0)
     spaces = (Discrete(5), Box(-1, 1, (2,), np.float32))
-    discrete, continuous = (make_actor_critic(space, actions) for actions in spaces)
+    discrete, continuous = (ActorCritic(space, actions) for actions in spaces)
     space.seed(0)
     observations = torch.from_numpy(np.stack([space.sample() for _ in range(6)]))
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
@@ -120,9 +121,23 @@ def test_outputs_are_float32_and_each_row_is_for_itself(space):
             torch.testing.assert_close(one_value[0], values[row], atol=1e-5, rtol=1e-5)
 
 
+def test_a_twin_encoder_is_two_encoders_with_weights_of_their_own():
+    twin = TwinEncoder(VECTORS)
+    vectors = torch.randn(7, *VECTORS.shape, generator=generator())
+    for index, features in enumerate(twin(vectors)):
+        expected = vectors
+        for weight, bias in ((twin.first[index], twin.first_bias), (twin.second[index], twin.second_bias)):
+            rows = weight.detach()
+            torch.testing.assert_close(rows @ rows.T / 2, torch.eye(len(rows)), atol=1e-4, rtol=0)
+            assert not bias.any()
+            expected = torch.tanh(expected @ weight + bias[index])
+        torch.testing.assert_close(features, expected)
+    assert not torch.equal(twin.second[0], twin.second[1])
+
+
 @pytest.mark.parametrize(("space", "moves"), [(IMAGES, True), (VECTORS, False)], ids=["images", "vectors"])
 def test_errors_of_values_move_the_policy_only_where_images_are_encoded_for_both(space, moves):
-    network = make_actor_critic(space, Discrete(5))
+    network = ActorCritic(space, Discrete(5))
     space.seed(0)
     observations = torch.from_numpy(np.stack([space.sample() for _ in range(6)]))
     before, values = network(observations)
@@ -132,7 +147,7 @@ def test_errors_of_values_move_the_policy_only_where_images_are_encoded_for_both
 
 
 def test_an_untrained_policy_is_nearly_uniform():
-    network = make_actor_critic(IMAGES, Discrete(5))
+    network = ActorCritic(IMAGES, Discrete(5))
     images = torch.randint(0, 256, (8, 4, 84, 84), dtype=torch.uint8, generator=generator())
     with torch.no_grad():
         assert (Categorical(network(images)[0]).log_probabilities.exp() - 0.2).abs().max() < 0.02

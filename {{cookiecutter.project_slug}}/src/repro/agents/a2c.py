@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from repro.agents.acting import Actor
-from repro.agents.networks import make_actor_critic
+from repro.agents.networks import ActorCritic
 from repro.agents.rollout import Rollout, approximate_kl, generalised_advantages
 from repro.agents.values import value_metrics
 from repro.config import A2CConfig
@@ -37,7 +37,7 @@ class A2C:
         precision: str = "float32",
     ):
         self.config, self.device, self.generator = config, device, generator
-        self.network = make_actor_critic(observation_space, action_space)
+        self.network = ActorCritic(observation_space, action_space)
         self.actor = Actor(self.network, config, device, generator, precision)
         self.optimizer: torch.optim.Optimizer = RMSpropTF(
             self.network.parameters(), config.learning_rate, config.rmsprop_decay, config.rmsprop_epsilon

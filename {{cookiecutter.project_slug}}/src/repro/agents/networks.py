@@ -16,16 +16,18 @@ Layer = TypeVar("Layer", nn.Linear, nn.Conv2d)
 
 
 class ActorCritic(nn.Module):
-    """A policy and a value function on one encoder.
+    """A policy and a value function that are trained together.
 
-    Observations: uint8 images (batch, frames, height, width) pass through the Nature CNN, float vectors
-    (batch, features) through two tanh layers of 64. Policy outputs are logits (Discrete) or means (Box).
+    Observations: uint8 images (batch, frames, height, width) pass through one Nature CNN, float vectors
+    (batch, features) through a TwinEncoder. Policy outputs are logits (Discrete) or means (Box).
     """
 
     def __init__(self, observation_space: Box, action_space: Discrete | Box):
         super().__init__()
         outputs = policy_outputs(action_space)
-        self.encoder, features = make_encoder(observation_space)
+        self.images = len(observation_space.shape) == 3
+        self.encoder = NatureCNN(*observation_space.shape) if self.images else TwinEncoder(observation_space)
+        features = 512 if self.images else 64
         self.policy = initialise(nn.Linear(features, outputs), gain=0.01)
         self.value = initialise(nn.Linear(features, 1), gain=1.0)
         self.log_std = None if isinstance(action_space, Discrete) else nn.Parameter(torch.zeros(outputs))
@@ -33,7 +35,35 @@ class ActorCritic(nn.Module):
     def forward(self, observations: Tensor) -> tuple[Tensor, Tensor]:
         """Policy outputs, float32 (batch, outputs), and values, float32 (batch,)."""
         features = self.encoder(observations)
-        return self.policy(features).float(), self.value(features).float().squeeze(-1)
+        for_policy, for_value = (features, features) if self.images else features
+        return self.policy(for_policy).float(), self.value(for_value).float().squeeze(-1)
+
+
+class TwinEncoder(nn.Module):
+    """Two tanh layers of 64 for the policy and two for values, side by side in one batched pass.
+
+    With one encoder for both, the gradient of the value's error drowns the policy's where returns are large: on
+    Acrobot (returns of -500 at first) PPO learned nothing.
+    """
+
+    def __init__(self, observation_space: Box):
+        super().__init__()
+        self.normaliser = normaliser_of(observation_space)
+        self.first = nn.Parameter(self._twins(math.prod(observation_space.shape)))
+        self.first_bias = nn.Parameter(torch.zeros(2, 1, 64))
+        self.second = nn.Parameter(self._twins(64))
+        self.second_bias = nn.Parameter(torch.zeros(2, 1, 64))
+
+    @staticmethod
+    def _twins(inputs: int) -> Tensor:
+        """Two matrices of orthogonal weights, (2, inputs, 64)."""
+        return torch.stack([nn.init.orthogonal_(torch.empty(64, inputs), math.sqrt(2)).T for _ in range(2)])
+
+    def forward(self, observations: Tensor) -> Tensor:
+        """Features for the policy and for values, (2, batch, 64), of observations (batch, features)."""
+        features = self.normaliser(observations) if self.normaliser else observations
+        features = torch.tanh(torch.baddbmm(self.first_bias, features.expand(2, -1, -1), self.first))
+        return torch.tanh(torch.baddbmm(self.second_bias, features, self.second))
 
 
 class SeparateActorCritic(nn.Module):
@@ -55,16 +85,6 @@ class SeparateActorCritic(nn.Module):
     def policy_parameters(self) -> list[nn.Parameter]:
         """All parameters but those of the value function."""
         return [*self.policy.parameters(), *([] if self.log_std is None else [self.log_std])]
-
-
-def make_actor_critic(observation_space: Box, action_space: Discrete | Box) -> ActorCritic | SeparateActorCritic:
-    """For algorithms that train both at once: one encoder for images, which cost most; for vectors one each.
-
-    Where returns are large, the gradient of the value's error drowns the policy's in what the two share: on Acrobot
-    (returns of -500) PPO with one encoder learns nothing.
-    """
-    kind = ActorCritic if len(observation_space.shape) == 3 else SeparateActorCritic
-    return kind(observation_space, action_space)
 
 
 def policy_outputs(action_space: Discrete | Box) -> int:

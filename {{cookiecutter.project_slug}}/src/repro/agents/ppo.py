@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from repro.agents.acting import Actor
-from repro.agents.networks import clip_gradients, make_actor_critic
+from repro.agents.networks import ActorCritic, clip_gradients
 from repro.agents.rollout import Rollout, approximate_kl, generalised_advantages, normalise, take
 from repro.agents.values import value_metrics
 from repro.config import PPOConfig
@@ -41,7 +41,7 @@ class PPO:
         precision: str = "float32",
     ):
         self.config, self.device, self.generator = config, device, generator
-        self.network = make_actor_critic(observation_space, action_space)
+        self.network = ActorCritic(observation_space, action_space)
         self.actor = Actor(self.network, config, device, generator, precision)
         self.optimizer = torch.optim.Adam(self.network.parameters(), config.learning_rate, eps=1e-5, fused=True)
 
