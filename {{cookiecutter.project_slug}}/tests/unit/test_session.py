@@ -145,9 +145,9 @@ def test_progress_without_a_terminal(capsys: pytest.CaptureFixture[str], monkeyp
         bar.update({"env_step": 4096})
     first, second, third, note, last = capsys.readouterr().out.splitlines()
     assert first == "training: 1,000 of 4,000 steps"
-    assert second.lstrip().startswith("2,000 of 4,000 steps · ") and second.endswith(" s left · return 12.3")
+    assert second.startswith("2,000 of 4,000 steps · ") and second.endswith(" s left · return 12.3")
     assert third.endswith(" s left · return 12.3 · entropy 1.50") and note == "warning: of something"
-    assert last.lstrip().startswith("4,000 of 4,000 steps · ")
+    assert last.startswith("4,096 of 4,000 steps, the last rollout being whole · ")
     assert last.endswith(" · 0 s left · return 12.3 · entropy 1.50")
 
 

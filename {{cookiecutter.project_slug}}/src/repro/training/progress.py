@@ -11,6 +11,8 @@ from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 from rich.table import Column
 
+from repro.tracking.listing import describe_steps
+
 SECONDS_BETWEEN_LINES = 15.0
 
 # What is shown of a row, if it is there: metric, label, format.
@@ -68,7 +70,7 @@ class Progress:
             self.bar.update(self.task, completed=done, done=self._steps(done), rate=f"{rate:,.0f}/s", shown=shown)
         elif time.monotonic() >= self.next_line or done >= self.total:
             left = max(0, self.total - done) / max(rate, 1e-9)
-            print(f"{done:>9,} of {self.total:,} steps · {rate:,.0f}/s · {left:,.0f} s left · {shown}", flush=True)
+            print(f"{describe_steps(done, self.total)} · {rate:,.0f}/s · {left:,.0f} s left · {shown}", flush=True)
             self.next_line = time.monotonic() + SECONDS_BETWEEN_LINES
 
     def _steps(self, done: int) -> str:
