@@ -30,6 +30,7 @@ def make_project(root: Path) -> None:
     shutil.copy(TEMPLATE / "budget.yaml", root)
     pyproject = '[project]\nname = "p"\nversion = "0"\n[tool.repro.wandb]\nmode = "disabled"\n'
     (root / "pyproject.toml").write_text(pyproject)
+    shutil.copy(root / "presets/moving-dot-small.yaml", root / "params.yaml")
 
 
 def measure(root: Path, preset: str, seed: int) -> dict:

@@ -65,6 +65,12 @@ def test_a_configuration_cannot_be_changed():
     ("old", "new", "message"),
     [
         ("learning_rate: 5", "learning_rte: 5", "agent.learning_rte: unknown parameter; did you mean 'learning_rate'?"),
+        (
+            "algorithm: ppo",
+            "algorithm: dqn",
+            "agent.anneal_learning_rate: is a parameter of ppo, not of dqn; start from",
+        ),
+        ("id: moving-dot", "id: CartPole-v1", "env.actions: is a parameter of moving-dot, not of gym; start from"),
         ("agent:", "agnet:", "agnet: unknown parameter; did you mean 'agent'?"),
         ("name:", "zzz: 1\nname:", "zzz: unknown parameter; known: name, env, agent,"),
         ("  epochs: 3\n", "", "agent.epochs: missing; add it"),

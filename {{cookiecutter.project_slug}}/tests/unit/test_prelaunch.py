@@ -136,6 +136,14 @@ def test_without_a_terminal_it_says_what_to_give(root):
         run_gate(root, interactive=False)
 
 
+def test_skipping_after_a_pass_concerns_one_run_alone(root):
+    passed, _ = run_gate(root, COMPLETE)
+    skipped, _ = run_gate(root, interactive=False, skip_reason="a kill test")
+    assert (skipped["passed"], skipped["skip_reason"]) == ("skipped", "a kill test") and "prediction" not in skipped
+    again, said = run_gate(root, interactive=False)
+    assert again == passed and f"{passed['prediction']['failure_probability']:.0%} to fail" in said
+
+
 def test_skipping_is_recorded_and_found_again(root):
     record, _ = run_gate(root, interactive=False, skip_reason=" repeats yesterday's ")
     assert (record["passed"], record["skip_reason"]) == ("skipped", "repeats yesterday's")

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from repro.tracking.curves import WHOLE
+from repro.tracking.curves import WHOLE, sample_curve
 from repro.workflow.sparkline import draw_curve, sparkline
 
 
@@ -70,6 +70,18 @@ def test_damage_is_passed_over(tmp_path):
     assert draw_curve(path) == ""
 
 
+def test_of_a_large_file_metrics_that_few_rows_have_are_found_to_the_last(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    rows = [{"env_step": step, "value/loss": 0.1, "x" * 400: 0} for step in range(2_000)]
+    for row in rows[15::16]:
+        row["return/mean"] = row["env_step"]
+    write(path, rows)
+    assert path.stat().st_size > 3 * WHOLE
+    points = sample_curve(path, "return/mean")
+    assert points[0] == (15, 15) and points[-1] == (1999, 1999) and len(points) > 80
+    assert points == sorted(set(points))
+
+
 def test_of_a_large_file_only_a_part_is_read(tmp_path):
     path = tmp_path / "metrics.jsonl"
     padding = "x" * 5_000
@@ -78,5 +90,5 @@ def test_of_a_large_file_only_a_part_is_read(tmp_path):
             file.write(json.dumps({"env_step": step, "return/mean": step, padding: 0}) + "\n")
     assert path.stat().st_size > 50 * WHOLE
     start = time.perf_counter()
-    assert draw_curve(path) == "▁▁▂▃▃▄▅▆▆▇██"
+    assert draw_curve(path) == "▁▁▂▃▃▄▅▅▆▇██"
     assert time.perf_counter() - start < 0.5

@@ -44,7 +44,8 @@ ALGORITHMS: dict[str, type[Section]] = {
     "sb3-ppo": SB3PPOConfig,
 }
 # The models of sections of which there are several kinds.
-KINDS = ALGORITHMS | {"moving-dot": MovingDotConfig, "gym": GymConfig, "atari": AtariConfig}
+ENVIRONMENTS: dict[str, type[Section]] = {"moving-dot": MovingDotConfig, "gym": GymConfig, "atari": AtariConfig}
+KINDS = ALGORITHMS | ENVIRONMENTS
 MIN_MINIBATCH = 8  # steps
 
 
@@ -173,6 +174,8 @@ def _explain(error: pydantic.ValidationError) -> str:
     problem = next((one for one in problems if one["loc"] == ("env", "gym", "id")), problem)
     *sections, name = problem["loc"] or ("",)
     field = ".".join(str(part) for part in (*sections, name) if part not in KINDS)
+    if problem["type"] == "extra_forbidden" and (kind := _other_kind(sections, str(name))):
+        return f"{field}: is a parameter of {kind}, not of {sections[-1]}; start from a preset of its kind (presets/)"
     if problem["type"] == "extra_forbidden":
         return f"{field}: unknown parameter{nearest(str(name), _known_fields(sections))}"
     if problem["type"] in ("union_tag_invalid", "union_tag_not_found"):
@@ -194,6 +197,14 @@ def _shown(value: Any) -> str:
     plain = value is None or isinstance(value, (str, int, float))  # bool is an int
     text = json.dumps(value, ensure_ascii=False) if plain else str(value)
     return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _other_kind(location: Sequence[int | str], name: str) -> str | None:
+    """Where a section is of one of several kinds, another kind that has a parameter of this name."""
+    if not location or location[-1] not in KINDS:
+        return None
+    family = ALGORITHMS if location[0] == "agent" else ENVIRONMENTS
+    return next((kind for kind, model in family.items() if name in model.model_fields), None)
 
 
 def _known_fields(location: Sequence[int | str]) -> list[str]:

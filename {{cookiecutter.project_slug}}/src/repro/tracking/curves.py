@@ -8,8 +8,9 @@ from pathlib import Path
 
 from repro.tracking.metrics import decode_row
 
-WHOLE = 1 << 18  # bytes; of a larger file, rows at even distances are read
-LONGEST = 1 << 16  # bytes of a row
+WHOLE = 1 << 18  # bytes; of a larger file, blocks at even distances are read, and the end
+BLOCK = 1 << 13  # bytes: several rows, as not every row has every metric
+END = 1 << 16  # bytes
 
 
 def sample_curve(path: Path, metric: str, count: int = 100) -> list[tuple[float, float]]:
@@ -21,9 +22,11 @@ def sample_curve(path: Path, metric: str, count: int = 100) -> list[tuple[float,
         lines = _sample_lines(path, count)
     except OSError:  # no metrics yet
         return []
-    rows = [row for line in lines if (row := decode_row(line)) is not None]
-    points = [(row["env_step"], row[metric]) for row in rows if isinstance(row.get(metric), int | float)]
-    finite = [point for point in points if all(map(math.isfinite, point))]
+    named = f'"{metric}"'.encode()
+    rows = [row for line in lines if named in line and (row := decode_row(line)) is not None]
+    # Blocks may overlap.
+    points = {row["env_step"]: row[metric] for row in rows if isinstance(row.get(metric), int | float)}
+    finite = [point for point in sorted(points.items()) if all(map(math.isfinite, point))]
     if len(finite) <= count:
         return finite
     return [finite[i * (len(finite) - 1) // (count - 1)] for i in range(count)]
@@ -34,10 +37,13 @@ def _sample_lines(path: Path, count: int) -> list[bytes]:
         size = os.fstat(file.fileno()).st_size
         if size <= WHOLE:
             return file.read().split(b"\n")
-        lines = [file.readline(LONGEST)]
-        for part in range(1, count):
+        lines = []
+        for part in range(count):
             file.seek(part * size // count)
-            file.readline(LONGEST)  # to the start of a row
-            lines.append(file.readline(LONGEST))
-        file.seek(size - LONGEST)
-        return lines + file.read().split(b"\n")[-2:]
+            if part:
+                file.readline(END)  # to the start of a row
+            if file.tell() < size - END:  # the end comes by itself
+                lines += (file.read(BLOCK) + file.readline(END)).split(b"\n")
+        file.seek(size - END)
+        file.readline(END)
+        return lines + file.read().split(b"\n")

@@ -70,6 +70,8 @@ def print_comparison(root: Path, runs: Sequence[RunFolder], console: Console, sh
         _add(table, label, values)
     _section(table, "Parameters", differing(settings))
     code = [{"snapshot": record["code_hash"], "commit": shown_commit(record)} for record in records]
+    if len({record["code_hash"] for record in records}) == 1:
+        code = [{} for _ in records]  # commits differ in what is no code
     _section(table, "Code", differing(code))
     _section(table, "Circumstances", differing([circumstances(record) for record in records]))
     _section(table, "Latest metrics", _latest(runs))

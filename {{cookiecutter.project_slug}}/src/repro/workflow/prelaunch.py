@@ -103,11 +103,12 @@ def run_gate(
     say = say or print_wrapped
     check_given(root, config, code_hash, answers_file, skip_reason, question)
     key = gate_key(code_hash, config)
-    dialogue = None
+    dialogue = earlier = None
     if answers_file is None and not always:
         if estimate_minutes <= config.gate.after_minutes:
             return {"passed": "below threshold", "estimate_minutes": float(f"{estimate_minutes:.3g}")}
-        if earlier := find_pass(root, key):
+        earlier = find_pass(root, key)
+        if earlier and skip_reason is None:
             say(_earlier_line(earlier))
             return earlier
     record: Record = {
@@ -133,6 +134,8 @@ def run_gate(
             "give --answers FILE (repro prelaunch --write-answers FILE makes one to fill in) or --skip REASON"
         )
     record["decided"] = now()
+    if skip_reason is not None and earlier and earlier["passed"] == "answered":
+        return record  # of this run alone: answers and prediction stay for those that come after it
     path = _pass_path(root, key)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(path, json.dumps(record, indent=1, ensure_ascii=False).encode("utf-8", "backslashreplace"))
@@ -283,7 +286,9 @@ def _earlier_line(record: Record) -> str:
     skipped = record["passed"] == "skipped"
     reason = f"; nothing was checked, for this reason: {plain(record['skip_reason'])}" if skipped else ""
     how = "skipped" if skipped else "passed"
-    return f"The gate was {how} for this code and these parameters on {record['decided'][:10]}{reason}."
+    prediction = record.get("prediction")
+    told = f"; the run has its prediction, {prediction['failure_probability']:.0%} to fail" if prediction else ""
+    return f"The gate was {how} for this code and these parameters on {record['decided'][:10]}{reason}{told}."
 
 
 def _is_pass(record: Record) -> bool:

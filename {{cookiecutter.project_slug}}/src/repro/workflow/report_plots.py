@@ -41,7 +41,10 @@ def make_plots(cells: list[Cell], curves: dict[int, Rows]) -> tuple[list[Plot], 
     `curves`: seed -> rows of metrics.jsonl, for the seeds that have them.
     """
     made, not_made = [], []
-    for make in (_learning_curves, _seed_scores, _reward_model, _predicted_return):
+    makers = [_learning_curves, _seed_scores]
+    if any(name.startswith("reward_model/") for rows in curves.values() for row in rows for name in row):
+        makers += [_reward_model, _predicted_return]  # else nothing was predicted
+    for make in makers:
         try:
             made.append(make(cells, curves))
         except MissingMetricError as error:
