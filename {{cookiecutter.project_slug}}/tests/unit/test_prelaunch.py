@@ -107,12 +107,13 @@ def test_empty_and_senseless_answers_are_asked_again(root):
         "120%",
         "1e400",
         "",
-        ".5",
+        "%",
+        "50%",
     ]
     record, said = run_gate(root, typed)
     assert record["answers"]["question"] == "q"
     assert record["prediction"]["failure_probability"] == 0.5
-    assert said.count("Choose: ") == 4 and said.count("Probability: ") == 9
+    assert said.count("Choose: ") == 4 and said.count("Probability: ") == 10
 
 
 def test_a_failed_check_needs_a_reason(root):

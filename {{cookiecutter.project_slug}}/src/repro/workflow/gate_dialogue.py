@@ -78,9 +78,10 @@ class Dialogue:
         """A number from 0 to 1."""
 
         def read(text: str) -> str | None:
-            return text if _is_probability(text) else None
+            share = text[:-1] + "e-2" if text.endswith("%") else text
+            return share if _is_probability(share) else None
 
-        wanted = "Write a number between 0 (cannot fail) and 1 (is bound to fail), e.g. 0.2."
+        wanted = "Write a number between 0 (cannot fail) and 1 (is bound to fail), e.g. 0.2 or 20%."
         return float(self._ask(name, "Probability", read, wanted))
 
     def _ask(self, name: str, prompt: str, read: Callable[[str], str | None], wanted: str) -> str:
