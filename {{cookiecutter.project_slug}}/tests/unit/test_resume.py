@@ -82,7 +82,7 @@ def test_killed_at_six_random_moments(runs: Runs) -> None:
     kills = 0
     for _ in range(6):
         process = runs.start("random")
-        time.sleep(chance.uniform(0, 0.5 * runs.seconds))
+        time.sleep(chance.uniform(0, 0.3 * runs.seconds))
         process.kill()
         process.join()
         kills += process.exitcode == -9

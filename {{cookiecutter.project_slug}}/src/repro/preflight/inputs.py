@@ -13,6 +13,7 @@ from gymnasium.utils.env_checker import check_env
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from repro.agents.networks import TwinEncoder
 from repro.config import Config
 from repro.envs import make_envs, random_actions
 from repro.envs.base import SingleEnv
@@ -115,7 +116,7 @@ def _input(network: nn.Module, use: Callable[[NDArray], object], observations: N
     layers: list[Tensor] = []
     hooks = [network.register_forward_pre_hook(lambda _, inputs: handed.append(inputs[0]))]
     for module in network.modules():
-        if isinstance(module, nn.Conv2d | nn.Linear):
+        if isinstance(module, nn.Conv2d | nn.Linear) or (isinstance(module, TwinEncoder) and not module.normaliser):
             hooks.append(module.register_forward_pre_hook(lambda _, inputs: layers.append(inputs[0])))
         if isinstance(module, RunningNormaliser):
             hooks.append(module.register_forward_hook(lambda _, __, output: layers.append(output)))
