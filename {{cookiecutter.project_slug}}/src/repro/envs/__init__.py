@@ -44,9 +44,7 @@ def make_envs(
         )
     if isinstance(config, GymConfig):
         return make_gym_envs(config, num_envs or config.num_envs, render)
-    if isinstance(config, AtariConfig):
-        return AtariVectorEnv(config, num_envs or config.num_envs, evaluation, render)
-    raise NotImplementedError(config.id)
+    return AtariVectorEnv(config, num_envs or config.num_envs, evaluation, render)
 
 
 def describe_environment(config: EnvConfig) -> str:
@@ -58,11 +56,9 @@ def describe_environment(config: EnvConfig) -> str:
         changes = [f"{name} {value}" for name, value in sorted(config.settings.items())]
         changes += ["fixed horizon"] if config.fixed_horizon else []
         return ", ".join([config.id, f"{config.max_steps} steps an episode", *changes])
-    if isinstance(config, AtariConfig):
-        score = "hidden" if config.hide_score else "shown"
-        images = f"images 84x84x{config.frame_stack}, frame skip {config.frame_skip}"
-        return f"{config.id}, {config.protocol} protocol, {images}, score {score}"
-    raise NotImplementedError(config.id)
+    score = "hidden" if config.hide_score else "shown"
+    images = f"images 84x84x{config.frame_stack}, frame skip {config.frame_skip}"
+    return f"{config.id}, {config.protocol} protocol, {images}, score {score}"
 
 
 def simpler_environments(name: str) -> list[str]:
