@@ -6,7 +6,7 @@ import numpy as np
 from gymnasium.spaces import Discrete
 from numpy.typing import NDArray
 
-from repro.config import AtariConfig, EnvConfig, GymConfig, MovingDotConfig
+from repro.config import EnvConfig, GymConfig, MovingDotConfig
 from repro.envs.atari import AtariVectorEnv
 from repro.envs.base import ResumableVectorEnv
 from repro.envs.gym import make_gym_envs
