@@ -8,7 +8,7 @@ import os
 import secrets
 from pathlib import Path
 
-from repro.config import UserError
+from repro.reading import UserError
 
 DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 

@@ -58,6 +58,7 @@ def record(code="7f3a", minutes=75, **fields):
         "commit": "0123456789abcdef",
         "dirty": True,
         "code_hash": "948ab30feb101334",
+        "params_hash": "0" * 16,
         "notes": [],
         "seed": 100,
         "params": {"training": {"total_steps": 1_500_000}},

@@ -11,6 +11,7 @@ from typing import Any
 
 from repro.config import load_config
 from repro.tracking.archive import RunFolder, read_run
+from repro.tracking.parameters import params_hash
 
 SOURCE = Path(__file__).parents[2]
 CAUSES = (
@@ -43,7 +44,7 @@ def _params() -> dict[str, Any]:
 
 def record(code: str = "7f3a", **fields: Any) -> dict[str, Any]:
     """A finished run of an hour on a CPU, estimated at half an hour."""
-    return {
+    content = {
         "id": f"2026-11-21_moving-dot_{code}",
         "name": "moving-dot",
         "status": "finished",
@@ -66,6 +67,7 @@ def record(code: str = "7f3a", **fields: Any) -> dict[str, Any]:
         "gate": None,
         "closed": None,
     } | fields
+    return {"params_hash": params_hash(content["params"])} | content
 
 
 def write_run(root: Path, code: str = "7f3a", **fields: Any) -> RunFolder:

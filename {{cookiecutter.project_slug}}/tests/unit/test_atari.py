@@ -5,10 +5,10 @@ import pytest
 from atari_examples import atari_config, atari_envs
 from gymnasium.utils.env_checker import check_env
 
-from repro.config import UserError
 from repro.envs import describe_environment, make_envs
 from repro.envs.atari import AtariVectorEnv
 from repro.envs.base import SingleEnv
+from repro.reading import UserError
 
 GREY = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
 

@@ -8,9 +8,10 @@ import pytest
 from atari_examples import atari_config, atari_envs
 from test_atari import resize_by_area
 
-from repro.config import UserError, load_config
+from repro.config import load_config
 from repro.envs.atari import AtariVectorEnv, rom_name
 from repro.envs.score_areas import SCORE_AREAS, paint_black
+from repro.reading import UserError
 
 PRESETS = Path(__file__).parents[2] / "presets"
 # Bytes of the console's memory that hold what is shown of score, lives, levels and enemies left.

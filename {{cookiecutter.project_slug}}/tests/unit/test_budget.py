@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from repro.config import UserError
+from repro.reading import UserError
 from repro.workflow.budget import Stage, read_budget, stage_name
 
 SHIPPED = Path(__file__).parents[2] / "budget.yaml"

@@ -10,8 +10,9 @@ import torch
 from report_examples import make_cell
 from reward_examples import VECTORS, add_comparisons, make_model
 
-from repro.config import Config, UserError, load_config
+from repro.config import Config, load_config
 from repro.preflight import estimate
+from repro.reading import UserError
 from repro.results.cells import cell_name, publish_evaluation, read_model_facts
 from repro.training import device
 from repro.workflow import prelaunch, runs

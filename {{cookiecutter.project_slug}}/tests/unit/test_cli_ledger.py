@@ -101,7 +101,7 @@ def test_plan_and_predictions_come_from_the_index(project, monkeypatch, capsys):
         os.utime(run.path / "run.json", (1e9, 1e9))
     list_summaries(project.root)
     for module in (archive, index):
-        monkeypatch.delattr(module, "read_record")
+        monkeypatch.delattr(module, "read_named_record")
     for option in ("--planned", "--predictions"):
         code, out, error = here(project, monkeypatch, capsys, "ledger", option)
         assert code == 0, error

@@ -10,7 +10,7 @@ from archive_examples import CONFIG, new_run
 from project import here
 from rich.console import Console
 
-from repro.config import UserError
+from repro.reading import UserError
 from repro.tracking.archive import finish_run
 from repro.workflow.compare import check_different, print_comparison, short_names
 from repro.workflow.compare_plot import _levels, labels, write_plot

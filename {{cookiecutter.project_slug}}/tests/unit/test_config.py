@@ -5,8 +5,8 @@ from pathlib import Path
 import pydantic
 import pytest
 
-from repro.config import UserError, load_config
-from repro.reading import read_yaml
+from repro.config import load_config
+from repro.reading import UserError, read_yaml
 
 PRESETS = sorted((Path(__file__).parents[2] / "presets").glob("*.yaml"))
 DEFAULT = Path(__file__).parents[2] / "presets" / "moving-dot.yaml"

@@ -10,7 +10,7 @@ import torch
 from off_policy_examples import batch, make_ddpg, weights
 
 from repro.agents.ddpg import DDPG
-from repro.config import UserError
+from repro.reading import UserError
 from repro.training.checkpoint import load_checkpoint, save_checkpoint
 
 torch.set_num_threads(1)

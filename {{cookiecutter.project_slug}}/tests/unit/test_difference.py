@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from repro.config import UserError
+from repro.reading import UserError
 from repro.tracking.snapshot import snapshot_code
 from repro.workflow import code_changes
 from repro.workflow.difference import Difference, circumstances, differing, first_difference, same_task

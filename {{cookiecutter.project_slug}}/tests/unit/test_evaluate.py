@@ -13,9 +13,10 @@ import pytest
 import torch
 from project import Project, here, write_tiny_params
 
-from repro.config import Config, UserError, load_config
+from repro.config import Config, load_config
 from repro.envs import make_envs
 from repro.envs.moving_dot import MovingDotVectorEnv
+from repro.reading import UserError
 from repro.results.cells import cell_name
 from repro.results.evaluate import evaluate, format_evaluation, load_agent, load_reward_model
 from repro.tracking.archive import RunFolder, finish_run

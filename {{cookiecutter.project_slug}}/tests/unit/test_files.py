@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 import repro
-from repro.config import UserError
 from repro.files import write_atomic
+from repro.reading import UserError
 
 
 @pytest.fixture

@@ -13,9 +13,10 @@ import torch
 from off_policy_examples import weights, write_params
 from project import assert_equal_runs, labels
 
-from repro.config import UserError, load_config
+from repro.config import load_config
 from repro.envs.moving_dot import MovingDotVectorEnv
 from repro.preferences.store import PreferenceStore
+from repro.reading import UserError
 from repro.tracking.archive import RunFolder
 from repro.tracking.metrics import read_metrics
 from repro.tracking.wandb import WandbSettings

@@ -21,8 +21,8 @@ from agent_examples import (
 from gymnasium.spaces import Box, Discrete, MultiDiscrete
 
 from repro.agents import ON_POLICY
-from repro.config import UserError
 from repro.health.checks import MUST_BE_FINITE, find_problems
+from repro.reading import UserError
 from repro.training.checkpoint import load_checkpoint, save_checkpoint
 
 torch.set_num_threads(1)

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from repro.config import UserError, load_config
+from repro.config import load_config
+from repro.reading import UserError
 from repro.training.device import choose_device
 from repro.training.playing import make_player, play_episodes, policy_of
 

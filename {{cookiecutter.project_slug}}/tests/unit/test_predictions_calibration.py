@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from ledger_examples import closed, make_project, prediction, record
 
-from repro.config import UserError
+from repro.reading import UserError
 from repro.tracking.archive import this_process
 from repro.tracking.index import summarise
 from repro.workflow import calibration

@@ -8,7 +8,7 @@ from datetime import date
 import pytest
 from ledger_examples import make_project, prediction, record, write_run
 
-from repro.config import UserError
+from repro.reading import UserError
 from repro.tracking.archive import claim_run, read_run
 from repro.tracking.process import process_start
 from repro.workflow import worklog

@@ -12,11 +12,12 @@ import torch
 from project import assert_equal_runs, labels, write_tiny_params
 
 from repro.agents.ppo import PPO
-from repro.config import Config, UserError, load_config
+from repro.config import Config, load_config
 from repro.envs import describe_environment
 from repro.preferences.reward_model import RewardModel
 from repro.preferences.schedule import labels_due
 from repro.preferences.store import PreferenceStore
+from repro.reading import UserError
 from repro.tracking.archive import RunFolder
 from repro.tracking.metrics import read_metrics
 from repro.tracking.wandb import WandbSettings

@@ -7,9 +7,9 @@ from contextlib import closing
 import numpy as np
 import pytest
 
-from repro.config import UserError
 from repro.preferences.segments import Segment, load_segments, save_segments
 from repro.preferences.store import PreferenceStore
+from repro.reading import UserError
 
 ANSWERS = ["left", "right", "tie", "incomparable"]
 

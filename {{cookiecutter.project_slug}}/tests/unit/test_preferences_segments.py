@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from reward_examples import stack_frames
 
-from repro.config import UserError
 from repro.preferences.segments import Segment, cut_segments, load_segments, save_segments
+from repro.reading import UserError
 
 
 def episode_rollout(rows, environments, ends, stack=4, side=6, seed=0):

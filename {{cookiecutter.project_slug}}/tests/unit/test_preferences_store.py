@@ -7,9 +7,9 @@ from contextlib import closing
 import numpy as np
 import pytest
 
-from repro.config import UserError
 from repro.preferences.segments import Segment
 from repro.preferences.store import PreferenceStore
+from repro.reading import UserError
 
 
 def make_segments(count, seed=0):

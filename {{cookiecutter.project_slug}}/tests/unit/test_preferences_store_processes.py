@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 import repro
-from repro.config import UserError
 from repro.preferences.segments import Segment
 from repro.preferences.store import PreferenceStore
+from repro.reading import UserError
 
 # Labels queries of a run from a given number on, each in a transaction of its own, and says so after
 # each commit. Random frames do not compress, so that the log is soon copied into the database, too.
@@ -22,7 +22,7 @@ LABELLER = """
 import resource
 import sys
 import numpy as np
-from repro.config import UserError
+from repro.reading import UserError
 from repro.preferences.segments import Segment
 from repro.preferences.store import PreferenceStore
 

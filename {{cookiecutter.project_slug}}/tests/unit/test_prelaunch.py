@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 from gate_examples import CODE, COMPLETE, begun, break_tracking, config, run_gate, stored
 
-from repro.config import UserError, parse_config
+from repro.config import parse_config
+from repro.reading import UserError
 from repro.training.device import resolve_auto
 from repro.workflow import prelaunch
 

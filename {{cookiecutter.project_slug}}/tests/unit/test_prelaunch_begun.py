@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from gate_examples import COMPLETE, begun, break_tracking, config, run_gate, stored
 
-from repro.config import UserError
+from repro.reading import UserError
 
 LOOP = ["q", "o", "1", "too few labels", "accepted", "that is the question", "very", "0.4"]
 

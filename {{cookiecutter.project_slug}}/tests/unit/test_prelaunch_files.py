@@ -11,7 +11,7 @@ import sys
 import pytest
 from gate_examples import CHECKLIST, CODE, COMPLETE, PROJECT, break_tracking, config, run_gate, stored
 
-from repro.config import UserError
+from repro.reading import UserError
 from repro.workflow import prelaunch
 from repro.workflow.checklist import read_checklist, write_answers_template
 

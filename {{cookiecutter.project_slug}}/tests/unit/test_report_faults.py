@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from report_examples import README, Page, files_of, make_cell, make_results, table_rows
 
-from repro.config import UserError
+from repro.reading import UserError
 from repro.workflow import report
 from repro.workflow.report import write_report
 
@@ -204,7 +204,7 @@ def test_text_of_files_cannot_become_markup(tmp_path: Path) -> None:
 
 def test_full_disk_leaves_whole_files(project: Path) -> None:
     program = (
-        "import resource, sys; from pathlib import Path; from repro.config import UserError\n"
+        "import resource, sys; from pathlib import Path; from repro.reading import UserError\n"
         "from repro.workflow.report import write_report\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))\n"
         "try: write_report(Path(sys.argv[1]))\n"

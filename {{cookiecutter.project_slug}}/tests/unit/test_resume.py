@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 from project import Project, assert_equal_runs, labels, line_count, rows, wait_until, write_tiny_params
 
-from repro.config import UserError, load_config
+from repro.config import load_config
+from repro.reading import UserError
 from repro.tracking.archive import RunFolder
 from repro.tracking.wandb import WandbSettings
 from repro.training.session import train_run

@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 import pytest
 from archive_examples import make_project, record
 
-from repro.config import UserError
+from repro.reading import UserError
 from repro.tracking.curves import sample_curve
 from repro.tracking.index import summarise
 from repro.workflow.runs_page import write_runs_page

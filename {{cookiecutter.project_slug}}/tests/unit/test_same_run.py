@@ -3,7 +3,7 @@
 import pytest
 from archive_examples import CONFIG, new_run
 
-from repro.config import UserError
+from repro.reading import UserError
 from repro.workflow.earlier_runs import find_same_run, offer_earlier
 
 PARAMS = CONFIG | {"seeds": {"final": [0]}, "gate": {"after_minutes": 30}}

@@ -17,8 +17,8 @@ import pytest
 import torch
 
 import repro
-from repro.config import UserError
 from repro.envs.moving_dot import MovingDotVectorEnv
+from repro.reading import UserError
 from repro.training.checkpoint import load_checkpoint, save_checkpoint
 from repro.training.device import choose_device, resident_memory
 from repro.training.seeding import derive_seed, numpy_generator, torch_generator

@@ -10,10 +10,11 @@ import pytest
 import torch
 from project import DISABLED_WANDB, labels, line_count, write_tiny_params
 
-from repro.config import UserError, load_config
+from repro.config import load_config
 from repro.health.checks import Finding
 from repro.preferences.schedule import labels_due
 from repro.preflight.estimate import estimate_minutes
+from repro.reading import UserError
 from repro.tracking.archive import RunFolder
 from repro.tracking.findings import read_findings
 from repro.tracking.metrics import read_metrics

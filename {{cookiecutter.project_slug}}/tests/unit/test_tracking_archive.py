@@ -13,7 +13,7 @@ import time
 import pytest
 from archive_examples import ENVIRONMENT, make_project, new_run
 
-from repro.config import UserError
+from repro.reading import UserError
 from repro.tracking import creation, process
 from repro.tracking.archive import effective_status, finish_run, list_runs, load_run
 from repro.tracking.index import list_summaries
@@ -21,7 +21,7 @@ from repro.tracking.listing import format_runs
 from repro.tracking.process import is_running, process_start
 
 CREATE = (
-    "import sys, time; from pathlib import Path; from repro.config import UserError\n"
+    "import sys, time; from pathlib import Path; from repro.reading import UserError\n"
     "from repro.tracking.creation import create_run, keep_code\n"
     "def create():\n"
     "    config = {'x': 'y' * 5000}\n"

@@ -12,7 +12,7 @@ import time
 import pytest
 from archive_examples import ENVIRONMENT, new_run
 
-from repro.config import UserError
+from repro.reading import UserError
 from repro.tracking.archive import claim_run, effective_status, finish_run, load_run, read_run
 from repro.tracking.locks import hold_run, is_held
 

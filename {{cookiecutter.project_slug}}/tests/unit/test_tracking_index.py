@@ -12,7 +12,7 @@ from datetime import date, timedelta
 import pytest
 from archive_examples import record
 
-from repro.config import UserError
+from repro.reading import UserError
 from repro.tracking.index import FIELDS, list_summaries, summarise, without_copies
 from repro.tracking.selection import Selection, explain_empty, parse_day, select
 from repro.workflow.budget import Budget

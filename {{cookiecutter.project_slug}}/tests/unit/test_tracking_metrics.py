@@ -16,7 +16,7 @@ import pytest
 import torch
 
 import repro
-from repro.config import UserError
+from repro.reading import UserError
 from repro.tracking.metrics import MetricsWriter, read_last_row, read_metrics
 
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(repro.__file__).parents[1])}
@@ -115,7 +115,7 @@ def test_a_full_disk_is_one_line_and_leaves_whole_rows(tmp_path):
         resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 
     code = (
-        "import sys; from pathlib import Path; from repro.config import UserError\n"
+        "import sys; from pathlib import Path; from repro.reading import UserError\n"
         "from repro.tracking.metrics import MetricsWriter\n"
         "writer = MetricsWriter(Path(sys.argv[1]))\n"
         "try:\n"

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import repro
-from repro.config import UserError
+from repro.reading import UserError
 from repro.tracking.output import keep_warnings, tee_output
 
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(repro.__file__).parents[1])}
@@ -141,7 +141,7 @@ def test_output_of_threads_is_kept(tmp_path):
 
 def test_a_full_disk_is_one_user_error(tmp_path):
     code = (
-        "from repro.config import UserError\n"
+        "from repro.reading import UserError\n"
         "shown = 0\n"
         "try:\n"
         "    with tee_output(Path(sys.argv[1])):\n"

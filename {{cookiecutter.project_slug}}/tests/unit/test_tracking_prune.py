@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import pytest
 from archive_examples import record
 
-from repro.config import UserError
+from repro.reading import UserError
 from repro.tracking.archive import read_run
 from repro.tracking.index import list_summaries
 from repro.tracking.locks import hold_run

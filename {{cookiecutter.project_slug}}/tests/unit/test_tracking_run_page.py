@@ -84,7 +84,7 @@ def test_the_last_rollout_is_whole_and_may_go_beyond_the_plan(run_dir):
 
 
 def test_a_record_with_the_bare_minimum(run_dir):
-    needed = ("id", "status", "pid", "process_start", "host", "seed", "code_hash", "params")
+    needed = ("id", "status", "pid", "process_start", "host", "seed", "code_hash", "params_hash", "params")
     text = format_run(RunFolder(run_dir, {name: record()[name] for name in needed}))
     assert "2026-11-21_moving-dot_7f3a" in text and "status     finished" in text
 

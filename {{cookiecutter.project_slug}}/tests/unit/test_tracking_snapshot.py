@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import repro
-from repro.config import UserError
+from repro.reading import UserError
 from repro.tracking.snapshot import code_hash, project_root, snapshot_code, snapshot_path
 
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(repro.__file__).parents[1])}
@@ -170,7 +170,7 @@ def test_processes_that_snapshot_at_once_all_get_it(project):
 def test_a_full_disk_leaves_no_half_snapshot(project):
     (project / "src/repro/large.py").write_text("#" * 10_000)
     code = (
-        "import sys; from pathlib import Path; from repro.config import UserError\n"
+        "import sys; from pathlib import Path; from repro.reading import UserError\n"
         "from repro.tracking.snapshot import snapshot_code\n"
         "try: snapshot_code(Path(sys.argv[1]))\n"
         "except UserError as error: print(error)\n"

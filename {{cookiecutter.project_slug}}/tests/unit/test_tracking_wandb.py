@@ -12,7 +12,7 @@ import pytest
 from project import wait_until
 from wandb_examples import FAKE_KEY, alerts_of, children, entries, log, rows_of, start
 
-from repro.config import UserError
+from repro.reading import UserError
 from repro.tracking.findings import add_finding
 from repro.tracking.wandb import WandbMirror, WandbSettings, read_mirror, read_wandb_settings
 

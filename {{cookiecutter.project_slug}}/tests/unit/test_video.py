@@ -8,7 +8,8 @@ import pytest
 import torch
 from project import DISABLED_WANDB, VARYING, write_tiny_params
 
-from repro.config import UserError, load_config
+from repro.config import load_config
+from repro.reading import UserError
 from repro.tracking import video
 from repro.tracking.archive import RunFolder
 from repro.tracking.metrics import read_metrics

@@ -17,8 +17,8 @@ import pytest
 from archive_examples import CONFIG, new_run
 from project import here, kill, line_count, wait_until
 
-from repro.config import UserError
 from repro.health.checks import Finding
+from repro.reading import UserError
 from repro.tracking.archive import effective_status, finish_run, load_run
 from repro.tracking.findings import add_finding
 from repro.workflow import follow

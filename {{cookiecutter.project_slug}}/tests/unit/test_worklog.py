@@ -8,7 +8,7 @@ from datetime import date, datetime
 import pytest
 from worklog_examples import MONDAY, TUESDAY, WEDNESDAY, ended, outside, record, region, rows
 
-from repro.config import UserError
+from repro.reading import UserError
 from repro.workflow import pages, worklog
 
 

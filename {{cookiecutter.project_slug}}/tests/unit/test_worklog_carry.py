@@ -3,7 +3,7 @@
 import pytest
 from worklog_examples import MONDAY, TUESDAY, WEDNESDAY, archived, ended, ids, record, region, rows, write_output
 
-from repro.config import UserError
+from repro.reading import UserError
 from repro.workflow import pages, worklog
 
 

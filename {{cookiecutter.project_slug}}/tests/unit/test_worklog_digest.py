@@ -8,7 +8,7 @@ import pytest
 from project import SOURCE
 from worklog_examples import MONDAY, TUESDAY, WEDNESDAY, archived, ended, record, write_output
 
-from repro.config import UserError
+from repro.reading import UserError
 from repro.workflow import pages, worklog
 from repro.workflow.digest import format_hits, format_week, search_log
 

@@ -6,7 +6,7 @@ from datetime import datetime
 import pytest
 from worklog_examples import MONDAY, TUESDAY, WEDNESDAY, region, rows
 
-from repro.config import UserError
+from repro.reading import UserError
 from repro.workflow import pages, worklog
 from repro.workflow.confusions import read_confusions
 

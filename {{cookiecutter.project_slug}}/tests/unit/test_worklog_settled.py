@@ -8,7 +8,7 @@ import pytest
 from project import SOURCE
 from worklog_examples import MONDAY, TUESDAY, WEDNESDAY, archived, ended, ids, record, rows
 
-from repro.config import UserError
+from repro.reading import UserError
 from repro.workflow import carry, pages, worklog
 from repro.workflow.run_rows import CRASHED
 

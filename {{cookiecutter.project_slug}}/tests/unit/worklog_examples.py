@@ -26,6 +26,7 @@ def record(run="2026-11-23_moving-dot_7f3a", **changes):
         "pid": os.getpid(),
         "process_start": process_start(os.getpid()),
         "code_hash": "0" * 16,
+        "params_hash": "0" * 16,
     } | changes
 
 

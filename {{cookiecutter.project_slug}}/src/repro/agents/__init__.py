@@ -18,7 +18,8 @@ from repro.agents.sb3 import SB3PPO
 from repro.agents.transitions import Transitions
 from repro.agents.trpo import TRPO
 from repro.agents.vpg import VPG
-from repro.config import AgentConfig, UserError
+from repro.config import AgentConfig
+from repro.reading import UserError
 
 
 class OnPolicyAgent(Protocol):

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from repro.agents.networks import ActorCritic, Policy, SeparateActorCritic, make_policy
-from repro.config import AgentConfig, UserError
+from repro.config import AgentConfig
+from repro.reading import UserError
 
 
 class Actor:

@@ -19,7 +19,8 @@ from torch.nn import functional
 
 from repro.agents.networks import initialise, make_encoder
 from repro.agents.transitions import Transitions
-from repro.config import DDPGConfig, UserError
+from repro.config import DDPGConfig
+from repro.reading import UserError
 
 
 class Policy(nn.Module):

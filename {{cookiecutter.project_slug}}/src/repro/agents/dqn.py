@@ -16,7 +16,8 @@ from torch.nn import functional
 
 from repro.agents.networks import initialise, make_encoder
 from repro.agents.transitions import Transitions
-from repro.config import DQNConfig, UserError
+from repro.config import DQNConfig
+from repro.reading import UserError
 
 
 class DQN:

@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from repro.agents.rollout import Rollout
-from repro.config import SB3PPOConfig, UserError
+from repro.config import SB3PPOConfig
 from repro.normalisation import normaliser_of
+from repro.reading import UserError
 
 # Their names of what `PPO.train` reports, ours, and what theirs is to be multiplied by.
 METRICS = (

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from repro.config import Config, load_config
 from repro.tracking.snapshot import project_root
+
+if TYPE_CHECKING:
+    from repro.config import Config
 
 Params = Annotated[Path | None, typer.Option(help="Parameter file.", show_default="the project's params.yaml")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="Override, e.g. agent.learning_rate=3e-4. Repeatable.")]
@@ -30,6 +32,8 @@ def open_project(params: Path | None, overrides: list[str] | None) -> tuple[Path
 
     A parameter file that is not below the current folder is looked for from the project's.
     """
+    from repro.config import load_config
+
     root = project_root()
     if params is None or (not params.exists() and (root / params).exists()):
         params = root / (params or "params.yaml")

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from repro.cli.common import Params, open_project, project_root
-from repro.config import Config, UserError
+from repro.reading import UserError
 from repro.tracking.text import shown_path
 
 if TYPE_CHECKING:
+    from repro.config import Config
     from repro.tracking.archive import RunFolder
 
 app = typer.Typer()

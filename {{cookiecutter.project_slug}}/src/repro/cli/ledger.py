@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from repro.cli.common import Run, project_root
-from repro.config import UserError
+from repro.reading import UserError
 from repro.tracking.text import shown_path
 
 app = typer.Typer()

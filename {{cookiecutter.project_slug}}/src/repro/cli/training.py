@@ -20,7 +20,7 @@ from repro.cli.common import (
     open_project,
     project_root,
 )
-from repro.config import UserError
+from repro.reading import UserError
 from repro.tracking.text import shown_path
 
 app = typer.Typer()

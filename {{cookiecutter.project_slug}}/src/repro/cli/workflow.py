@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 
 from repro.cli.common import Answers, Params, Question, Set, Skip, open_project, project_root
-from repro.config import load_config
 from repro.tracking.text import shown_path
 
 app = typer.Typer()
@@ -63,6 +62,7 @@ def report() -> None:
 
     Example: repro report
     """
+    from repro.config import load_config
     from repro.workflow.report import write_report
 
     root = project_root()

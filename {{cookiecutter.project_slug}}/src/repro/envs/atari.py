@@ -21,9 +21,10 @@ from gymnasium.spaces import Box, Discrete
 from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
-from repro.config import AtariConfig, UserError
+from repro.config import AtariConfig
 from repro.envs.base import ScaledVectorEnv
 from repro.envs.score_areas import SCORE_AREAS, paint_black
+from repro.reading import UserError
 
 SIZE = 84  # pixels, both sides of an observation (Mnih et al. 2015)
 SCREEN = (210, 160)  # height and width in pixels

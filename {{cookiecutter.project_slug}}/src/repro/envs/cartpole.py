@@ -8,9 +8,10 @@ import numpy as np
 from gymnasium.envs.classic_control.cartpole import CartPoleVectorEnv
 from numpy.typing import NDArray
 
-from repro.config import GymConfig, UserError
+from repro.config import GymConfig
 from repro.envs.base import ScaledVectorEnv
 from repro.envs.rendering import draw
+from repro.reading import UserError
 
 X, VELOCITY, ANGLE, ANGULAR_VELOCITY = range(4)  # rows of the state
 

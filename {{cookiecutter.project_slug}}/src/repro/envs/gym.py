@@ -16,12 +16,13 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
-from repro.config import GymConfig, UserError
+from repro.config import GymConfig
 from repro.envs.base import ScaledVectorEnv
 from repro.envs.cartpole import NativeCartPole
 from repro.envs.mujoco import fixed_horizon_settings, forward_warnings
 from repro.envs.rendering import draw, prepare_rendering
 from repro.envs.saved_states import can_save, get_env_state, set_env_state
+from repro.reading import UserError
 
 CARTPOLE = "gymnasium.envs.classic_control.cartpole:CartPoleEnv"
 EXTRAS = {"mujoco": ".[mujoco]", "Box2D": "gymnasium[box2d]"}  # what is missing -> what pip installs

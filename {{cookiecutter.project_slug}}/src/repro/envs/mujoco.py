@@ -5,7 +5,8 @@ from __future__ import annotations
 import warnings
 from typing import Any, NamedTuple
 
-from repro.config import GymConfig, UserError
+from repro.config import GymConfig
+from repro.reading import UserError
 
 
 class Task(NamedTuple):

@@ -10,7 +10,7 @@ import numpy as np
 from gymnasium.error import DependencyNotInstalled
 from numpy.typing import NDArray
 
-from repro.config import UserError
+from repro.reading import UserError
 
 
 def prepare_rendering() -> None:

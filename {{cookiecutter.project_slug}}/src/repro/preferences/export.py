@@ -11,9 +11,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from repro.config import UserError
 from repro.files import write_atomic
 from repro.preferences.segments import Segment, load_segments, save_segments
+from repro.reading import UserError
 
 ANSWERS = ("left", "right", "tie", "incomparable")
 

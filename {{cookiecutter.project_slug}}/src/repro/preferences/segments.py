@@ -20,8 +20,8 @@ from pathlib import Path
 
 import numpy as np
 
-from repro.config import UserError
 from repro.files import storage_error, write_atomic
+from repro.reading import UserError
 
 # What damaged files, or files of other contents, may raise on the way to arrays.
 _UNREADABLE = (zipfile.BadZipFile, zlib.error, struct.error, OSError, EOFError, RuntimeError)

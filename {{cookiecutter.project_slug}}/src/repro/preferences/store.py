@@ -20,11 +20,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from repro.config import UserError
 from repro.preferences.export import ANSWERS, read_export, write_export
 from repro.preferences.oracle import ORACLE
 from repro.preferences.schema import APPLICATION, SCHEMA, UNDO, VERSION
 from repro.preferences.segments import Segment, from_blobs, to_blobs
+from repro.reading import UserError
 
 PREFERENCES = {"left": 1.0, "right": 0.0, "tie": 0.5}  # the probability that the left one is preferred
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import torch
 
-from repro.config import Config, UserError
+from repro.config import Config
 from repro.preflight.checks import CheckResult
-from repro.reading import read_yaml
+from repro.reading import UserError, read_yaml
 from repro.tracking.wandb import is_logged_in, read_wandb_settings
 
 MIN_FREE_BYTES = 2e9  # a run keeps checkpoints, its preference database and videos

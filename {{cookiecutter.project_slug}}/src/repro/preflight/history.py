@@ -8,9 +8,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from repro.config import Config, UserError
+from repro.config import Config
 from repro.envs import simpler_environments
 from repro.preflight.checks import CheckResult
+from repro.reading import UserError
 from repro.results.records import read_cells
 from repro.tracking.archive import read_run
 from repro.tracking.index import list_summaries

@@ -7,8 +7,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from repro.config import Config, UserError
+from repro.config import Config
 from repro.files import storage_error, write_atomic
+from repro.reading import UserError
 from repro.tracking.archive import RunFolder
 from repro.tracking.metrics import read_last_row
 from repro.tracking.parameters import params_hash, resolved_as

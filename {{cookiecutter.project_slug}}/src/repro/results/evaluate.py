@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from torch import nn
 
 from repro.agents import Agent
-from repro.config import Config, UserError
+from repro.config import Config
 from repro.envs import make_envs
 from repro.normalisation import network_space
 from repro.preferences.reward_model import RewardModel
+from repro.reading import UserError
 from repro.training.checkpoint import load_checkpoint
 from repro.training.device import choose_device, choose_precision
 from repro.training.episodes import score

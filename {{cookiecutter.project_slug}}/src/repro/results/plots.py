@@ -21,7 +21,7 @@ from matplotlib.ticker import EngFormatter, MaxNLocator
 from matplotlib.transforms import ScaledTranslation
 from numpy.typing import NDArray
 
-from repro.config import UserError
+from repro.reading import UserError
 from repro.results.records import Columns
 from repro.results.statistics import align_curves, curve_interval, t_interval
 

@@ -17,7 +17,7 @@ import pydantic
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from repro.config import UserError
+from repro.reading import UserError
 from repro.tracking.metrics import read_metrics
 
 Number = Annotated[float, Field(allow_inf_nan=False)]

@@ -18,9 +18,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from repro.config import UserError
 from repro.files import write_atomic
-from repro.reading import parse_json
+from repro.reading import UserError, parse_json
 from repro.tracking.durations import active_seconds, now, timestamp
 from repro.tracking.locks import updating_record
 from repro.tracking.metrics import encode, read_last_row
@@ -28,13 +27,14 @@ from repro.tracking.process import is_running, process_start
 
 STATUSES = ("queued", "running", "finished", "failed", "interrupted")
 Record = dict[str, Any]
-NEEDED = ("status", "pid", "process_start", "host", "params", "seed", "code_hash")
+NEEDED = ("status", "pid", "process_start", "host", "params", "seed", "code_hash", "params_hash")
 # Of what is read wherever runs are listed: one record that was damaged by hand must not hide all others.
 FIELD_TYPES = (
     dict.fromkeys(("params", "result_metrics", "evaluation", "closed", "prediction", "gate", "wandb"), dict)
     | dict.fromkeys(("devices", "versions", "data_hashes"), dict)
     | dict.fromkeys(("resumed", "overrides", "command", "notes", "pruned"), list)
-    | dict.fromkeys(("status", "host", "code_hash", "started", "question", "result", "skip_reason", "stage"), str)
+    | dict.fromkeys(("status", "host", "code_hash", "params_hash", "started"), str)
+    | dict.fromkeys(("question", "result", "skip_reason", "stage"), str)
     | dict.fromkeys(("pid", "seed"), int)
     | dict.fromkeys(("active_seconds", "estimate_minutes"), float | int)
     | {"ended": str}
@@ -213,6 +213,11 @@ def run_ids(root: Path) -> list[str]:
 
 def read_record(path: Path | str) -> Record:
     """The run.json in a folder; `id` is the folder's name, whatever it was once. Raises OSError or ValueError."""
+    return read_named_record(path)[0]
+
+
+def read_named_record(path: Path | str) -> tuple[Record, str | None]:
+    """The same, and what the folder was called when the record was written. Raises OSError or ValueError."""
     with open(f"{path}/run.json", "rb") as file:  # of thousands: a Path for each would take a tenth of the time
         record = parse_json(file.read())
     if not isinstance(record, dict) or any(record.get(field) is None for field in NEEDED):
@@ -224,13 +229,9 @@ def read_record(path: Path | str) -> Record:
             raise ValueError(f"{field} lacks {', '.join(sorted(keys - record[field].keys()))}")
     _check_outcome(record)
     _check_types(record.get("evaluation") or {}, EVALUATION_TYPES, "evaluation.")
+    name = record.get("id")
     record["id"] = os.path.basename(path)
-    return record
-
-
-def recorded_name(path: Path) -> str | None:
-    """What the folder of a readable record was called when that was written: it may have been renamed since."""
-    return parse_json((path / "run.json").read_bytes()).get("id")
+    return record, name
 
 
 def _check_types(values: Record, types: Mapping[str, Any], where: str) -> None:

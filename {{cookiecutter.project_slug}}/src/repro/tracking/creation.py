@@ -18,6 +18,7 @@ from repro.files import storage_error
 from repro.tracking import provenance
 from repro.tracking.archive import Record, RunFolder, this_process
 from repro.tracking.git import GitState, read_git, write_untracked
+from repro.tracking.parameters import params_hash
 from repro.tracking.snapshot import snapshot_code, sweep_leftovers
 
 
@@ -93,6 +94,7 @@ def create_run(
             "notes": git.notes + left_out,
             "seed": seed,
             "params": dict(config),
+            "params_hash": params_hash(config),
             "versions": provenance.versions(root),
             "data_hashes": provenance.data_hashes(root, cell),
             "preferences": _below(root, preferences) if preferences else None,

@@ -10,9 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from repro.config import UserError
 from repro.files import write_atomic
-from repro.reading import parse_json
+from repro.reading import UserError, parse_json
 
 KEYS = {"check": str, "env_step": int, "seen": str, "meaning": str, "remedy": str}
 Finding = Mapping[str, Any]  # of KEYS

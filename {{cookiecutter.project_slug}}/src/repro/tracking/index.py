@@ -15,16 +15,15 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from repro.config import UserError
 from repro.files import write_atomic
-from repro.reading import parse_json
-from repro.tracking.archive import Record, read_record, recorded_name, run_ids
+from repro.reading import UserError, parse_json
+from repro.tracking.archive import Record, read_named_record, run_ids
 from repro.tracking.durations import timestamp
-from repro.tracking.parameters import params_hash
 
 # Of the record as they are.
 FIELDS = (
-    *("id", "project", "name", "status", "cell", "stage", "seed", "code_hash", "question", "skip_reason", "result"),
+    *("id", "project", "name", "status", "cell", "stage", "seed", "code_hash", "params_hash"),
+    *("question", "skip_reason", "result"),
     *("pid", "process_start", "host", "device", "started", "resumed", "ended", "exit_code"),
     *("active_seconds", "estimate_minutes", "closed", "rerun_of"),
 )
@@ -33,7 +32,6 @@ DERIVED = (
     "planned_steps",
     "score",
     "return",
-    "params_hash",
     "gate_hash",
     "failure_probability",
 )  # `summarise` adds them
@@ -58,7 +56,8 @@ def list_summaries(root: Path) -> list[Record]:
             if known and known[0] == stamp:
                 summary = known[1]
             else:
-                summary = summarise(read_record(folder)) | {NAMED: recorded_name(Path(folder))}
+                record, name = read_named_record(folder)
+                summary = summarise(record) | {NAMED: name}
                 changed += 1
         except (OSError, ValueError):
             summaries.append({"id": run_id, "status": "unreadable"})
@@ -97,7 +96,6 @@ def summarise(record: Record) -> Record:
         "planned_steps": training.get("total_steps"),
         "score": evaluated.get("score"),
         "return": evaluated.get("return_mean", metrics.get("return/mean")),
-        "params_hash": params_hash(record["params"]),
         "gate_hash": _hash(record["gate"]) if prediction and record.get("gate") else None,
         "failure_probability": prediction.get("failure_probability"),
     }

@@ -12,8 +12,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from repro.config import UserError
 from repro.files import storage_error
+from repro.reading import UserError
 
 LOOK_SECONDS = 0.5  # far more than `is_held` of another process keeps the lock for
 

@@ -14,8 +14,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from repro.config import UserError
 from repro.files import storage_error
+from repro.reading import UserError
 
 NON_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 Row = dict[str, Any]  # metric name -> int or float; `env_step` is always present

@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
-from repro.config import UserError
 from repro.files import storage_error
+from repro.reading import UserError
 
 # Colours, cursor movements, window titles: ECMA-48 control sequences and operating system commands.
 CONTROL = re.compile(

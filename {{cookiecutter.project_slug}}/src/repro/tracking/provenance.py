@@ -13,7 +13,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from repro.config import UserError
+from repro.reading import UserError
 
 PACKAGES = ("torch", "gymnasium", "numpy", "wandb", "dvc")
 SECRET_NAME = re.compile(r"(api[-_]?key|token|secret|password|passwd)s?(?![a-z])", re.IGNORECASE)  # no tokenizer

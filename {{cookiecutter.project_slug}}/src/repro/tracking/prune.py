@@ -13,8 +13,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from repro.config import UserError
 from repro.files import storage_error
+from repro.reading import UserError
 from repro.tracking.archive import Record, read_run
 from repro.tracking.durations import timestamp
 from repro.tracking.locks import hold_run

@@ -16,8 +16,8 @@ import time
 import tomllib
 from pathlib import Path, PurePosixPath
 
-from repro.config import UserError
 from repro.files import storage_error
+from repro.reading import UserError
 
 CODE_FILES = ("pyproject.toml", "requirements.lock")  # and everything under src/
 SWEEP_SECONDS = 24 * 3600  # a folder half-made for longer belongs to no living process

@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from repro.config import UserError
+from repro.reading import UserError
 
 MODES = ("auto", "online", "offline", "disabled")
 FINISH_SECONDS = 10.0  # the trainer waits so long at the end; the mirror's process may go on uploading

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from repro.config import UserError
 from repro.files import write_atomic
+from repro.reading import UserError
 
 # What damaged files, or files of other contents, may raise on the way to a state.
 _UNREADABLE = (OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error, pickle.UnpicklingError)

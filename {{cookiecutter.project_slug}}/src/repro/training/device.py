@@ -12,7 +12,8 @@ from typing import Any
 
 import torch
 
-from repro.config import Config, UserError
+from repro.config import Config
+from repro.reading import UserError
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's mallopt, in bytes
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from repro.config import Config, UserError
+from repro.config import Config
 from repro.envs import describe_environment, make_envs, random_actions
 from repro.preferences.export import read_export
 from repro.preferences.oracle import Oracle
@@ -16,6 +16,7 @@ from repro.preferences.reward_model import RewardModel
 from repro.preferences.schedule import labels_due
 from repro.preferences.segments import Segment, cut_segments
 from repro.preferences.store import PREFERENCES, PreferenceStore
+from repro.reading import UserError
 from repro.training.seeding import derive_seed, numpy_generator
 from repro.training.storage import Storage
 

@@ -11,10 +11,11 @@ from typing import Any
 
 from gymnasium.spaces import Discrete
 
-from repro.config import Config, UserError
+from repro.config import Config
 from repro.envs import describe_environment
 from repro.health.checks import RECENT_ROWS, find_problems
 from repro.preferences.store import PreferenceStore
+from repro.reading import UserError
 from repro.tracking.archive import RunFolder
 from repro.tracking.findings import add_finding, read_findings
 from repro.tracking.metrics import MetricsWriter, read_metrics

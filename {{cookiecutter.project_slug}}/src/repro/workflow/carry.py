@@ -17,9 +17,9 @@ from datetime import date
 from pathlib import Path
 from urllib.parse import unquote
 
-from repro.config import UserError
+from repro.reading import UserError
 from repro.tracking import provenance
-from repro.tracking.archive import Record, read_record, recorded_name, run_ids
+from repro.tracking.archive import Record, read_named_record, read_record, run_ids
 from repro.tracking.index import list_summaries
 from repro.workflow.confusions import read_confusions
 from repro.workflow.pages import (
@@ -190,7 +190,7 @@ def _is_missing(root: Path, run: str, since: date, known: Collection[str]) -> bo
     if record.get("project") is not None and record["project"] != provenance.project(root).get("name"):
         return False
     day = run if DATED.match(run) else record.get("started") or ""
-    return day[:10] >= str(since) and recorded_name(root / "runs" / run) not in known
+    return day[:10] >= str(since) and read_named_record(root / "runs" / run)[1] not in known
 
 
 def _says_closing(row: str, summary: Record) -> bool:

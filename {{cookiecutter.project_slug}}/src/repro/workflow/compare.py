@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from repro.config import UserError
+from repro.reading import UserError
 from repro.tracking.archive import RunFolder, effective_status
 from repro.tracking.curves import sample_curve
 from repro.tracking.durations import shown_time

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
-from repro.config import UserError
+from repro.reading import UserError
 from repro.results.plots import DARK, FEW_POINTS, Theme, plot_form
 from repro.tracking.archive import RunFolder
 from repro.tracking.curves import sample_curve

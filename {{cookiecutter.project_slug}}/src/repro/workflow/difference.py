@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from repro.config import UserError
+from repro.reading import UserError
 from repro.tracking.archive import Record
 from repro.tracking.parameters import same_params
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
-from repro.config import UserError
+from repro.reading import UserError
 from repro.tracking.archive import Record, effective_status
 from repro.tracking.durations import format_hours
 from repro.tracking.index import list_summaries

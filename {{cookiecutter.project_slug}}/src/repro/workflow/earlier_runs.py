@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from repro.config import UserError
+from repro.reading import UserError
 from repro.tracking import provenance
 from repro.tracking.archive import RunFolder, read_run, runs_here
 from repro.tracking.durations import shown_time, timestamp

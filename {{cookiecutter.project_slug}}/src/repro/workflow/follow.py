@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from repro.config import UserError
+from repro.reading import UserError
 from repro.tracking.archive import Record, effective_status, read_run
 from repro.tracking.durations import session_start
 from repro.tracking.findings import read_findings

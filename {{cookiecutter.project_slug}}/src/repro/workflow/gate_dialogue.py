@@ -17,9 +17,8 @@ from pathlib import Path
 
 import typer
 
-from repro.config import UserError
 from repro.files import write_atomic
-from repro.reading import parse_json
+from repro.reading import UserError, parse_json
 from repro.tracking.text import plain
 from repro.workflow.checklist import is_reason
 

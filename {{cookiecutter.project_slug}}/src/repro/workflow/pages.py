@@ -16,8 +16,8 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import date
 from pathlib import Path
 
-from repro.config import UserError
 from repro.files import write_atomic
+from repro.reading import UserError
 
 HEADINGS = (
     "## 1 Output I am working on",

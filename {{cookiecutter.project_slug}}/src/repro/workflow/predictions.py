@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from repro.config import UserError
+from repro.reading import UserError
 from repro.tracking.archive import Record, RunFolder, effective_status, runs_here
 from repro.tracking.durations import now
 from repro.tracking.locks import is_held

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from repro.config import UserError
+from repro.reading import UserError
 from repro.results.proportions import wilson_interval
 from repro.tracking.text import plain
 from repro.workflow.calibration import ENOUGH, Bin, Calibration, next_question, question_yaml

@@ -16,10 +16,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from repro.config import Config, UserError
+from repro.config import Config
 from repro.files import write_atomic
 from repro.preflight.checks import CheckResult, run_checks
-from repro.reading import parse_json
+from repro.reading import UserError, parse_json
 from repro.tracking.durations import now
 from repro.tracking.parameters import effective_params
 from repro.tracking.text import plain

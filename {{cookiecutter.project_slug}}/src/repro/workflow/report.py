@@ -12,8 +12,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from repro.config import UserError
 from repro.files import storage_error, write_atomic
+from repro.reading import UserError
 from repro.results.records import Cell, Rows, read_cells, read_curve
 from repro.workflow.report_content import Section, make_section, make_summary
 from repro.workflow.report_pages import html_page, markdown_page, markdown_summary

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from repro.config import UserError
+from repro.reading import UserError
 from repro.tracking.archive import Record, RunFolder, load_run
 from repro.workflow.difference import circumstances, differing, first_difference
 

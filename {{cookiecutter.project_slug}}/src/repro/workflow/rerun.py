@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from repro.config import Config, UserError, parse_config
+from repro.config import Config, parse_config
+from repro.reading import UserError
 from repro.tracking import provenance
 from repro.tracking.archive import RunFolder
 from repro.tracking.creation import Code, create_run

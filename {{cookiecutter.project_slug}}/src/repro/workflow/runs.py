@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import repro
-from repro.config import Config, UserError, parse_config
-from repro.reading import syntax_errors_in_a_line
+from repro.config import Config, parse_config
+from repro.reading import UserError, syntax_errors_in_a_line
 from repro.results.cells import cell_name, publish_training
 from repro.tracking import provenance
 from repro.tracking.archive import RunFolder, claim_run, find_folder, finish_run, read_run

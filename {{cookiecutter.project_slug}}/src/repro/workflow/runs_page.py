@@ -12,8 +12,8 @@ from datetime import datetime
 from pathlib import Path
 from urllib.parse import quote
 
-from repro.config import UserError
 from repro.files import write_atomic
+from repro.reading import UserError
 from repro.tracking import provenance
 from repro.tracking.archive import Record, effective_status
 from repro.tracking.curves import sample_curve

@@ -17,7 +17,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from repro.config import UserError
+from repro.reading import UserError
 from repro.tracking.archive import RunFolder, effective_status
 from repro.tracking.durations import format_seconds
 from repro.tracking.index import list_summaries

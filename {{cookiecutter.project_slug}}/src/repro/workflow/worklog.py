@@ -15,7 +15,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
-from repro.config import UserError
+from repro.reading import UserError
 from repro.workflow.carry import ensure_page, settle_runs, warn
 from repro.workflow.confusions import Confusion, parse_line, read_confusions
 from repro.workflow.pages import (
