@@ -144,12 +144,29 @@ def test_descriptions_tell_apart_what_cannot_be_compared():
     assert describe_environment(gym_config(num_envs=9, reference_return=1.0)) == describe_environment(gym_config())
 
 
+def test_an_environment_of_another_package_is_there_once_that_is_imported(tmp_path, monkeypatch):
+    """And one that needs what is not installed says what."""
+    entry = "gymnasium.envs.classic_control.pendulum:PendulumEnv"
+    register = f"import gymnasium\ngymnasium.register('mine/Swing-v3', entry_point='{entry}')\n"
+    (tmp_path / "my_tasks.py").write_text(register)
+    (tmp_path / "needy_tasks.py").write_text("import not_there_at_all")
+    monkeypatch.syspath_prepend(tmp_path)
+    envs = gym_envs("my_tasks:mine/Swing-v3")
+    observations, _ = envs.reset(seed=0)
+    np.testing.assert_array_equal(observations, gym_envs("Pendulum-v1").reset(seed=0)[0])
+    with pytest.raises(UserError, match="needs the package not_there_at_all, which is not installed"):
+        gym_envs("needy_tasks:mine/Swing-v4")
+    del gymnasium.registry["mine/Swing-v3"]
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"name": "CartPol-v1"}, "env.id: CartPol-v1 is no environment that Gymnasium knows; did you mean CartPole-v1"),
         ({"name": "Zzzzzzz-v1"}, "env.id: Zzzzzzz-v1 is no environment that Gymnasium knows; write its name with"),
-        ({"name": "no_module:Foo-v1"}, "env.id: no_module:Foo-v1 is no environment that Gymnasium knows; write its"),
+        ({"name": "no_module:Foo-v1"}, "env.id: no_module:Foo-v1 needs the package no_module, which is not installed"),
+        ({"name": "..x:Foo-v1"}, "env.id: ..x:Foo-v1 needs the package ..x, which is not installed"),
+        ({"name": "json:CartPol-v1"}, "env.id: json:CartPol-v1 is no environment that Gymnasium knows; did you"),
         ({"name": "Blackjack-v1"}, "env.id: Blackjack-v1 has observations Tuple(Discrete(32), Discrete(11)"),
         ({"settings": {"gravity": 1}}, "env.settings: CartPole-v1 cannot be made with {'gravity': 1}"),
         ({"name": "FrozenLake-v1", "settings": {"map_name": "9"}}, "env.settings: FrozenLake-v1 cannot be made with"),

@@ -33,7 +33,10 @@ class MovingDotConfig(Section):
 
 
 class GymConfig(Section):
-    """An environment of Gymnasium, e.g. CartPole-v1. Scores are 0 at `random_return` and 1 at `reference_return`."""
+    """An environment of Gymnasium, e.g. CartPole-v1, or of another package: `package:Name-v0` (it is imported).
+
+    Scores are 0 at `random_return` and 1 at `reference_return`.
+    """
 
     id: Annotated[str, Field(pattern=r"^[\w./:-]+-v\d+$")]
     num_envs: PositiveInt

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import importlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -133,13 +134,30 @@ class EnvLoop(ScaledVectorEnv):
 
 
 def _find(name: str) -> EnvSpec:
-    """What Gymnasium has registered under `name`. Raises UserError with the nearest names."""
+    """What is registered under `name`, once the package before its colon, if any, is imported.
+
+    Raises UserError: that package is not there; no such environment, with the nearest names.
+    """
+    package, _, registered = name.rpartition(":")
+    if package:
+        _import(package, name)
     try:
-        return gymnasium.spec(name)
+        return gymnasium.spec(registered)
     except (gymnasium.error.Error, ModuleNotFoundError):
         near = difflib.get_close_matches(name, gymnasium.registry, n=3)
         offer = f"did you mean {' or '.join(near)}?" if near else "write its name with the version, e.g. CartPole-v1"
         raise UserError(f"env.id: {name} is no environment that Gymnasium knows; {offer}") from None
+
+
+def _import(package: str, name: str) -> None:
+    """Import the package that registers the environment `name`. Raises UserError."""
+    try:
+        importlib.import_module(package)
+    except (ImportError, TypeError, ValueError) as error:  # `..x` and the like are no names of packages
+        missing = getattr(error, "name", None) or package
+        raise UserError(
+            f"env.id: {name} needs the package {missing}, which is not installed; install it, or correct its name"
+        ) from None
 
 
 @contextmanager
