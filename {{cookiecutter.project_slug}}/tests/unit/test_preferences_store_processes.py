@@ -87,7 +87,7 @@ def test_kill_9_at_random_moments_loses_no_committed_label(tmp_path):
             assert numbers in (list(range(expected)), list(range(expected + 1)))
             expected = len(numbers)
             assert store.waiting() == 0
-            assert store._value("PRAGMA integrity_check") == "ok"
+            assert store.value("PRAGMA integrity_check") == "ok"
     with PreferenceStore(path) as store:
         for comparison in store.labelled():
             store.segment(comparison.left)
@@ -129,7 +129,7 @@ def test_a_full_disk_is_one_clear_line_and_loses_nothing(tmp_path, limit):
     assert process.returncode == 0
     with PreferenceStore(path, "test") as store:
         assert [str(comparison.number) for comparison in store.labelled()] == numbers
-        assert store._value("PRAGMA integrity_check") == "ok"
+        assert store.value("PRAGMA integrity_check") == "ok"
         segment = Segment(np.zeros((5, 2), np.float32), np.zeros(5), np.zeros(5, np.float32))
         store.add_query("r", len(numbers), segment, segment, 0, "uniform")
         store.add_label("r", len(numbers), "tie", "anna", 1.0, 0)  # there is space again

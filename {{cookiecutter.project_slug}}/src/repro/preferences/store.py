@@ -2,33 +2,23 @@
 
 Trainer and labeller may be two processes of one host; they meet only here. Labels are append-only: a
 correction or an undo is a new row, and triggers refuse to change or delete an old one.
-
-Durability: with the write-ahead log, what was committed survives a killed process in any case.
-`synchronous=FULL` makes it survive a power failure too, for one fsync per transaction: a person's label
-takes seconds to give and cannot be had again, and a checkpoint must not know of labels that its store
-has lost. Many small writes belong in one `transaction()`.
 """
 
 from __future__ import annotations
 
-import sqlite3
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from repro.preferences.database import Database
 from repro.preferences.export import ANSWERS, read_export, write_export
 from repro.preferences.oracle import ORACLE
-from repro.preferences.schema import APPLICATION, SCHEMA, UNDO, VERSION
+from repro.preferences.schema import UNDO
 from repro.preferences.segments import Segment, from_blobs, to_blobs
 from repro.reading import UserError
 
 PREFERENCES = {"left": 1.0, "right": 0.0, "tie": 0.5}  # the probability that the left one is preferred
-
-_BUSY_SECONDS = 30.0  # how long a writer waits for another
 
 
 @dataclass(frozen=True)
@@ -44,87 +34,15 @@ class LabelledComparison:
     env_step: int  # agent steps done when the query was asked
 
 
-class PreferenceStore:
-    """A database of preferences, which several processes may have open.
-
-    path: created if missing. environment: what the segments come from; a store made for another is refused.
-    Whatever fails in the database is raised as a UserError that names the file.
-    """
-
-    def __init__(self, path: Path | str, environment: str | None = None) -> None:
-        self.path = Path(path)
-        with self._explained():  # transactions are begun and ended here, not by the module (isolation_level)
-            self._connection = sqlite3.connect(self.path, timeout=_BUSY_SECONDS, isolation_level=None)
-        try:
-            with self._explained():
-                self._prepare(environment)
-        except BaseException:
-            self.close()
-            raise
-
-    def _prepare(self, environment: str | None) -> None:
-        """Make sure that the file is a store we can use, after creating the tables if it is empty."""
-        execute = self._connection.execute
-        execute("PRAGMA foreign_keys = ON")
-        execute("PRAGMA synchronous = FULL")
-        if self._is_empty():
-            self._write_ahead()
-            with self.transaction():
-                if self._is_empty():  # still, now that no other process can write
-                    for statement in SCHEMA:
-                        execute(statement)
-        if self._value("PRAGMA application_id") != APPLICATION:
-            raise UserError(f"{self.path}: not a preference database; move it away or name another")
-        version = self._value("PRAGMA user_version")
-        if version != VERSION:
-            raise UserError(f"{self.path}: has format version {version}; this code reads version {VERSION} only")
-        damage = self._value("PRAGMA quick_check(1)")
-        if damage != "ok":
-            raise UserError(f"{self.path}: damaged ({' '.join(damage.split())}); restore it from a copy")
-        if environment is not None:
-            execute("INSERT INTO metadata VALUES ('environment', ?) ON CONFLICT DO NOTHING", (environment,))
-        if environment is not None and self.environment != environment:
-            raise UserError(f"{self.path}: holds preferences for {self.environment}, not for {environment}")
-
-    def _write_ahead(self) -> None:
-        """Turn the write-ahead log on. SQLite does not wait here for other processes, so that we have to."""
-        deadline = time.monotonic() + _BUSY_SECONDS
-        while True:
-            try:
-                self._connection.execute("PRAGMA journal_mode = WAL")
-                return
-            except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
-                    raise
-                time.sleep(0.01)
-
-    @property
-    def environment(self) -> str | None:
-        """What the segments come from, if it was said."""
-        return self._value("SELECT max(value) FROM metadata WHERE key = 'environment'")
-
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """All writes inside are committed together at the end, or none of them."""
-        if self._connection.in_transaction:  # the outer one commits
-            yield
-            return
-        with self._explained():
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-                self._connection.execute("COMMIT")
-            except BaseException:
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
-                raise
+class PreferenceStore(Database):
+    """What was asked and answered, in a database that several processes may have open."""
 
     def add_query(self, run: str, number: int, left: Segment, right: Segment, env_step: int, strategy: str) -> None:
         """Enter a query once. A replay after a resume changes nothing, and must ask the same."""
         with self.transaction():
             for segment in (left, right):
                 self._add_segment(segment)
-            entered = self._connection.execute(
+            entered = self.execute(
                 "INSERT INTO queries VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
                 (run, number, left.hash, right.hash, env_step, strategy),
             )
@@ -133,6 +51,15 @@ class PreferenceStore:
                     f"{self.path}: query {number} of run {run} was entered with other segments: "
                     "a resumed run must repeat itself exactly; does another trainer use this store?"
                 )
+
+    def _add_segment(self, segment: Segment) -> None:
+        if self.execute("SELECT 1 FROM segments WHERE hash = ?", (segment.hash,)).fetchone() is None:
+            self.execute("INSERT INTO segments VALUES (?, ?, ?, ?)", (segment.hash, *to_blobs(segment)))
+
+    def _hashes(self, run: str, number: int) -> tuple[str, str] | None:
+        return self.execute(
+            "SELECT left_hash, right_hash FROM queries WHERE run = ? AND number = ?", (run, number)
+        ).fetchone()
 
     def add_label(
         self, run: str, number: int, answer: str, annotator: str, latency_seconds: float | None, env_step: int
@@ -159,11 +86,18 @@ class PreferenceStore:
                     )
                 return
             created = datetime.now().astimezone().isoformat(timespec="seconds")
-            self._connection.execute(
+            self.execute(
                 "INSERT INTO labels (run, number, answer, annotator, latency_seconds, env_step, created) "
                 "VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (run, number, answer, annotator, latency_seconds, env_step, created),
             )
+
+    def _last_answer(self, run: str, number: int, annotator: str) -> str | None:
+        row = self.execute(
+            "SELECT answer FROM labels WHERE run = ? AND number = ? AND annotator = ? ORDER BY id DESC LIMIT 1",
+            (run, number, annotator),
+        ).fetchone()
+        return row and row[0]
 
     def labelled(self, run: str | None = None) -> list[LabelledComparison]:
         """The comparisons to learn from, in order of their numbers: those whose standing answer is a preference."""
@@ -174,12 +108,21 @@ class PreferenceStore:
             if row["answer"] in PREFERENCES
         ]
 
+    def _standing(self, run: str | None) -> list[dict[str, Any]]:
+        """Labelled queries with the answer that stands, by number."""
+        return self.rows(
+            'SELECT run, number, answer, annotator, left_hash AS "left", right_hash AS "right", strategy, '
+            "queries.env_step, latency_seconds, standing_labels.env_step AS labelled_at "
+            "FROM standing_labels JOIN queries USING (run, number) "
+            "WHERE run = coalesce(?, run) ORDER BY run, number",
+            (run,),
+        )
+
     def segment(self, name: str) -> Segment:
         """The segment with this hash, checked against it."""
-        with self._explained():
-            row = self._connection.execute(
-                "SELECT observations, actions, true_rewards FROM segments WHERE hash = ?", (name,)
-            ).fetchone()
+        row = self.execute(
+            "SELECT observations, actions, true_rewards FROM segments WHERE hash = ?", (name,)
+        ).fetchone()
         if row is None:
             raise UserError(f"{self.path}: no segment {name}")
         try:
@@ -189,20 +132,18 @@ class PreferenceStore:
 
     def query_count(self, run: str) -> int:
         """How many queries of this run were entered, answered or not."""
-        with self._explained():
-            return self._connection.execute("SELECT count(*) FROM queries WHERE run = ?", (run,)).fetchone()[0]
+        return self.value("SELECT count(*) FROM queries WHERE run = ?", (run,))
 
     def waiting(self) -> int:
         """How many queries have no answer yet, or only an undone one."""
-        return self._value(
+        return self.value(
             "SELECT count(*) FROM queries LEFT JOIN standing_labels USING (run, number) WHERE answer IS NULL"
         )
 
     def counts(self) -> dict[str, int]:
         """Standing answers by kind; `labels` are those that can be learned from, all but `incomparable`."""
-        with self._explained():
-            rows = self._connection.execute("SELECT answer, count(*) FROM standing_labels GROUP BY answer").fetchall()
-        of = dict.fromkeys(ANSWERS, 0) | dict(rows)
+        rows = self.rows("SELECT answer, count(*) AS number FROM standing_labels GROUP BY answer")
+        of = dict.fromkeys(ANSWERS, 0) | {row["answer"]: row["number"] for row in rows}
         labels = sum(of[answer] for answer in PREFERENCES)
         return {"labels": labels, "ties": of["tie"], **{name: of[name] for name in ("left", "right", "incomparable")}}
 
@@ -239,60 +180,3 @@ class PreferenceStore:
                         run, number, label["answer"], annotator, label["latency_seconds"], label["labelled_at"]
                     )
         return meta
-
-    def close(self) -> None:
-        """Close the database; the store cannot be used afterwards."""
-        self._connection.close()
-
-    def __enter__(self) -> PreferenceStore:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
-        """Raise what the database reports as a UserError that names the file."""
-        try:
-            yield
-        except sqlite3.Error as error:
-            cause = getattr(error, "sqlite_errorname", "")  # absent where the module itself complains
-            hint = "; is the disk full?" if cause.startswith(("SQLITE_FULL", "SQLITE_IOERR")) else ""
-            raise UserError(f"{self.path}: {error}{hint}") from error
-
-    def _value(self, query: str) -> Any:
-        with self._explained():
-            return self._connection.execute(query).fetchone()[0]
-
-    def _is_empty(self) -> bool:
-        return self._value("SELECT count(*) FROM sqlite_master") == 0
-
-    def _hashes(self, run: str, number: int) -> tuple[str, str] | None:
-        return self._connection.execute(
-            "SELECT left_hash, right_hash FROM queries WHERE run = ? AND number = ?", (run, number)
-        ).fetchone()
-
-    def _last_answer(self, run: str, number: int, annotator: str) -> str | None:
-        row = self._connection.execute(
-            "SELECT answer FROM labels WHERE run = ? AND number = ? AND annotator = ? ORDER BY id DESC LIMIT 1",
-            (run, number, annotator),
-        ).fetchone()
-        return row and row[0]
-
-    def _standing(self, run: str | None) -> list[dict[str, Any]]:
-        """Labelled queries with the answer that stands, by number."""
-        with self._explained():
-            cursor = self._connection.execute(
-                'SELECT run, number, answer, annotator, left_hash AS "left", right_hash AS "right", strategy, '
-                "queries.env_step, latency_seconds, standing_labels.env_step AS labelled_at "
-                "FROM standing_labels JOIN queries USING (run, number) "
-                "WHERE run = coalesce(?, run) ORDER BY run, number",
-                (run,),
-            )
-            columns = [column[0] for column in cursor.description]
-            return [dict(zip(columns, row, strict=True)) for row in cursor]
-
-    def _add_segment(self, segment: Segment) -> None:
-        if self._connection.execute("SELECT 1 FROM segments WHERE hash = ?", (segment.hash,)).fetchone() is None:
-            blobs = to_blobs(segment)
-            self._connection.execute("INSERT INTO segments VALUES (?, ?, ?, ?)", (segment.hash, *blobs))
