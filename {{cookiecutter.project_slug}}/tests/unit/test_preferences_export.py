@@ -28,7 +28,10 @@ def fill(store, order=(0, 1, 2, 3)):
     for number in order:
         store.add_query("r", number, segments[number], segments[number + 1], 10 * number, "uniform")
     for number in order:
-        store.add_label("r", number, ANSWERS[number], "anna" if number else "oracle", 1.5 if number else None, 50)
+        annotator, latency = ("anna", 1.5) if number else ("oracle", None)
+        store.add_label(
+            "r", number, ANSWERS[number], annotator, latency, 50, created=f"2026-11-21T10:00:0{number}+01:00"
+        )
     store.add_query("r", 4, segments[4], segments[5], 40, "uniform")
 
 
@@ -41,9 +44,9 @@ def exported(tmp_path):
 
 
 def contents(path):
-    """Everything in a store but the times of day and the order of entry."""
+    """Everything in a store but the order of entry and the times of day of oracles."""
     with closing(sqlite3.connect(path)) as connection, connection:
-        columns = "run, number, answer, annotator, latency_seconds, env_step"
+        columns = "run, number, answer, annotator, latency_seconds, env_step, iif(annotator = 'oracle', 0, created)"
         return [
             sorted(connection.execute(query).fetchall())
             for query in (f"SELECT {columns} FROM labels", "SELECT * FROM queries", "SELECT * FROM segments")
@@ -57,6 +60,7 @@ def test_labels_are_readable_one_a_line_and_name_their_segments(exported):
     assert [label["answer"] for label in labels] == ANSWERS
     assert labels[1] == {
         "number": 1,
+        "repeat": False,
         "answer": "right",
         "annotator": "anna",
         "left": labels[0]["right"],
@@ -65,15 +69,18 @@ def test_labels_are_readable_one_a_line_and_name_their_segments(exported):
         "env_step": 10,
         "latency_seconds": 1.5,
         "labelled_at": 50,
+        "created": "2026-11-21T09:00:01.000+00:00",
         "true_returns": [segments[labels[1][side]].true_return for side in ("left", "right")],
     }
     assert len(segments) == 5  # those of the query without a label stay out
     assert json.loads((exported / "meta.json").read_text()) == {
+        "format": 2,
         "name": "dot",
         "seed": 100,
         "env_steps": 640,
         "environment": "moving-dot",
         "labels": 4,
+        "answers": 4,
     }
 
 
@@ -83,7 +90,7 @@ def test_the_same_content_gives_the_same_bytes(exported, tmp_path, monkeypatch):
         fill(store, order=(2, 0, 3, 1))
         store.add_label("r", 2, "left", "anna", 9.0, 51)
         store.add_label("r", 2, "undo", "anna", 9.0, 52)
-        store.add_label("r", 2, "tie", "anna", 1.5, 50)
+        store.add_label("r", 2, "tie", "anna", 1.5, 50, created="2026-11-21T10:00:02+01:00")
         store.export(tmp_path / "second", name="dot", seed=100, env_steps=640)
     for name in ("labels.jsonl", "segments.npz", "meta.json"):
         assert (exported / name).read_bytes() == (tmp_path / "second" / name).read_bytes()
@@ -178,7 +185,7 @@ DAMAGE = {
     "negative": (lambda data: edited(data, 0, number=-1), r"line 1: number is out of range"),
     "too large": (lambda data: edited(data, 3, env_step=2**63), r"line 4: env_step is out of range"),
     "half a character": (lambda data: edited(data, 1, annotator="\ud800"), r"line 2: annotator holds unprintable"),
-    "labelled twice": (lambda data: edited(data, 3, number=2), r"line 4: query 2 is labelled twice"),
+    "labelled twice": (lambda data: edited(data, 3, number=2), r"line 4: query 2 is labelled twice by anna"),
     "no JSON": (
         lambda data: rewritten(data / "labels.jsonl", "left\n"),
         r"labels\.jsonl, line 1: not valid JSON",
@@ -190,13 +197,25 @@ DAMAGE = {
     "truncated labels": (lambda data: cut(data / "labels.jsonl", 0.7), r"labels\.jsonl: truncated"),
     "a line less": (
         lambda data: rewritten(data / "labels.jsonl", (data / "labels.jsonl").read_text().split("\n")[0] + "\n"),
-        r"labels\.jsonl: holds 1 labels where meta\.json says 4",
+        r"labels\.jsonl: holds 1 answers where meta\.json says 4",
     ),
     "truncated segments": (lambda data: cut(data / "segments.npz", 0.7), r"segments\.npz: not a complete file"),
     "no segments": (lambda data: (data / "segments.npz").unlink(), r"segments\.npz: no such file"),
     "no labels": (lambda data: (data / "labels.jsonl").unlink(), r"labels\.jsonl: no such file"),
     "no meta": (lambda data: (data / "meta.json").unlink(), r"meta\.json: no such file"),
-    "meta of something else": (lambda data: rewritten(data / "meta.json", "{}\n"), r"meta\.json: name is missing"),
+    "meta of something else": (
+        lambda data: rewritten(data / "meta.json", '{"format": 2}\n'),
+        r"meta\.json: name is missing",
+    ),
+    "older meta": (lambda data: rewritten(data / "meta.json", "{}\n"), r"meta\.json: has format 1; .* export the"),
+    "newer meta": (
+        lambda data: rewritten(data / "meta.json", '{"format": 3}\n'),
+        r"meta\.json: has format 3; this code reads format 2 only; use the newer code",
+    ),
+    "no time": (lambda data: edited(data, 1, created="yesterday"), r"line 2: created is 'yesterday', no time with"),
+    "no zone": (lambda data: edited(data, 1, created="2026-11-21T10:00"), r"line 2: created is .*, no time with its"),
+    "before time": (lambda data: edited(data, 1, created="0001-01-01T00:00+14:00"), r"line 2: created is"),
+    "half a repeat": (lambda data: edited(data, 1, repeat=2), r"line 2: repeat is 2, which has the wrong type"),
 }
 
 

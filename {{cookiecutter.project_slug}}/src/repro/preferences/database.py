@@ -8,6 +8,7 @@ has lost. Many small writes belong in one `transaction()`.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
@@ -19,6 +20,13 @@ from repro.preferences.schema import APPLICATION, SCHEMA, VERSION
 from repro.reading import UserError
 
 _BUSY_SECONDS = 30.0  # how long a writer waits for another
+_HINTS = {  # by the start of what SQLite calls the error
+    "SQLITE_FULL": "; is the disk full?",
+    "SQLITE_IOERR": "; is the disk full?",
+    "SQLITE_READONLY": "; check its permissions, and those of its folder",
+    "SQLITE_CANTOPEN": "; check that the folder is there, and its permissions",
+    "SQLITE_BUSY": f"; another process has been writing for {_BUSY_SECONDS:.0f} seconds, or is stuck",
+}
 
 
 class Database:
@@ -30,11 +38,13 @@ class Database:
 
     def __init__(self, path: Path | str, environment: str | None = None) -> None:
         self.path = Path(path)
+        self._file: tuple[int, int] | None = None  # which file it is, once it is open
         with self._explained():  # transactions are begun and ended here, not by the module (isolation_level)
             self._connection = sqlite3.connect(self.path, timeout=_BUSY_SECONDS, isolation_level=None)
         try:
             with self._explained():
                 self._prepare(environment)
+            self._file = self._file_now()
         except BaseException:
             self.close()
             raise
@@ -54,11 +64,20 @@ class Database:
             raise UserError(f"{self.path}: not a preference database; move it away or name another")
         version = self.value("PRAGMA user_version")
         if version != VERSION:
-            raise UserError(f"{self.path}: has format version {version}; this code reads version {VERSION} only")
+            age = "older" if version < VERSION else "newer"
+            raise UserError(
+                f"{self.path}: has format version {version}; this code reads version {VERSION} only; "
+                f"use the {age} code that wrote it"
+            )
         damage = self.value("PRAGMA quick_check(1)")
         if damage != "ok":
             raise UserError(f"{self.path}: damaged ({' '.join(damage.split())}); restore it from a copy")
-        if environment is not None:
+        if loose := self.rows("PRAGMA foreign_key_check"):  # labels without queries, queries without segments
+            raise UserError(
+                f"{self.path}: damaged: {loose[0]['table']} name {len(loose)} {loose[0]['parent']} that are not there; "
+                "restore it from a copy"
+            )
+        if environment is not None and self.environment is None:
             execute("INSERT INTO metadata VALUES ('environment', ?) ON CONFLICT DO NOTHING", (environment,))
         if environment is not None and self.environment != environment:
             raise UserError(f"{self.path}: holds preferences for {self.environment}, not for {environment}")
@@ -89,6 +108,7 @@ class Database:
         if self._connection.in_transaction:  # the outer one commits
             yield
             return
+        self._check_there()
         with self._explained():
             self._connection.execute("BEGIN IMMEDIATE")
             try:
@@ -98,23 +118,24 @@ class Database:
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
                 raise
+        self._check_there()  # what was just committed, too, may have gone into a deleted file
 
     def execute(self, statement: str, parameters: Sequence[Any] = ()) -> sqlite3.Cursor:
         """Run one statement; a write that belongs with others goes into a `transaction()`."""
+        self._check_there()
         with self._explained():
             return self._connection.execute(statement, parameters)
 
     def rows(self, query: str, parameters: Sequence[Any] = ()) -> list[dict[str, Any]]:
         """All rows of a query, by the names of its columns."""
+        cursor = self.execute(query, parameters)
         with self._explained():
-            cursor = self._connection.execute(query, parameters)
             columns = [column[0] for column in cursor.description]
             return [dict(zip(columns, row, strict=True)) for row in cursor]
 
     def value(self, query: str, parameters: Sequence[Any] = ()) -> Any:
         """The first value of the first row."""
-        with self._explained():
-            return self._connection.execute(query, parameters).fetchone()[0]
+        return self.execute(query, parameters).fetchone()[0]
 
     def close(self) -> None:
         """Close the database; the store cannot be used afterwards."""
@@ -126,6 +147,32 @@ class Database:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _check_there(self) -> None:
+        """Raise UserError if the file was deleted or replaced while it was open; what it held is saved first.
+
+        The system keeps a deleted file for those who have it open: writes to it would succeed, and be lost at the end.
+        """
+        if self._connection.in_transaction or self._file in (None, self._file_now()):
+            return
+        self._file = None
+        saved = self.path.with_name(f"{self.path.name}.rescued-{os.getpid()}")
+        try:
+            with self._explained():
+                self._connection.execute("VACUUM INTO ?", (str(saved),))
+        except UserError as error:
+            fate = f"what it held could not be saved either ({error})"
+        else:
+            fate = f"what it held is in {saved.name} now; move that back and go on"
+        self.close()
+        raise UserError(f"{self.path}: was deleted or replaced while in use; {fate}")
+
+    def _file_now(self) -> tuple[int, int] | None:
+        try:
+            status = os.stat(self.path)
+        except OSError:
+            return None
+        return status.st_dev, status.st_ino
+
     @contextmanager
     def _explained(self) -> Iterator[None]:
         """Raise what the database reports as a UserError that names the file."""
@@ -133,5 +180,5 @@ class Database:
             yield
         except sqlite3.Error as error:
             cause = getattr(error, "sqlite_errorname", "")  # absent where the module itself complains
-            hint = "; is the disk full?" if cause.startswith(("SQLITE_FULL", "SQLITE_IOERR")) else ""
+            hint = next((hint for start, hint in _HINTS.items() if cause.startswith(start)), "")
             raise UserError(f"{self.path}: {error}{hint}") from error

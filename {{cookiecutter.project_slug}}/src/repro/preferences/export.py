@@ -1,13 +1,15 @@
 """Preferences outside a database, for DVC and for people: a folder of three files.
 
-`labels.jsonl`: one labelled query a line. `segments.npz`: the segments they name. `meta.json`: what they
-are of, and what they cost. The same content gives the same bytes, so there are no times of day in them.
+`labels.jsonl`: one answer a line, the standing one of each annotator; answers to what was asked once more are marked
+`repeat`. `segments.npz`: the segments they name. `meta.json`: what they are of, and what they cost. The same content
+gives the same bytes: times of day are those of people's answers only.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +18,20 @@ from repro.preferences.segments import Segment, load_segments, save_segments
 from repro.reading import UserError
 
 ANSWERS = ("left", "right", "tie", "incomparable")
+FORMAT = 2  # of the folder; one more with every change to it
 
 _META_FIELDS: dict[str, Any] = {
+    "format": int,
     "name": str,
     "seed": int,
     "env_steps": int,
-    "labels": int,
+    "labels": int,  # comparisons that somebody answered
+    "answers": int,  # lines of labels.jsonl
     "environment": (str, type(None)),
 }
 _LABEL_FIELDS: dict[str, Any] = {
     "number": int,
+    "repeat": bool,
     "answer": str,
     "annotator": str,
     "left": str,
@@ -34,18 +40,22 @@ _LABEL_FIELDS: dict[str, Any] = {
     "env_step": int,
     "latency_seconds": (int, float, type(None)),
     "labelled_at": int,
+    "created": (str, type(None)),
 }
 
 
 def write_export(
-    directory: Path, meta: dict[str, Any], labels: Iterable[dict[str, Any]], segments: dict[str, Segment]
+    directory: Path, meta: dict[str, Any], labels: Sequence[dict[str, Any]], segments: dict[str, Segment]
 ) -> None:
     """Write the folder; each file appears whole or not at all. segments: by hash. Raises UserError."""
+    counts = {"labels": len({label["number"] for label in labels if not label["repeat"]}), "answers": len(labels)}
+    meta = {"format": FORMAT} | meta | counts
     save_segments(directory / "segments.npz", list(segments.values()))
     lines = []
     for label in labels:
         returns = [segments[label[side]].true_return for side in ("left", "right")]
-        line = {field: label[field] for field in _LABEL_FIELDS} | {"true_returns": returns}
+        line = {field: label[field] for field in _LABEL_FIELDS}
+        line |= {"repeat": bool(label["repeat"]), "true_returns": returns}
         lines.append(json.dumps(line, ensure_ascii=False) + "\n")
     write_atomic(directory / "labels.jsonl", "".join(lines).encode())
     write_atomic(directory / "meta.json", (json.dumps(meta, ensure_ascii=False, indent=2) + "\n").encode())
@@ -53,11 +63,11 @@ def write_export(
 
 def read_export(directory: Path) -> tuple[dict[str, Any], list[dict[str, Any]], dict[str, Segment]]:
     """Read and check the folder; returns meta, labels, and segments by hash. Raises UserError."""
-    meta = _parse_object(_read(directory / "meta.json"), str(directory / "meta.json"), _META_FIELDS)
+    meta = read_meta(directory)
     segments = {segment.hash: segment for segment in load_segments(directory / "segments.npz")}
     path = directory / "labels.jsonl"
     labels: list[dict[str, Any]] = []
-    numbers: set[int] = set()
+    answered: set[tuple[Any, ...]] = set()
     for line_number, line in enumerate(_read(path).split("\n")[:-1], start=1):
         place = f"{path}, line {line_number}"
         label = _parse_object(line, place, _LABEL_FIELDS)
@@ -66,13 +76,36 @@ def read_export(directory: Path) -> tuple[dict[str, Any], list[dict[str, Any]], 
                 raise UserError(f"{place}: {side} names segment {label[side]}, which segments.npz does not hold")
         if label["answer"] not in ANSWERS:
             raise UserError(f"{place}: answer {label['answer']!r} is not one of {', '.join(ANSWERS)}")
-        if label["number"] in numbers:
-            raise UserError(f"{place}: query {label['number']} is labelled twice")
-        numbers.add(label["number"])
+        if label["created"] is not None:
+            _check_time(label["created"], place)
+        given = tuple(label[field] for field in ("number", "repeat", "annotator"))
+        if given in answered:
+            raise UserError(f"{place}: query {label['number']} is labelled twice by {label['annotator']}")
+        answered.add(given)
         labels.append(label)
-    if len(labels) != meta["labels"]:
-        raise UserError(f"{path}: holds {len(labels)} labels where meta.json says {meta['labels']}")
+    if len(labels) != meta["answers"]:
+        raise UserError(f"{path}: holds {len(labels)} answers where meta.json says {meta['answers']}")
     return meta, labels, segments
+
+
+def read_meta(directory: Path) -> dict[str, Any]:
+    """The checked `meta.json` of the folder. Raises UserError."""
+    path = directory / "meta.json"
+    meta = _parse_object(_read(path), str(path), {})
+    found = meta.get("format", 1)
+    if found != FORMAT:
+        remedy = "export the preferences again" if found in range(FORMAT) else "use the newer code that wrote it"
+        raise UserError(f"{path}: has format {json.dumps(found)[:20]}; this code reads format {FORMAT} only; {remedy}")
+    return _parse_object(_read(path), str(path), _META_FIELDS)
+
+
+def _check_time(text: str, place: str) -> None:
+    try:
+        if datetime.fromisoformat(text).astimezone(UTC) and datetime.fromisoformat(text).tzinfo:
+            return
+    except (ValueError, OverflowError):
+        pass
+    raise UserError(f"{place}: created is {text[:40]!r}, no time with its zone such as 2026-11-21T09:30:00+00:00")
 
 
 def _parse_object(text: str, place: str, fields: dict[str, Any]) -> dict[str, Any]:
@@ -86,7 +119,7 @@ def _parse_object(text: str, place: str, fields: dict[str, Any]) -> dict[str, An
     for field, kinds in fields.items():
         if field not in value:
             raise UserError(f"{place}: {field} is missing")
-        if not isinstance(value[field], kinds) or isinstance(value[field], bool):
+        if not isinstance(value[field], kinds) or (isinstance(value[field], bool) and kinds is not bool):
             raise UserError(f"{place}: {field} is {json.dumps(value[field])[:60]}, which has the wrong type")
         if isinstance(value[field], int) and not 0 <= value[field] < 2**63:
             raise UserError(f"{place}: {field} is out of range")

@@ -2,19 +2,23 @@
 
 Trainer and labeller may be two processes of one host; they meet only here. Labels are append-only: a
 correction or an undo is a new row, and triggers refuse to change or delete an old one.
+
+Several annotators may answer a query: of their answers the latest stands, a person's before the oracle's. Whoever is
+asked the same again, to see how consistent they are, is asked in another run, `<run> repeats`, under the same number:
+that answer is counted, and never learned from.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from repro.preferences.database import Database
 from repro.preferences.export import ANSWERS, read_export, write_export
 from repro.preferences.oracle import ORACLE
-from repro.preferences.schema import UNDO
+from repro.preferences.schema import REPEATS, UNDO
 from repro.preferences.segments import Segment, from_blobs, to_blobs
 from repro.reading import UserError
 
@@ -62,13 +66,21 @@ class PreferenceStore(Database):
         ).fetchone()
 
     def add_label(
-        self, run: str, number: int, answer: str, annotator: str, latency_seconds: float | None, env_step: int
+        self,
+        run: str,
+        number: int,
+        answer: str,
+        annotator: str,
+        latency_seconds: float | None,
+        env_step: int,
+        created: str | None = None,
     ) -> None:
         """Append an answer (`left`, `right`, `tie`, `incomparable`) or an `undo` of the annotator's own.
 
         The oracle's answer to a query is entered once, so that a resumed run may give it again; a
         person's answers are all kept, and the last one counts. latency_seconds: None for an oracle.
-        env_step: agent steps done when the answer was given.
+        env_step: agent steps done when the answer was given. created: when that was, of an answer given elsewhere;
+        ISO 8601 with time zone.
         """
         if answer not in (*ANSWERS, UNDO):
             raise UserError(f"answer {answer!r} will not do: use one of {', '.join((*ANSWERS, UNDO))}")
@@ -85,11 +97,19 @@ class PreferenceStore(Database):
                         "a resumed run must repeat itself exactly"
                     )
                 return
-            created = datetime.now().astimezone().isoformat(timespec="seconds")
+            given = datetime.fromisoformat(created) if created else datetime.now(UTC)
             self.execute(
                 "INSERT INTO labels (run, number, answer, annotator, latency_seconds, env_step, created) "
                 "VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (run, number, answer, annotator, latency_seconds, env_step, created),
+                (
+                    run,
+                    number,
+                    answer,
+                    annotator,
+                    latency_seconds,
+                    env_step,
+                    given.astimezone(UTC).isoformat(timespec="milliseconds"),
+                ),
             )
 
     def _last_answer(self, run: str, number: int, annotator: str) -> str | None:
@@ -100,23 +120,21 @@ class PreferenceStore(Database):
         return row and row[0]
 
     def labelled(self, run: str | None = None) -> list[LabelledComparison]:
-        """The comparisons to learn from, in order of their numbers: those whose standing answer is a preference."""
-        fields = ("run", "number", "left", "right", "answer", "env_step")
+        """The comparisons to learn from, in order of their numbers: those whose standing answer is a preference.
+
+        run: None for all, but for what was asked again.
+        """
+        rows = self.rows(
+            'SELECT run, number, left_hash AS "left", right_hash AS "right", answer, queries.env_step '
+            "FROM standing_labels JOIN queries USING (run, number) "
+            "WHERE run = ?1 OR (?1 IS NULL AND run NOT LIKE '%' || ?2) ORDER BY run, number",
+            (run, REPEATS),
+        )
         return [
-            LabelledComparison(**{field: row[field] for field in fields}, preference=PREFERENCES[row["answer"]])
-            for row in self._standing(run)
+            LabelledComparison(**row, preference=PREFERENCES[row["answer"]])
+            for row in rows
             if row["answer"] in PREFERENCES
         ]
-
-    def _standing(self, run: str | None) -> list[dict[str, Any]]:
-        """Labelled queries with the answer that stands, by number."""
-        return self.rows(
-            'SELECT run, number, answer, annotator, left_hash AS "left", right_hash AS "right", strategy, '
-            "queries.env_step, latency_seconds, standing_labels.env_step AS labelled_at "
-            "FROM standing_labels JOIN queries USING (run, number) "
-            "WHERE run = coalesce(?, run) ORDER BY run, number",
-            (run,),
-        )
 
     def segment(self, name: str) -> Segment:
         """The segment with this hash, checked against it."""
@@ -137,46 +155,67 @@ class PreferenceStore(Database):
     def waiting(self) -> int:
         """How many queries have no answer yet, or only an undone one."""
         return self.value(
-            "SELECT count(*) FROM queries LEFT JOIN standing_labels USING (run, number) WHERE answer IS NULL"
+            "SELECT count(*) FROM queries LEFT JOIN standing_labels USING (run, number) "
+            "WHERE answer IS NULL AND run NOT LIKE '%' || ?",
+            (REPEATS,),
         )
 
     def counts(self) -> dict[str, int]:
         """Standing answers by kind; `labels` are those that can be learned from, all but `incomparable`."""
-        rows = self.rows("SELECT answer, count(*) AS number FROM standing_labels GROUP BY answer")
+        rows = self.rows(
+            "SELECT answer, count(*) AS number FROM standing_labels WHERE run NOT LIKE '%' || ? GROUP BY answer",
+            (REPEATS,),
+        )
         of = dict.fromkeys(ANSWERS, 0) | {row["answer"]: row["number"] for row in rows}
         labels = sum(of[answer] for answer in PREFERENCES)
         return {"labels": labels, "ties": of["tie"], **{name: of[name] for name in ("left", "right", "incomparable")}}
 
     def export(self, directory: Path | str, *, name: str, seed: int, env_steps: int, run: str | None = None) -> None:
-        """Write `segments.npz`, `labels.jsonl` (one standing answer a line) and `meta.json`.
+        """Write `segments.npz`, `labels.jsonl` (an annotator's standing answer a line) and `meta.json`.
 
-        The same content gives the same bytes: no times of day. name, seed: of the experiment;
-        env_steps: agent steps that the segments cost. run: needed if the store holds several.
+        The same content gives the same bytes: an oracle's answers have no times of day. name, seed: of the experiment;
+        env_steps: agent steps that a run which starts from these labels has to count as its own. run: needed if the
+        store holds several.
         """
-        labels = self._standing(run)
-        if not labels:
-            raise UserError(f"{self.path}: holds no labels to export")
-        runs = sorted({label["run"] for label in labels})
+        runs = [row["run"] for row in self.rows("SELECT DISTINCT run FROM answers ORDER BY run")]
+        runs = [name for name in runs if not name.endswith(REPEATS) and run in (None, name)]
+        if not runs:
+            raise UserError(f"{self.path}: holds no labels to export" + (f" of run {run}" if run else ""))
         if len(runs) > 1:
             raise UserError(f"{self.path}: holds several runs ({', '.join(runs)}); name one of them")
-        hashes = dict.fromkeys(label[side] for label in labels for side in ("left", "right"))
-        meta = {"name": name, "seed": seed, "env_steps": env_steps, "environment": self.environment}
-        write_export(
-            Path(directory), meta | {"labels": len(labels)}, labels, {digest: self.segment(digest) for digest in hashes}
+        labels = self.rows(
+            'SELECT number, run <> ?1 AS repeat, answer, annotator, left_hash AS "left", right_hash AS "right", '
+            "strategy, queries.env_step, latency_seconds, answers.env_step AS labelled_at, "
+            "iif(annotator = ?2, NULL, created) AS created FROM answers JOIN queries USING (run, number) "
+            "WHERE run IN (?1, ?1 || ?3) ORDER BY number, repeat, annotator",
+            (runs[0], ORACLE, REPEATS),
         )
+        hashes = dict.fromkeys(label[side] for label in labels for side in ("left", "right"))
+        segments = {digest: self.segment(digest) for digest in hashes}
+        meta = {"name": name, "seed": seed, "env_steps": env_steps, "environment": self.environment}
+        write_export(Path(directory), meta, labels, segments)
 
-    def import_from(self, directory: Path | str, run: str) -> dict[str, Any]:
-        """Enter an export under `run`, whole or not at all; once more changes nothing. Returns its `meta.json`."""
+    def import_from(self, directory: Path | str, run: str, new_queries: bool = True) -> dict[str, Any]:
+        """Enter an export under `run`, whole or not at all; once more changes nothing. Returns its `meta.json`.
+
+        Of an annotator who has answered a query here, the answer there is left out. new_queries: whether there may be
+        queries that the run has not asked.
+        """
         meta, labels, segments = read_export(Path(directory))
         if None not in (self.environment, meta["environment"]) and self.environment != meta["environment"]:
             raise UserError(f"{directory}: holds preferences for {meta['environment']}, not for {self.environment}")
         with self.transaction():
             for label in labels:
+                asked_in = run + REPEATS if label["repeat"] else run
                 number, annotator = label["number"], label["annotator"]
-                left, right = segments[label["left"]], segments[label["right"]]
-                self.add_query(run, number, left, right, label["env_step"], label["strategy"])
-                if self._last_answer(run, number, annotator) is None:
-                    self.add_label(
-                        run, number, label["answer"], annotator, label["latency_seconds"], label["labelled_at"]
+                if not (new_queries or label["repeat"]) and self._hashes(run, number) is None:
+                    raise UserError(
+                        f"{directory}: holds an answer to query {number}, which run {run} has not asked; "
+                        f"start a run from all of them: repro train --preferences {directory}"
                     )
+                left, right = segments[label["left"]], segments[label["right"]]
+                self.add_query(asked_in, number, left, right, label["env_step"], label["strategy"])
+                if self._last_answer(asked_in, number, annotator) is None:
+                    given = (label["answer"], annotator, label["latency_seconds"], label["labelled_at"])
+                    self.add_label(asked_in, number, *given, created=label["created"])
         return meta
