@@ -163,7 +163,11 @@ def test_an_environment_of_another_package_is_there_once_that_is_imported(tmp_pa
     ("changes", "message"),
     [
         ({"name": "CartPol-v1"}, "env.id: CartPol-v1 is no environment that Gymnasium knows; did you mean CartPole-v1"),
-        ({"name": "Zzzzzzz-v1"}, "env.id: Zzzzzzz-v1 is no environment that Gymnasium knows; write its name with"),
+        (
+            {"name": "cartpole-v9"},
+            "env.id: cartpole-v9 is no environment that Gymnasium knows; did you mean CartPole-v1",
+        ),
+        ({"name": "Foo-v1"}, "env.id: Foo-v1 is no environment that Gymnasium knows; it lists them with: python -c"),
         ({"name": "no_module:Foo-v1"}, "env.id: no_module:Foo-v1 needs the package no_module, which is not installed"),
         ({"name": "..x:Foo-v1"}, "env.id: ..x:Foo-v1 needs the package ..x, which is not installed"),
         ({"name": "json:CartPol-v1"}, "env.id: json:CartPol-v1 is no environment that Gymnasium knows; did you"),

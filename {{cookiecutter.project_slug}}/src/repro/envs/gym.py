@@ -26,6 +26,7 @@ from repro.envs.saved_states import can_save, get_env_state, set_env_state
 from repro.reading import UserError
 
 CARTPOLE = "gymnasium.envs.classic_control.cartpole:CartPoleEnv"
+LIST_THEM = "it lists them with: python -c 'import gymnasium; gymnasium.pprint_registry()'"
 EXTRAS = {"mujoco": ".[mujoco]", "Box2D": "gymnasium[box2d]"}  # what is missing -> what pip installs
 
 
@@ -143,9 +144,11 @@ def _find(name: str) -> EnvSpec:
         _import(package, name)
     try:
         return gymnasium.spec(registered)
-    except (gymnasium.error.Error, ModuleNotFoundError):
-        near = difflib.get_close_matches(name, gymnasium.registry, n=3)
-        offer = f"did you mean {' or '.join(near)}?" if near else "write its name with the version, e.g. CartPole-v1"
+    except gymnasium.error.Error:
+        wanted = registered.rpartition("-v")[0].lower()  # the "-v1" of all says nothing
+        latest = {known.rpartition("-v")[0].lower(): known for known in sorted(gymnasium.registry)}  # of each name
+        near = difflib.get_close_matches(wanted, latest, n=2)
+        offer = f"did you mean {' or '.join(latest[one] for one in near)}?" if near else LIST_THEM
         raise UserError(f"env.id: {name} is no environment that Gymnasium knows; {offer}") from None
 
 
