@@ -19,6 +19,8 @@ from repro.config import parse_config
 from repro.reading import UserError
 from repro.training.device import resolve_auto
 from repro.workflow import prelaunch
+from repro.workflow.checklist import SURPRISE
+from repro.workflow.gate_dialogue import Dialogue
 
 
 def test_a_short_run_is_asked_nothing(root):
@@ -88,6 +90,27 @@ def test_it_loops_until_a_failure_would_be_a_surprise(root):
         ],
     }
     assert said.count("How surprised would you be") == 3
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("not very", "not"),
+        ("Not at all", "not"),
+        ("n", "not"),
+        ("some", "somewhat"),
+        ("somewhat  surprised", "somewhat"),
+        ("3", "very"),
+        ("VERY much", "very"),
+        ("as surprised as I can get", "as surprised as I can get"),
+        ("As surprised", "as surprised as I can get"),
+    ],
+)
+def test_a_choice_is_made_by_number_by_beginning_and_in_full_words(root, typed, meant):
+    said = []
+    dialogue = Dialogue(root / "gate", "key", lambda _: typed, said.append)
+    assert dialogue.choice("surprise.1", SURPRISE) == meant
+    assert said == ["  1 not   2 somewhat   3 very   4 as surprised as I can get"]
 
 
 def test_empty_and_senseless_answers_are_asked_again(root):

@@ -61,13 +61,16 @@ class Dialogue:
         return self._ask(name, "Reason", lambda text: text if is_reason(text) else None, wanted)
 
     def choice(self, name: str, options: Sequence[str]) -> str:
-        """One of `options`, given by its number or its beginning."""
+        """One of `options`, given by its number or its beginning; words may follow it: "not very" is "not"."""
         self.say("  " + "   ".join(f"{number} {option}" for number, option in enumerate(options, start=1)))
 
         def read(text: str) -> str | None:
-            text = text.lower()
-            numbered = enumerate(options, start=1)
-            matches = [option for number, option in numbered if text in (str(number), option[: len(text)])]
+            text = " ".join(text.lower().split())
+            matches = [
+                option
+                for number, option in enumerate(options, start=1)
+                if text == str(number) or option.lower().startswith(text) or text.startswith(f"{option.lower()} ")
+            ]
             return matches[0] if len(matches) == 1 else None
 
         wanted = f"Type a number from 1 to {len(options)}, or the beginning of one of the words."
