@@ -62,7 +62,10 @@ class TestCommands:
             ("log ledger", "repro log ledger: no such command; did you mean: repro ledger"),
             ("runs --limit x", "--limit x: write a whole number, such as 3; see repro runs --help"),
             ("runs --limit 0", "--limit 0: write a number of at least 1; see repro runs --help"),
-            ("train", "Missing option '--seed'; see repro train --help"),
+            (
+                "train",
+                "repro train: --seed is missing (all randomness follows from it); type for example: repro train --",
+            ),
             ("train --seed -1", "--seed -1: write a number of at least 0"),
             ("train --seed=x", "--seed x: write a whole number, such as 3; see repro train --help"),
             (
@@ -71,7 +74,15 @@ class TestCommands:
             ),
             ("train --seed 1 --sett a=b", "No such option: --sett"),
             ("prefs", "Missing command; see repro prefs --help"),
-            ("show", "Missing argument 'run'"),
+            (
+                "show",
+                "repro show: RUN is missing (a run's id, its start or its last four letters, or `latest`); type for "
+                "example: repro show latest; see repro show --help",
+            ),
+            (
+                "compare x",
+                "repro compare: OTHERS is missing (the runs to compare it with); type for example: repro compare 359b",
+            ),
             ("train --seed 1 --set agent.learning_rat=1", "did you mean 'agent.learning_rate'?"),
             ("train --seed 1 --set agent.epochs=many", 'agent.epochs: "many" will not do'),
             ("train --seed 1 --params presets/pong.yaml", "presets/pong.yaml: no such file"),

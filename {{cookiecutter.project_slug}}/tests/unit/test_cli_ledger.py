@@ -22,7 +22,7 @@ from repro.workflow import worklog
     ("arguments", "message"),
     [
         ("close 7f3b", "no run '7f3b'; did you mean 2026-11-21_moving-dot_7f3a?"),
-        ("close", "Missing argument 'run'"),
+        ("close", "repro close: RUN is missing"),
         ("close 7f3a", "2026-11-21_moving-dot_7f3a: there is no terminal to ask on; give --outcome succeeded"),
         ("close 7f3a --outcome won", "--outcome won: write one of: succeeded, failed"),
         ("close 7f3a --cause x --foreseen 9", "--foreseen 9: give no, or the number of a predicted cause: 1 labels"),

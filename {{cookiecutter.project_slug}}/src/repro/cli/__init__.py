@@ -29,7 +29,7 @@ def main() -> None:
         sys.exit(128 + signal.SIGINT)
     except USAGE_ERROR as error:
         command = error.ctx.command_path if error.ctx else "repro"
-        _exit_with(f"{explain(error.format_message(), sys.argv[1:])}; see {command} --help")
+        _exit_with(f"{explain(error, sys.argv[1:])}; see {command} --help")
 
 
 def _exit_with(message: str) -> NoReturn:

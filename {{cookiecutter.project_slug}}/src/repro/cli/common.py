@@ -24,7 +24,8 @@ Stage = Annotated[
 Preferences = Annotated[Path | None, typer.Option(help="Start from comparisons exported to this folder.")]
 Answers = Annotated[Path | None, typer.Option(help="Answers to the pre-launch questions, for use without a terminal.")]
 Skip = Annotated[str | None, typer.Option(help="Start without the pre-launch questions, for this reason (recorded).")]
-Run = Annotated[str, typer.Argument(help="A run's id, the start of one, or `latest`.")]
+A_RUN = "A run's id, its start or its last four letters, or `latest`."
+Run = Annotated[str, typer.Argument(help=A_RUN)]
 
 
 def open_project(params: Path | None, overrides: list[str] | None) -> tuple[Path, Config]:

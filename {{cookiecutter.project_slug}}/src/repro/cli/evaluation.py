@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from repro.cli.common import Params, open_project, project_root
+from repro.cli.common import A_RUN, Params, open_project, project_root
 from repro.reading import UserError
 from repro.tracking.text import shown_path
 
@@ -21,7 +21,7 @@ app = typer.Typer()
 
 @app.command()
 def evaluate(
-    run: Annotated[str | None, typer.Argument(help="A run's id, the start of one, or `latest`.")] = None,
+    run: Annotated[str | None, typer.Argument(help=A_RUN)] = None,
     episodes: Annotated[int | None, typer.Option(min=1, help="How many; default: evaluation.episodes.")] = None,
     seed: Annotated[
         int | None, typer.Option(min=0, help="Of the starts; default: evaluation.seed. With --cell: which cell.")

@@ -46,8 +46,11 @@ def known_commands(group: Any, ctx: Any) -> list[str]:
     return names
 
 
-def explain(message: str, words: Sequence[str] = ()) -> str:
-    """Typer's message for a person, with the value that was typed among the `words` of the command line."""
+def explain(error: Any, words: Sequence[str] = ()) -> str:
+    """Typer's usage error for a person, with the value that was typed among the `words` of the command line."""
+    if hasattr(error, "param_type"):  # of what is missing
+        return _missing(error.ctx, error.param)
+    message: str = error.format_message()
     if option := re.match(r"Invalid value for '(--[\w-]+)'", message):
         typed = [word.partition("=")[2] for word in words if word.startswith(f"{option[1]}=")]
         typed += [value for name, value in itertools.pairwise(words) if name == option[1]]
@@ -56,6 +59,14 @@ def explain(message: str, words: Sequence[str] = ()) -> str:
     for words, plain in PLAIN.items():
         message = re.sub(words, plain, message)
     return message.rstrip(".")
+
+
+def _missing(ctx: Any, param: Any) -> str:
+    """What has to be typed as well, with the example of the command's help."""
+    name = param.opts[0] if param.param_type_name == "option" else (param.metavar or param.name).upper()
+    example = re.search(r"Example: (.*?)(;|$)", ctx.command.help or "", re.MULTILINE)
+    such_as = f"; type for example: {example[1]}" if example else ""
+    return f"{ctx.command_path}: {name} is missing ({param.help[0].lower()}{param.help[1:].rstrip('.')}){such_as}"
 
 
 def _meant(word: str, here: list[str], everywhere: list[str]) -> str | None:

@@ -138,7 +138,7 @@ def pass_gate(
 
 
 def find_run(root: Path, name: str) -> RunFolder:
-    """The run that a user named: an id, the start of one, a path, or `latest`. Raises UserError."""
+    """The run that a user named: an id, its start or end, a path, or `latest`. Raises UserError."""
     return read_run(find_run_folder(root, name))
 
 
