@@ -12,12 +12,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from every_algorithm import ALGORITHMS, with_algorithm
 from project import Project, assert_equal_runs, labels, line_count, rows, wait_until, write_tiny_params
 
+from repro.agents import OFF_POLICY
 from repro.config import load_config
 from repro.reading import UserError
 from repro.tracking.archive import RunFolder
 from repro.tracking.wandb import WandbSettings
+from repro.training.checkpoint import load_checkpoint
 from repro.training.session import train_run
 
 PROCESSES = multiprocessing.get_context("forkserver")
@@ -102,6 +105,19 @@ def test_killed_before_and_after_the_first_checkpoint_and_once_all_is_trained(ru
     whole = runs.finish("stages")
     (whole / "checkpoints/agent.pt").unlink()  # as if it had been killed before it could write this
     assert_equal_runs(runs.folder / "whole", runs.finish("stages"))
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS[1:])  # PPO is what the others are about
+def test_other_algorithms_killed_after_checkpoints(algorithm: str, tmp_path: Path) -> None:
+    """Replay buffers are in the checkpoint as well, and were learned from when the run is killed for the last time."""
+    runs = Runs(tmp_path / "runs", with_algorithm(algorithm))
+    whole = runs.finish("whole")
+    for lines in (4, 8):
+        runs.kill("killed", lambda run, lines=lines: line_count(run / "metrics.jsonl") == lines)
+    saved = load_checkpoint(runs.folder / "killed/checkpoints/last.pt")["trainer"]
+    assert saved["exact"] and 768 < saved["env_step"] < 3072
+    assert algorithm not in OFF_POLICY or saved["agent"]["updates"] > 20
+    assert_equal_runs(whole, runs.finish("killed"))
 
 
 def test_killed_before_and_while_the_reward_model_is_pretrained(tmp_path: Path) -> None:
