@@ -46,6 +46,34 @@ def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str,
     return state
 
 
+def check_shapes(path: Path, state: Any, expected: dict[str, Any]) -> None:
+    """Refuse, in one line, a state whose networks are not shaped as those of `expected`, which may lack other things.
+
+    Both are nested as `save_checkpoint` says; `path` is where the state was read. Raises UserError.
+    """
+    if found := _difference(state, expected, ""):
+        raise UserError(f"{path}: holds another network than the parameters describe ({found}); start the run again")
+
+
+def _difference(state: Any, expected: Any, name: str) -> str | None:
+    """What the first tensor is called that is missing, too many or of another shape, and how; None if there is none."""
+    if isinstance(expected, torch.Tensor):
+        if not isinstance(state, torch.Tensor):
+            return f"{name} is missing"
+        shapes = [" x ".join(map(str, tensor.shape)) or "a number" for tensor in (state, expected)]
+        return None if state.shape == expected.shape else f"{name} is {shapes[0]}, not {shapes[1]}"
+    if not isinstance(expected, dict):
+        return None
+    parts = state if isinstance(state, dict) else {}
+    below = f"{name}." if name else ""
+    for key, part in expected.items():
+        if found := _difference(parts.get(key), part, f"{below}{key}"):
+            return found
+    if expected and all(isinstance(part, torch.Tensor) for part in expected.values()):  # of one network
+        return next((f"{below}{key} is too many" for key in parts if key not in expected), None)
+    return None
+
+
 def _arrays_to_tensors(value: Any) -> Any:
     """The same structure without numpy arrays, which the safe loader refuses."""
     if isinstance(value, dict):

@@ -22,7 +22,7 @@ from repro.tracking.metrics import MetricsWriter, read_metrics
 from repro.tracking.provenance import devices
 from repro.tracking.video import video_path
 from repro.tracking.wandb import WandbMirror, WandbSettings
-from repro.training.checkpoint import load_checkpoint, save_checkpoint
+from repro.training.checkpoint import check_shapes, load_checkpoint, save_checkpoint
 from repro.training.loops import make_trainer
 from repro.training.playing import film_episode, make_player, policy_of
 from repro.training.preferences import check_export
@@ -51,6 +51,7 @@ def train_run(run: RunFolder, config: Config, settings: WandbSettings, preferenc
         run.update(devices=devices())
         with MetricsWriter(run.path / "metrics.jsonl") as metrics:
             if checkpoint:
+                _check_networks(run.path / CHECKPOINT, checkpoint["trainer"], trainer)
                 trainer.load_state_dict(checkpoint["trainer"])
                 if not trainer.exact:
                     run.update(exact=False)
@@ -84,6 +85,14 @@ def _read_checkpoint(path: Path) -> dict[str, Any] | None:
     if checkpoint.keys() != {"trainer", "metrics_position"}:
         raise UserError(f"{path}: not a checkpoint of a run; start the run again")
     return checkpoint
+
+
+def _check_networks(path: Path, state: dict[str, Any], trainer: Trainer) -> None:
+    """Raises UserError if the state read from `path` was saved by other agents or reward models than the trainer's."""
+    networks: dict[str, Any] = {"agent": trainer.agent.state_dict()}
+    if trainer.learning:
+        networks["learning"] = {"model": trainer.learning.model.state_dict()}
+    check_shapes(path, state, networks)
 
 
 def _train(trainer: Trainer, run: RunFolder, metrics: MetricsWriter, mirror: WandbMirror) -> dict[str, Any]:
