@@ -108,8 +108,8 @@ def _judge(root: Path, run: RunFolder, evaluation: dict[str, Any]) -> None:
 
 
 def _play(root: Path, config: Config, agent_file: Path, trained_by: str, play: tuple[str, ...]) -> dict[str, Any]:
-    """Evaluate and print the result, and a note if the code (its hash) is not that which the agent was trained by."""
-    from repro.results.evaluate import evaluate, format_evaluation
+    """Evaluate and print the result, and notes if the code (its hash) or the device are not those of the training."""
+    from repro.results.evaluate import evaluate, evaluation_device, format_evaluation
     from repro.tracking.snapshot import code_hash
 
     code = code_hash(root)
@@ -117,6 +117,8 @@ def _play(root: Path, config: Config, agent_file: Path, trained_by: str, play: t
     print(format_evaluation(evaluation, config))
     if code != trained_by:
         print(f"note: evaluated by the code as it is now ({code}), not by that which trained the agent ({trained_by})")
+    if config.training.device == "cuda" and evaluation_device(config).type == "cpu":
+        print("note: training.device is cuda, but torch finds no GPU: evaluated on the CPU, where scores may differ")
     return evaluation
 
 

@@ -66,7 +66,7 @@ def film(config: Config, agent_file: Path, folder: Path, actions: str, count: in
 
 def load_agent(config: Config, agent_file: Path) -> Agent:
     """The trained agent, for acting. Raises UserError if the file is missing, damaged or of another network."""
-    agent = make_player(config, _device(config))
+    agent = make_player(config, evaluation_device(config))
     with _explained(agent_file, agent.network):
         agent.network.load_state_dict(load_checkpoint(agent_file))
     return agent
@@ -74,7 +74,7 @@ def load_agent(config: Config, agent_file: Path) -> Agent:
 
 def load_reward_model(config: Config, file: Path) -> RewardModel:
     """The trained reward model, to `predict` with. Raises UserError as `load_agent` does."""
-    device = _device(config)
+    device = evaluation_device(config)
     space = network_space(config.env, make_envs(config.env, num_envs=1).single_observation_space)
     precision = choose_precision(config.training.precision, device)
     model = RewardModel(space, config.reward_model, device, seed=0, precision=precision)  # which trains no more
@@ -83,8 +83,8 @@ def load_reward_model(config: Config, file: Path) -> RewardModel:
     return model
 
 
-def _device(config: Config) -> torch.device:
-    """A GPU only if there is one: what was trained on a GPU can be looked at without."""
+def evaluation_device(config: Config) -> torch.device:
+    """A GPU only if there is one: what was trained on a GPU can be looked at without, and `repro evaluate` says so."""
     return choose_device("cpu" if config.training.device == "cpu" else "auto")
 
 
