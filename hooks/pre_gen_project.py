@@ -18,6 +18,7 @@ ANSWERS = "{{ cookiecutter | hook_literal }}"  # JSON; the only line that cookie
 MAX_LENGTH = 200
 PRESETS = (
     "moving-dot",
+    "moving-dot-off-centre",
     "moving-dot-true-reward",
     "moving-dot-continuous",
     "moving-dot-small",

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from repro.envs.moving_dot import CENTRE, MovingDotVectorEnv
+from repro.envs.moving_dot import MovingDotVectorEnv
 from torch import Tensor, nn
 
 SEGMENT_STEPS, HELD_OUT, DATA_SETS, GRADIENT_STEPS, BATCH = 15, 1000, 5, 600, 32
@@ -19,7 +19,7 @@ MOTION_SCALE = 20.0
 
 
 def collect(comparisons: int, seed: int) -> tuple[Tensor, Tensor]:
-    """Positions (2 * comparisons, steps + 1, 2) relative to the centre, and true returns (2 * comparisons,)."""
+    """Positions (2 * comparisons, steps + 1, 2) relative to the target, and true returns (2 * comparisons,)."""
     envs = MovingDotVectorEnv(16, image_size=36)
     envs.reset(seed=seed)
     generator = np.random.default_rng(seed)
@@ -37,7 +37,7 @@ def collect(comparisons: int, seed: int) -> tuple[Tensor, Tensor]:
             positions += list(np.stack(path, axis=1))
             returns += list(np.sum(rewards, axis=0))
     paths = torch.tensor(np.stack(positions[: 2 * comparisons]), dtype=torch.float32)
-    return (paths - torch.tensor(CENTRE)) / 80, torch.tensor(np.array(returns[: 2 * comparisons]))
+    return (paths - torch.tensor(envs.target)) / 80, torch.tensor(np.array(returns[: 2 * comparisons]))
 
 
 def two_positions(paths: Tensor) -> Tensor:

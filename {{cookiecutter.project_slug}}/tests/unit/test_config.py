@@ -105,6 +105,8 @@ def test_a_configuration_cannot_be_changed():
             "reward.source: true will not do: input should be 'environment' or 'learned'",
         ),
         ("id: moving-dot", "id: moving-dots", 'env.id: "moving-dots" is no environment; write moving-dot'),
+        ("target: [0.5, 0.5]", "target: [0.5, 0.96]", "env.target.1: 0.96 will not do: input should be less than"),
+        ("target: [0.5, 0.5]", "target: [0.5]", "env.target: [0.5] will not do"),
         ("image_size: 84", "image_size: 35", "env.image_size: 35 will not do"),
         ("max_frames: 1000", "max_frames: 1002", "env: max_frames (1002) must be a multiple of frame_skip (4)"),
         ("name: moving-dot", "name: ../escape", 'name: "../escape" will not do'),

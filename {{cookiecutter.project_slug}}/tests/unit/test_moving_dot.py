@@ -12,14 +12,17 @@ MOVES = {0: (0, 0), 1: (0, 1), 2: (1, 0), 3: (0, -1), 4: (-1, 0)}  # no-op, down
 CORNERS_AND_CENTRE = [(2, 2), (158, 2), (2, 208), (158, 208), CENTRE, (81, 105), (80, 103), (77, 106)]
 
 
-def move_frame_by_frame(position, move, frames):
+OFF_CENTRE = ([0.3, 0.7], (48, 147))  # shares of the screen, and in pixels
+
+
+def move_frame_by_frame(position, move, frames, target=CENTRE):
     """Frames of one pixel at most; returns the position, and how often the dot came closer less how often farther."""
     position, reward = list(position), 0
     for _ in range(frames):
-        before = math.dist(position, CENTRE)
+        before = math.dist(position, target)
         for axis, size in enumerate((WIDTH, HEIGHT)):
             position[axis] = min(max(position[axis] + move[axis], 2), size - 2)
-        after = math.dist(position, CENTRE)
+        after = math.dist(position, target)
         reward += (after < before) - (after > before)
     return tuple(position), reward
 
@@ -30,18 +33,21 @@ def resize_by_area(screen, size):
     return shares[0].T @ screen @ shares[1]
 
 
+@pytest.mark.parametrize(("share", "target"), [([0.5, 0.5], CENTRE), OFF_CENTRE])
 @pytest.mark.parametrize("frame_skip", [1, 4, 7])
-def test_rewards_equal_the_frame_by_frame_rule_at_walls_and_across_the_centre_too(frame_skip):
+def test_rewards_equal_the_frame_by_frame_rule_at_walls_and_across_the_target_too(frame_skip, share, target):
     generator = np.random.default_rng(0)
-    starts = [*itertools.product([2, 4, 40, 79, 80, 82, 155, 158], [2, 5, 60, 104, 105, 108, 206, 208])]
-    envs = small_envs(len(starts), frame_skip=frame_skip, max_frames=1000 * frame_skip)
+    near = ([centre + offset for offset in (-1, 0, 2)] for centre in target)
+    starts = [*itertools.product([2, 4, 40, *next(near), 155, 158], [2, 5, 60, *next(near), 206, 208])]
+    envs = small_envs(len(starts), target=share, frame_skip=frame_skip, max_frames=1000 * frame_skip)
     envs.reset(seed=0)
     place(envs, starts)
     positions = starts
     for _ in range(25):
         actions = generator.integers(0, 5, len(starts))
         _, rewards, *_ = envs.step(actions)
-        moved = [move_frame_by_frame(p, MOVES[a], frame_skip) for p, a in zip(positions, actions.tolist(), strict=True)]
+        moves = [MOVES[action] for action in actions.tolist()]
+        moved = [move_frame_by_frame(p, m, frame_skip, target) for p, m in zip(positions, moves, strict=True)]
         positions, expected = zip(*moved, strict=True)
         np.testing.assert_array_equal(rewards, expected)
         np.testing.assert_array_equal(positions_of(envs), positions)
@@ -101,7 +107,7 @@ def test_the_rendered_dot_is_where_the_position_says():
         assert {*rows} == {y - 2, y - 1, y, y + 1} and {*columns} == {x - 2, x - 1, x, x + 1}
 
 
-def closest_reachable(start, frame_skip):
+def closest_reachable(start, frame_skip, target=CENTRE):
     """Breadth-first over all positions: the actions to the nearest one (Manhattan) that can be reached."""
     came_from, queue = {start: None}, [start]
     for position in queue:
@@ -113,7 +119,7 @@ def closest_reachable(start, frame_skip):
             if moved not in came_from:
                 came_from[moved] = (position, action)
                 queue.append(moved)
-    best = min(queue, key=lambda p: abs(p[0] - CENTRE[0]) + abs(p[1] - CENTRE[1]))
+    best = min(queue, key=lambda p: abs(p[0] - target[0]) + abs(p[1] - target[1]))
     actions = []
     while came_from[best]:
         best, action = came_from[best]
@@ -124,11 +130,13 @@ def closest_reachable(start, frame_skip):
 @pytest.mark.parametrize(
     ("frame_skip", "start"), [(1, (2, 208)), (4, (3, 2)), (4, (158, 101)), (4, (80, 105)), (4, (79, 106)), (7, (50, 9))]
 )
-def test_the_optimal_return_is_the_best_that_can_be_reached_and_is_reached_in_time(frame_skip, start):
-    envs = small_envs(1, frame_skip=frame_skip, max_frames=1000 // frame_skip * frame_skip, frame_stack=1)
+@pytest.mark.parametrize(("share", "target"), [([0.5, 0.5], CENTRE), OFF_CENTRE, ([0.05, 0.95], (8, 200))])
+def test_the_optimal_return_is_the_best_that_can_be_reached_and_is_reached_in_time(frame_skip, start, share, target):
+    frames = 1000 // frame_skip * frame_skip
+    envs = small_envs(1, target=share, frame_skip=frame_skip, max_frames=frames, frame_stack=1)
     envs.reset(seed=0)
     place(envs, [start])
-    actions = closest_reachable(start, frame_skip)
+    actions = closest_reachable(start, frame_skip, target)
     total = 0.0
     for action in actions:
         _, reward, _, truncated, _ = envs.step(np.array([action]))
@@ -137,12 +145,11 @@ def test_the_optimal_return_is_the_best_that_can_be_reached_and_is_reached_in_ti
     assert envs.optimal_returns()[0] == total
 
 
-def test_optimal_returns_of_all_starts_by_brute_force_along_each_axis():
+@pytest.mark.parametrize(("share", "target"), [([0.5, 0.5], CENTRE), OFF_CENTRE])
+def test_optimal_returns_of_all_starts_by_brute_force_along_each_axis(share, target):
     """The axes do not touch each other, so that the best distances along them add up."""
-    envs = small_envs(1)
-    envs.reset(seed=0)
     best = []
-    for centre, size in zip(CENTRE, (WIDTH, HEIGHT), strict=True):
+    for centre, size in zip(target, (WIDTH, HEIGHT), strict=True):
         gains = {}
         for start in range(2, size - 1, 6):
             reached = {start}
@@ -154,27 +161,29 @@ def test_optimal_returns_of_all_starts_by_brute_force_along_each_axis():
             gains[start] = abs(start - centre) - min(abs(p - centre) for p in reached)
         best.append(gains)
     starts = [*itertools.product(*best)]
-    envs = small_envs(len(starts), frame_stack=1)
+    envs = small_envs(len(starts), target=share, frame_stack=1)
     envs.reset(seed=0)
     place(envs, starts)
     np.testing.assert_array_equal(envs.optimal_returns(), [best[0][x] + best[1][y] for x, y in starts])
 
 
-def test_the_optimal_return_with_continuous_actions_is_the_distance_and_is_reached():
-    envs = small_envs(16, actions="continuous")
+@pytest.mark.parametrize(("share", "target"), [([0.5, 0.5], CENTRE), OFF_CENTRE])
+def test_the_optimal_return_with_continuous_actions_is_the_distance_and_is_reached(share, target):
+    envs = small_envs(16, actions="continuous", target=share)
     envs.reset(seed=2)
     starts = positions_of(envs)
     totals = np.zeros(16)
     for _ in range(249):
-        actions = (np.array(CENTRE) - positions_of(envs)) / 4
+        actions = (np.array(target) - positions_of(envs)) / 4
         totals += envs.step(actions.astype(np.float32))[1]
     np.testing.assert_allclose(totals, envs.optimal_returns(), atol=1e-4)
-    np.testing.assert_allclose(totals, [math.dist(start, CENTRE) for start in starts], atol=1e-4)
+    np.testing.assert_allclose(totals, [math.dist(start, target) for start in starts], atol=1e-4)
 
 
+@pytest.mark.parametrize("target", [[0.5, 0.5], [0.3, 0.7]])
 @pytest.mark.parametrize("actions", ["discrete", "continuous"])
-def test_no_random_play_exceeds_the_optimal_return(actions):
-    envs = small_envs(64, actions=actions, frame_stack=1)
+def test_no_random_play_exceeds_the_optimal_return(actions, target):
+    envs = small_envs(64, actions=actions, target=target, frame_stack=1)
     generator = np.random.default_rng(3)
     envs.reset(seed=4)
     optimal, totals, most = envs.optimal_returns(), np.zeros(64), np.zeros(64)

@@ -9,11 +9,15 @@ from pydantic import Discriminator, Field, Tag, model_validator
 from repro.config.base import FiniteFloat, PositiveInt, Section
 
 
+ScreenShare = Annotated[float, Field(ge=0.05, le=0.95)]  # so far from the edges that all of the dot can be there
+
+
 class MovingDotConfig(Section):
-    """A dot to be moved to the centre of the screen. Steps are agent steps; a frame is one tick of the simulator."""
+    """A dot to be moved to a place on the screen. Steps are agent steps; a frame is one tick of the simulator."""
 
     id: Literal["moving-dot"]
     actions: Literal["discrete", "continuous"]
+    target: Annotated[list[ScreenShare], Field(min_length=2, max_length=2)]  # shares of the screen's width and height
     num_envs: PositiveInt
     image_size: Annotated[int, Field(ge=36, le=210)]  # pixels, both sides; the Nature CNN needs 36
     frame_stack: PositiveInt  # observations are the last this many images

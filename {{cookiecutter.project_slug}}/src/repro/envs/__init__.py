@@ -37,6 +37,7 @@ def make_envs(
         return MovingDotVectorEnv(
             num_envs=num_envs or config.num_envs,
             actions=config.actions,
+            target=config.target,
             image_size=config.image_size,
             frame_stack=config.frame_stack,
             frame_skip=config.frame_skip,
@@ -51,7 +52,8 @@ def describe_environment(config: EnvConfig) -> str:
     """What segments must have in common to be compared: the environment and its observations."""
     if isinstance(config, MovingDotConfig):
         size = f"{config.image_size}x{config.image_size}x{config.frame_stack}"
-        return f"{config.id}, {config.actions} actions, images {size}, frame skip {config.frame_skip}"
+        target = "({:g}, {:g})".format(*config.target)
+        return f"{config.id}, {config.actions} actions, target {target}, images {size}, frame skip {config.frame_skip}"
     if isinstance(config, GymConfig):
         changes = [f"{name} {value}" for name, value in sorted(config.settings.items())]
         changes += ["fixed horizon"] if config.fixed_horizon else []

@@ -1,12 +1,14 @@
 """The moving dot: bring a white dot to the centre of a black screen, seen as stacked images.
 
 After gym-moving-dot (Rahtz 2018): a 4x4 dot on a screen of 160 x 210 pixels, random start, reward +1 for
-each pixel closer to the centre and -1 for each pixel farther away, 1,000 frames, truncation only.
+each pixel closer to the centre and -1 for each pixel farther away, 1,000 frames, truncation only. The target may also
+be another place than the centre; nothing on the screen shows where it is.
 Native batches in numpy: one step of all environments is a handful of array operations.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,7 +19,6 @@ from numpy.typing import NDArray
 from repro.envs.base import ResumableVectorEnv, SingleEnv
 
 SCREEN = np.array([160, 210])  # width, height in pixels
-CENTRE = SCREEN // 2
 HALF_SIZE = 2  # of the dot, in pixels
 LOWEST, HIGHEST = np.full(2, HALF_SIZE), SCREEN - HALF_SIZE  # where the dot's centre can be: it stays on the screen
 MOVES = np.array([[0, 0], [0, 1], [1, 0], [0, -1], [-1, 0]])  # no-op, down, right, up, left: pixels a frame
@@ -28,6 +29,8 @@ class MovingDotVectorEnv(ResumableVectorEnv):
 
     Observations: uint8 (num_envs, frame_stack, image_size, image_size), oldest image first; each image is the
     grey screen resized by area averaging. A step repeats its action for `frame_skip` frames and sums rewards.
+
+    target: shares of the screen's width and height, to the whole pixel; it has to be where the dot can be.
 
     Discrete actions (5) move one pixel a frame. Continuous actions in [-1, 1]^2 move up to one pixel a frame
     along x and y, and the reward is the decrease of the Euclidean distance: with gym-moving-dot's +1 for any
@@ -40,6 +43,7 @@ class MovingDotVectorEnv(ResumableVectorEnv):
         self,
         num_envs: int,
         actions: str = "discrete",
+        target: Sequence[float] = (0.5, 0.5),
         image_size: int = 84,
         frame_stack: int = 4,
         frame_skip: int = 4,
@@ -48,6 +52,7 @@ class MovingDotVectorEnv(ResumableVectorEnv):
     ):
         self.num_envs = num_envs
         self.discrete = actions == "discrete"
+        self.target = np.rint(np.array(target) * SCREEN).astype(np.int64)  # x, y in pixels
         self.image_size = image_size
         self.frame_skip = frame_skip
         self.max_steps = max_frames // frame_skip
@@ -105,13 +110,13 @@ class MovingDotVectorEnv(ResumableVectorEnv):
     def optimal_returns(self) -> NDArray[np.float64]:
         """The best possible return of each current episode, if it is long enough to get there, float64 (num_envs,).
 
-        With discrete actions a step moves `frame_skip` pixels, so that the dot cannot always stop on the centre.
+        With discrete actions a step moves `frame_skip` pixels, so that the dot cannot always stop on the target.
         """
         if not self.discrete:
-            return np.linalg.norm(self._starts - CENTRE, axis=1)
-        closest = [_closest_distances(axis, self.frame_skip) for axis in (0, 1)]
+            return np.linalg.norm(self._starts - self.target, axis=1)
+        closest = [_closest_distances(axis, self.target[axis], self.frame_skip) for axis in (0, 1)]
         left_over = sum(closest[axis][self._starts[:, axis]] for axis in (0, 1))
-        return np.abs(self._starts - CENTRE).sum(axis=1) - left_over
+        return np.abs(self._starts - self.target).sum(axis=1) - left_over
 
     def get_state(self) -> dict[str, Any]:
         """Everything that the next steps depend on, for an exact resume."""
@@ -144,8 +149,8 @@ class MovingDotVectorEnv(ResumableVectorEnv):
         self._stack[which] = self._images()[which, None]
 
     def _distances(self) -> NDArray:
-        """Of the dots to the centre: along the axes for discrete moves, straight for continuous ones."""
-        offsets = self._positions - CENTRE
+        """Of the dots to the target: along the axes for discrete moves, straight for continuous ones."""
+        offsets = self._positions - self.target
         return np.abs(offsets).sum(axis=1).astype(float) if self.discrete else np.linalg.norm(offsets, axis=1)
 
     def _images(self) -> NDArray[np.uint8]:
@@ -167,14 +172,14 @@ class MovingDotEnv(SingleEnv):
         super().__init__(MovingDotVectorEnv(num_envs=1, **settings), render_mode)
 
 
-def _closest_distances(axis: int, frame_skip: int) -> NDArray[np.int64]:
-    """The smallest distance to the centre along `axis` that can be reached from each position, int64 (screen,).
+def _closest_distances(axis: int, target: int, frame_skip: int) -> NDArray[np.int64]:
+    """The smallest distance to `target` along `axis` that can be reached from each position, int64 (screen,).
 
     The walls count: running into one shifts the dot by less than `frame_skip` pixels.
     """
-    low, high, centre = LOWEST[axis], HIGHEST[axis], CENTRE[axis]
+    low, high = LOWEST[axis], HIGHEST[axis]
     positions = np.clip(np.arange(SCREEN[axis] + 1), low, high)
-    closest = np.abs(positions - centre)
+    closest = np.abs(positions - target)
     while True:
         down, up = (closest[np.clip(positions + step, low, high)] for step in (-frame_skip, frame_skip))
         better = np.minimum(closest, np.minimum(down, up))
