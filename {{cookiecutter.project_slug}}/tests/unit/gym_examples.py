@@ -12,7 +12,7 @@ PRESET = Path(__file__).parents[2] / "presets" / "moving-dot.yaml"
 TINY: dict[str, dict] = {
     "agent": {"rollout_steps": 32, "minibatches": 2},
     "preferences": {"segment_steps": 8, "initial_labels": 16, "total_labels": 24},
-    "reward_model": {"pretraining_steps": 4, "steps_per_rollout": 2, "batch_size": 4},
+    "reward_model": {"network": "mlp", "pretraining_steps": 4, "steps_per_rollout": 2, "batch_size": 4},
     "training": {"total_steps": 1024, "precision": "float32", "checkpoint_rollouts": 2},
     "evaluation": {"episodes": 4},
 }

@@ -18,9 +18,17 @@ SPACES = pytest.mark.parametrize("space", [IMAGES, VECTORS], ids=["images", "vec
 STEPS = 5
 
 
+def make_config(space, **settings):
+    """Keypoints for images, unless another network is asked for; an MLP for vectors."""
+    network = "keypoints" if len(space.shape) == 3 else "mlp"
+    small = {"members": 3, "keypoints": 2, "hidden": 16, "batch_size": 8, "validation_fraction": 0.2}
+    settings = {"network": network} | small | settings
+    overrides = [f"reward_model.{name}={value}" for name, value in settings.items()]
+    return load_config(PRESET, ["reward.source=environment", *overrides]).reward_model  # with whatever network
+
+
 def make_model(space, *, seed=0, weights=0, precision="float32", **settings):
-    settings = {"members": 3, "keypoints": 2, "hidden": 16, "batch_size": 8, "validation_fraction": 0.2} | settings
-    config = load_config(PRESET, [f"reward_model.{name}={value}" for name, value in settings.items()]).reward_model
+    config = make_config(space, **settings)
     torch.manual_seed(weights)
     return RewardModel(space, config, torch.device("cpu"), seed, precision)
 

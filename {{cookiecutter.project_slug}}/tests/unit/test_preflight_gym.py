@@ -38,7 +38,7 @@ def test_both_networks_see_normalised_observations(root):
 
 
 def test_a_reward_model_that_sees_them_as_they_are(root, monkeypatch):
-    def raw(self, observations):
+    def raw(self, observations, *padding_and_noise):
         return observations.flatten(0, 1).float().expand(self.members, -1, -1)
 
     monkeypatch.setattr(RewardEnsemble, "_inputs", raw)

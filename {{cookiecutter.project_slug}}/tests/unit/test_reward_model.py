@@ -186,7 +186,7 @@ def test_validation_changes_no_weights_and_needs_something_held_out():
     model = make_model(VECTORS)
     add_comparisons(model, VECTORS, 30)
     before = model.predict(np.ones((2, 4), np.float32))
-    assert set(model.validate()) == {"reward_model/loss_val", "reward_model/accuracy_val"}
+    assert {"reward_model/loss_val", "reward_model/accuracy_val"} <= set(model.validate())
     np.testing.assert_array_equal(model.predict(np.ones((2, 4), np.float32)), before)
 
 

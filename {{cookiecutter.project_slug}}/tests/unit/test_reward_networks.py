@@ -10,6 +10,7 @@ from reward_examples import (
     add_comparisons,
     amplify,
     dot_frames,
+    make_config,
     make_model,
     make_segment,
     stacks,
@@ -17,7 +18,8 @@ from reward_examples import (
 
 from repro.preferences import reward_model
 from repro.preferences.reward_model import PREDICTION_FRAMES
-from repro.preferences.reward_networks import KeypointEncoder, RewardEnsemble
+from repro.preferences.reward_encoders import KeypointEncoder
+from repro.preferences.reward_networks import RewardEnsemble
 from repro.preferences.segments import Segment
 
 
@@ -204,5 +206,5 @@ def test_half_precision_is_used_and_is_close(space):
 
 def test_ensembles_of_any_size_are_built():
     for members in (1, 4):
-        network = RewardEnsemble(IMAGES, members, keypoints=2, hidden=8)
+        network = RewardEnsemble(IMAGES, make_config(IMAGES, members=members, hidden=8))
         assert network(torch.zeros(2, 7, 36, 36, dtype=torch.uint8)).shape == (members, 2, 5)

@@ -20,6 +20,7 @@ from repro.config.env import AtariConfig, EnvConfig, GymConfig, MovingDotConfig
 from repro.config.off_policy import DDPGConfig, DQNConfig, ReplayConfig
 from repro.config.on_policy import A2CConfig, PPOConfig, SB3PPOConfig, TRPOConfig, VPGConfig
 from repro.config.sections import (
+    SMALLEST_CNN_IMAGE,
     EvaluationConfig,
     GateConfig,
     PreferenceConfig,
@@ -117,6 +118,24 @@ class Config(Section):
                 raise ValueError(
                     f"preferences.segment_steps ({preferences.segment_steps}) must fit into {whole} ({steps})"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def reward_network_fits(self) -> Config:
+        if self.reward.source != "learned":
+            return self
+        network, vectors = self.reward_model.network, isinstance(self.env, GymConfig)
+        if vectors != (network == "mlp"):
+            seen, others = ("vectors", "mlp") if vectors else ("images", "keypoints or cnn")
+            raise ValueError(
+                f"reward_model.network: {network} will not do: {self.env.id} is observed as {seen}; write {others}"
+            )
+        size = self.env.image_size if isinstance(self.env, MovingDotConfig) else None
+        if network == "cnn" and size is not None and size < SMALLEST_CNN_IMAGE:
+            raise ValueError(
+                f"env.image_size ({size}) must be at least {SMALLEST_CNN_IMAGE} for reward_model.network: cnn; "
+                "make it larger, or write keypoints"
+            )
         return self
 
 

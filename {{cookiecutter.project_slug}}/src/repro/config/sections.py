@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import math
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from repro.config.base import (
     Fraction,
+    HalfOpenFraction,
     NonNegativeFloat,
     NonNegativeInt,
     OpenFraction,
@@ -35,21 +37,48 @@ class PreferenceConfig(Section):
     queries: Literal["uniform"]
 
 
+def _number_or_adaptive(value: Any) -> Any:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if value != "adaptive" and not (number and 0 <= value < math.inf):
+        shown = f'"{value}"' if isinstance(value, str) else str(value).lower()
+        raise ValueError(f"{shown} will not do: write adaptive, or a number that is not negative")
+    return value
+
+
+SMALLEST_CNN_IMAGE = 43  # pixels, of which the convolutions of reward_model.network: cnn leave one
+WeightDecay = Annotated[float | Literal["adaptive"], BeforeValidator(_number_or_adaptive)]
+
+
 class RewardModelConfig(Section):
     """The ensemble that predicts rewards from observations."""
 
+    network: Literal["keypoints", "cnn", "mlp"]  # of images the first two, of vectors the last
     members: PositiveInt
-    keypoints: PositiveInt  # a member's image features, each a point on the screen
-    hidden: PositiveInt  # units in each of the two hidden layers
+    keypoints: PositiveInt  # of network keypoints: a member's features of an image, each a point on the screen
+    hidden: PositiveInt  # units in each hidden layer: two of keypoints and mlp, one of cnn
+    batch_norm: bool  # after each convolution of network cnn
+    dropout: HalfOpenFraction  # probability that what a convolution of network cnn gives out is dropped
+    target: Literal["preferences", "true_return"]  # true_return: regression on it, which only an oracle can offer
     learning_rate: PositiveFloat
     anneal_learning_rate: bool  # linearly to 0 at training.total_steps
-    weight_decay: NonNegativeFloat
+    weight_decay: WeightDecay  # of AdamW; adaptive: by the ratio of validation and training loss
     batch_size: PositiveInt  # comparisons
     pretraining_steps: NonNegativeInt  # gradient steps on the initial labels
     steps_per_rollout: NonNegativeInt  # gradient steps after each rollout
-    validation_fraction: OpenFraction  # of the labels, held out, for each member its own
-    answer_noise: Annotated[float, Field(ge=0, lt=1)]  # share of answers assumed to be random
+    bootstrap: bool  # each member draws its labels with replacement, and is validated on those that it did not draw
+    validation_fraction: OpenFraction  # of the labels, held out, for each member its own; without bootstrap
+    early_stopping: PositiveInt | None  # gradient steps without a lower validation loss that end a fit
+    label_window: PositiveInt | None  # so many labels, the last ones, are learned from; null: all
+    answer_noise: HalfOpenFraction  # share of answers assumed to be random
     reward_std: PositiveFloat  # each member's rewards are normalised to mean 0 and this std, then averaged
+
+    @model_validator(mode="after")
+    def regularised_is_what_is_there(self) -> RewardModelConfig:
+        if self.network != "cnn" and (self.batch_norm or self.dropout):
+            raise ValueError(
+                f"batch_norm and dropout are of network cnn; with {self.network} write batch_norm: false, dropout: 0"
+            )
+        return self
 
 
 class TrainingConfig(Section):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,10 +10,13 @@ import torch
 from gymnasium.spaces import Box
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional
 
 from repro.config import RewardModelConfig
-from repro.preferences.reward_networks import RewardEnsemble
+from repro.preferences.comparisons import Comparisons, pad_segments
+from repro.preferences.regularisation import VALIDATION_STEPS, AdaptiveDecay, EarlyStopping
+from repro.preferences.reward_losses import compare, cross_entropy, lowest_cross_entropy, squared_error
+from repro.preferences.reward_metrics import FitRecord, Validation
+from repro.preferences.reward_networks import RewardEnsemble, valid_steps
 from repro.preferences.segments import Segment
 
 PREDICTION_FRAMES = 1024  # in one forward pass without gradients; a stack has several, a vector counts as one
@@ -25,7 +29,7 @@ class RewardModel:
 
     Each member of the ensemble holds out its own share of the comparisons for validation. Its predictions are
     normalised to mean 0 and a chosen standard deviation over the labelled segments (running statistics of the last
-    gradient steps), then averaged.
+    gradient steps), then averaged. The network is in evaluation mode but for gradient steps.
     """
 
     def __init__(
@@ -38,73 +42,143 @@ class RewardModel:
     ):
         self.config, self.device, self.seed = config, device, seed
         self.half = precision == "bfloat16"
-        self.network = RewardEnsemble(observation_space, config.members, config.keypoints, config.hidden).to(device)
-        self.optimizer = torch.optim.AdamW(
-            self.network.parameters(), config.learning_rate, weight_decay=config.weight_decay, fused=True
-        )
+        self.network = RewardEnsemble(observation_space, config).to(device).eval()
+        self.decay = AdaptiveDecay() if config.weight_decay == "adaptive" else None
+        self.optimizer = torch.optim.AdamW(self.network.parameters(), config.learning_rate, fused=True)
+        self._set_weight_decay()
         self.generator = torch.Generator().manual_seed(seed)
+        self.dropout_generator = torch.Generator(device).manual_seed(seed)
         self.raw_mean = torch.zeros(config.members, 1)
         self.raw_variance = torch.ones(config.members, 1)
-        self.comparisons = Comparisons(config.members, config.validation_fraction, seed)
+        self.return_scale = 1.0  # of true returns, where they are regressed on
+        self.comparisons = Comparisons(
+            config.members, config.validation_fraction, seed, config.bootstrap, config.label_window
+        )
         self.steps = 0  # gradient steps so far
 
     def standardise(self) -> None:
-        """Fix the standardisation of the networks' inputs from the segments compared so far."""
-        frames = self.comparisons.segments(torch.tensor([0])).shape[:2].numel()  # of a comparison
-        parts = torch.arange(len(self.comparisons)).split(max(1, PREDICTION_FRAMES // frames))
+        """Fix the standardisation of the networks' inputs, and the unit of true returns, from the segments so far."""
+        indices = torch.arange(len(self.comparisons))
         with self._precision():
-            self.network.standardise(self.comparisons.segments(part).to(self.device) for part in parts)
+            self.network.standardise(
+                (self.comparisons.segments(part).to(self.device), self.comparisons.lengths(part))
+                for part in self._parts(indices)
+            )
+        if self.config.target == "true_return":
+            steps = self.comparisons.true_returns(indices) / self.comparisons.lengths(indices)
+            self.return_scale = float(steps.square().mean().sqrt()) or 1.0
 
     def train(self, steps: int, progress: float = 0.0) -> dict[str, float]:
         """Take `steps` gradient steps on the comparisons; returns metrics averaged over them.
 
+        With early stopping there may be fewer, and the model is then as it was at the lowest validation loss.
         `progress` in [0, 1) is the share of the agent's training that is behind. There are no metrics where all
         members hold out all that is drawn.
         """
         if self.config.anneal_learning_rate:
             self.optimizer.param_groups[0]["lr"] = self.config.learning_rate * (1 - progress)
-        losses, correct, counts = [], [], []
-        for _ in range(steps):
-            indices = torch.randint(len(self.comparisons), (self.config.batch_size,), generator=self.generator)
-            with self._precision():
-                rewards = self.network(self.comparisons.segments(indices).to(self.device))
-            preferences, held_out = self.comparisons.labels(indices)
-            logits = _logits(rewards)
-            weights = (~held_out).float().to(self.device)  # (M, B)
-            loss = self._cross_entropy(logits, preferences.to(self.device)) * weights
-            self.optimizer.zero_grad()
-            (loss.sum(1) / weights.sum(1).clamp(min=1)).sum().backward()
-            self.optimizer.step()
-            self._update_statistics(rewards.detach())
-            self.steps += 1
-            losses.append(loss.detach().sum())
-            correct.append((_agree(logits, preferences.to(self.device)) * weights).sum())
-            counts.append(weights.sum())
-        total = float(sum(counts))
-        if not total:
-            return {}
-        return {
-            "reward_model/loss_train": float(sum(losses)) / total,
-            "reward_model/accuracy_train": float(sum(correct)) / total,
-        }
+        record = FitRecord()
+        if self.config.early_stopping and (sample := self._held_out_sample()) is not None:
+            self._fit_until_it_gets_worse(steps, self.config.early_stopping, sample, record)
+        else:
+            for _ in range(steps):
+                self._step(record)
+        if steps and self._noisy:
+            self._measure_statistics()
+        return record.metrics()
+
+    def _fit_until_it_gets_worse(self, steps: int, patience: int, sample: Tensor, record: FitRecord) -> None:
+        """Take at most `steps` gradient steps, and keep what had the lowest loss on the held-out of a sample."""
+        stopping = EarlyStopping(patience)
+        for step in range(steps):
+            if step % VALIDATION_STEPS == 0 and stopping.over(step, self._validate(sample).loss, self._fitted):
+                break
+            self._step(record)
+        else:
+            stopping.over(steps, self._validate(sample).loss, self._fitted)
+        self._restore(stopping.best_state)
+
+    def _step(self, record: FitRecord) -> None:
+        """A gradient step on a batch of comparisons, the same for all members; each counts those that it drew."""
+        indices = torch.randint(len(self.comparisons), (self.config.batch_size,), generator=self.generator)
+        lengths = self.comparisons.lengths(indices)
+        preferences, draws = (values.to(self.device) for values in self.comparisons.drawn(indices))
+        if self._noisy:
+            self.network.train()
+        with self._precision():
+            segments = self.comparisons.segments(indices).to(self.device)
+            rewards = self.network(segments, lengths, self.dropout_generator)
+        if self._noisy:
+            self.network.eval()
+        losses = self._losses(rewards, preferences, indices)
+        weighted = losses * draws
+        self.optimizer.zero_grad()
+        (weighted.sum(1) / draws.sum(1).clamp(min=1)).sum().backward()
+        self.optimizer.step()
+        self.steps += 1
+        sums = record.add(losses, compare(rewards), preferences, draws)
+        if self.decay:
+            loss, labels, _, loss_held_out, held_out = sums.tolist()
+            self.decay.update((loss, labels), (loss_held_out, held_out))
+            self._set_weight_decay()
+        if not self._noisy:
+            self._update_statistics(rewards.detach(), lengths)
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
-        """Loss and accuracy on comparisons that members hold out; on a random sample where there are many."""
-        losses, correct, count = 0.0, 0.0, 0
+        """Metrics of comparisons that members hold out, of a random sample where there are many; and of all labels."""
+        sample = self._held_out_sample()
+        if sample is None:
+            return {}
+        if self.config.target == "true_return":
+            metrics = self._validate(sample).metrics(None)
+        else:
+            preferences, _ = self.comparisons.labels(torch.arange(len(self.comparisons)))
+            metrics = self._validate(sample).metrics(self.config.answer_noise)
+            metrics["reward_model/loss_floor"] = lowest_cross_entropy(preferences, self.config.answer_noise)
+        if self.decay:
+            metrics["reward_model/weight_decay"] = self.decay.coefficient
+        return metrics
+
+    def _held_out_sample(self) -> Tensor | None:
+        """Some comparisons that members hold out, at random; None where there are none."""
         _, held_out = self.comparisons.labels(torch.arange(len(self.comparisons)))
         candidates = held_out.any(0).nonzero().squeeze(1)
         if not len(candidates):
-            return {}
+            return None
         order = torch.randperm(len(candidates), generator=self.generator)
-        for indices in candidates[order[:VALIDATION_COMPARISONS]].split(self.config.batch_size):
+        return candidates[order[:VALIDATION_COMPARISONS]]
+
+    @torch.no_grad()
+    def _validate(self, sample: Tensor) -> Validation:
+        validation = Validation()
+        for indices in sample.split(self.config.batch_size):
             preferences, held_out = self.comparisons.labels(indices)
-            with self._precision():
-                logits = _logits(self.network(self.comparisons.segments(indices).to(self.device))).cpu()
-            losses += float(self._cross_entropy(logits, preferences)[held_out].sum())
-            correct += float(_agree(logits, preferences)[held_out].sum())
-            count += int(held_out.sum())
-        return {"reward_model/loss_val": losses / count, "reward_model/accuracy_val": correct / count}
+            rewards = self._rewards(indices)
+            validation.add(
+                self._losses(rewards, preferences, indices),
+                rewards.sum(2),
+                preferences,
+                held_out,
+                self.comparisons.true_returns(indices),
+                (indices + 0.5) / len(self.comparisons),
+            )
+        return validation
+
+    def _losses(self, rewards: Tensor, preferences: Tensor, indices: Tensor) -> Tensor:
+        """Each member's loss of comparisons (M, B), given the rewards (M, 2B, T) that it predicts."""
+        if self.config.target == "true_return":
+            true_returns = self.comparisons.true_returns(indices).to(rewards.device)
+            return squared_error(rewards, true_returns / self.return_scale)
+        return cross_entropy(compare(rewards), preferences, self.config.answer_noise)
+
+    @torch.no_grad()
+    def _rewards(self, indices: Tensor) -> Tensor:
+        """Raw rewards of comparisons, float32 (M, 2B, T) on the CPU."""
+        with self._precision():
+            segments = self.comparisons.segments(indices).to(self.device)
+            rewards: Tensor = self.network(segments, self.comparisons.lengths(indices))
+        return rewards.cpu()
 
     @torch.no_grad()
     def predict(self, observations: NDArray) -> NDArray[np.float32]:
@@ -121,41 +195,74 @@ class RewardModel:
                 parts.append(self.network(batch.to(self.device)).squeeze(2).cpu())
         return torch.cat(parts, dim=1)
 
+    @torch.no_grad()
+    def returns(self, segments: Sequence[Segment]) -> Tensor:
+        """Each member's sum of raw rewards over each segment, float32 (M, B) on the CPU.
+
+        The difference of two is the logit of the preference for the first (section 2.2.1).
+        """
+        at_once = max(1, PREDICTION_FRAMES // max(len(segment.observations) for segment in segments))
+        parts = []
+        for first in range(0, len(segments), at_once):
+            observations, lengths = pad_segments(segments[first : first + at_once])
+            with self._precision():
+                parts.append(self.network(observations.to(self.device), lengths).sum(2).cpu())
+        return torch.cat(parts, dim=1)
+
     def normalise(self, raw: Tensor) -> Tensor:
         """Members' rewards (M, B) to mean 0 and std `reward_std` over the labelled segments."""
         return (raw - self.raw_mean) / (self.raw_variance.sqrt() + 1e-8) * self.config.reward_std
 
-    def _cross_entropy(self, logits: Tensor, preferences: Tensor) -> Tensor:
-        """Bradley-Terry loss (M, B); some answers are assumed to be random (section 2.2.3)."""
-        noise = torch.tensor(self.config.answer_noise, device=logits.device)
-        left, right = (
-            # log of (1 - noise) sigmoid(x) + noise / 2, which neither overflows nor loses digits
-            torch.logaddexp((1 - noise).log() + functional.logsigmoid(sign * logits), (noise / 2).log())
-            for sign in (1, -1)
-        )
-        return -(preferences * left + (1 - preferences) * right)
+    @property
+    def _noisy(self) -> bool:
+        """Whether rewards while training are not those that are predicted."""
+        return self.config.batch_norm or self.config.dropout > 0
 
-    def _update_statistics(self, rewards: Tensor) -> None:
+    def _update_statistics(self, rewards: Tensor, lengths: Tensor) -> None:
         """Follow the mean and variance of the raw predictions over the labelled segments (M, 2B, T)."""
-        rewards = rewards.flatten(1).cpu()
+        rewards = _of_steps(rewards.cpu(), lengths)
         mean, variance = rewards.mean(1, keepdim=True), rewards.var(1, keepdim=True)
-        weight = max(1 - STATISTICS_MEMORY, 1 / (self.steps + 1))  # a plain average at first
+        weight = max(1 - STATISTICS_MEMORY, 1 / self.steps)  # a plain average at first
         self.raw_mean = (1 - weight) * self.raw_mean + weight * mean
         self.raw_variance = (1 - weight) * self.raw_variance + weight * variance
+
+    def _measure_statistics(self) -> None:
+        """The mean and variance of what is predicted for some labelled segments, chosen at random."""
+        order = torch.randperm(len(self.comparisons), generator=self.generator)[:VALIDATION_COMPARISONS]
+        parts = order.split(self.config.batch_size)
+        rewards = torch.cat([_of_steps(self._rewards(part), self.comparisons.lengths(part)) for part in parts], dim=1)
+        self.raw_mean, self.raw_variance = rewards.mean(1, keepdim=True), rewards.var(1, keepdim=True)
+
+    def _set_weight_decay(self) -> None:
+        decay = self.decay.coefficient if self.decay else self.config.weight_decay
+        self.optimizer.param_groups[0]["weight_decay"] = decay
+
+    def _parts(self, indices: Tensor) -> tuple[Tensor, ...]:
+        """So few comparisons at a time that their frames may pass through at once."""
+        frames = 2 * (int(self.comparisons.lengths(indices).max()) + self.network.stack - 1)
+        return indices.split(max(1, PREDICTION_FRAMES // frames))
 
     def _precision(self) -> torch.autocast:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.half)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything but the comparisons, which are in the preference store."""
-        return {
-            "network": self.network.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+        return self._fitted() | {
             "generator": self.generator.get_state(),
-            "raw_mean": self.raw_mean,
-            "raw_variance": self.raw_variance,
+            "dropout_generator": self.dropout_generator.get_state(),
+            "decay": self.decay.state_dict() if self.decay else None,
+            "return_scale": self.return_scale,
             "steps": self.steps,
         }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from what `state_dict` returned."""
+        if self.decay:
+            self.decay.load_state_dict(state["decay"])
+        self._restore(state)
+        self.generator.set_state(state["generator"])
+        self.dropout_generator.set_state(state["dropout_generator"])
+        self.return_scale, self.steps = state["return_scale"], state["steps"]
 
     def inference_state(self) -> dict[str, Any]:
         """What `predict` depends on."""
@@ -166,52 +273,17 @@ class RewardModel:
         self.network.load_state_dict(state["network"])
         self.raw_mean, self.raw_variance = state["raw_mean"], state["raw_variance"]
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from what `state_dict` returned."""
-        self.network.load_state_dict(state["network"])
+    def _fitted(self) -> dict[str, Any]:
+        """What gradient steps change."""
+        return self.inference_state() | {"optimizer": self.optimizer.state_dict()}
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        self.load_inference_state(state)
         self.optimizer.load_state_dict(state["optimizer"])
-        self.generator.set_state(state["generator"])
-        self.raw_mean, self.raw_variance, self.steps = state["raw_mean"], state["raw_variance"], state["steps"]
+        self._set_weight_decay()  # which goes on from where it is
 
 
-class Comparisons:
-    """Labelled pairs of segments, and which of them each member holds out for validation."""
-
-    def __init__(self, members: int, validation_fraction: float, seed: int):
-        self.members, self.validation_fraction, self.seed = members, validation_fraction, seed
-        self._segments: list[Tensor] = []  # left, right, left, right ...
-        self._preferences: list[float] = []
-        self._held_out: list[Tensor] = []
-
-    def __len__(self) -> int:
-        return len(self._preferences)
-
-    def add(self, number: int, left: Segment, right: Segment, preference: float) -> None:
-        """Add comparison `number`; `preference` is the probability that the left one is better: 1, 0 or 0.5."""
-        self._segments += [torch.from_numpy(left.observations), torch.from_numpy(right.observations)]
-        self._preferences.append(preference)
-        # Drawn from the number alone, so that a resumed run holds out the same comparisons.
-        draws = np.random.default_rng([self.seed, number]).random(self.members)
-        self._held_out.append(torch.from_numpy(draws < self.validation_fraction))
-
-    def segments(self, indices: Tensor) -> Tensor:
-        """Observations of the left segments, then of the right ones, (2B, ...)."""
-        lefts, rights = (2 * indices).tolist(), (2 * indices + 1).tolist()
-        return torch.stack([self._segments[index] for index in lefts + rights])
-
-    def labels(self, indices: Tensor) -> tuple[Tensor, Tensor]:
-        """Preferences float32 (B,) and held-out masks bool (M, B)."""
-        chosen = indices.tolist()
-        preferences = torch.tensor([self._preferences[index] for index in chosen])
-        return preferences, torch.stack([self._held_out[index] for index in chosen], dim=1)
-
-
-def _logits(rewards: Tensor) -> Tensor:
-    """Difference of the segments' summed rewards (M, B), left minus right, from rewards (M, 2B, T)."""
-    left, right = rewards.sum(2).chunk(2, dim=1)
-    return left - right
-
-
-def _agree(logits: Tensor, preferences: Tensor) -> Tensor:
-    """Whether the prediction is on the label's side, float32 (M, B); a tie counts half."""
-    return torch.where(preferences == 0.5, 0.5, ((logits > 0) == (preferences > 0.5)).float())
+def _of_steps(rewards: Tensor, lengths: Tensor) -> Tensor:
+    """The rewards (M, steps) in (M, B, T), without those of the padding."""
+    valid = valid_steps(lengths, rewards.shape[2])
+    return rewards.flatten(1) if valid is None else rewards[:, valid]
