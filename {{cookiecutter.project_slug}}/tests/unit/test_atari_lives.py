@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from atari_examples import atari_envs
 
+from repro.training.asking import segments_of
 from repro.training.episodes import EpisodeStatistics, score_scale
-from repro.training.preferences import segments_of
 from repro.training.rewards import TrueReward
 from repro.training.storage import Storage
 

@@ -22,8 +22,8 @@ from repro.tracking.archive import RunFolder
 from repro.tracking.metrics import read_metrics
 from repro.tracking.wandb import WandbSettings
 from repro.training import trainer
+from repro.training.initial_labels import check_export, collect_initial_labels
 from repro.training.loops import make_trainer
-from repro.training.preferences import check_export, collect_initial_labels
 from repro.training.progress import Progress
 from repro.training.session import train_run
 

@@ -1,39 +1,15 @@
-"""The oracle, the choice of queries, and the label schedule."""
+"""The choice of queries, and the label schedule."""
 
 from collections import Counter
 from itertools import pairwise
 
 import numpy as np
 import pytest
+from reward_examples import PRESET, SPACES, make_model, make_segment, stacks
 
-from repro.config import PreferenceConfig
-from repro.preferences.oracle import Oracle
-from repro.preferences.queries import uniform_pairs
+from repro.config import load_config
+from repro.preferences.queries import informative_pairs, predicted_returns, uniform_pairs
 from repro.preferences.schedule import labels_due
-from repro.preferences.segments import Segment
-
-
-def segment_with(rewards):
-    rewards = np.array(rewards, np.float32)
-    return Segment(np.zeros((len(rewards), 2), np.float32), np.zeros(len(rewards)), rewards)
-
-
-def test_the_oracle_prefers_the_larger_sum_and_is_symmetric():
-    low, high = segment_with([3, -2, 0]), segment_with([0, 0, 1.001])
-    assert Oracle().answer(low, high) == "right"
-    assert Oracle().answer(high, low) == "left"
-    assert Oracle().answer(low, low) == "tie"
-
-
-def test_the_oracle_takes_rounding_for_a_tie_but_not_a_small_difference():
-    # 0.1 + 0.2 - 0.3 is not 0 in float32.
-    assert Oracle().answer(segment_with([0.1, 0.2, -0.3]), segment_with([0, 0, 0])) == "tie"
-    assert Oracle().answer(segment_with([1e-5]), segment_with([0])) == "left"
-
-
-def test_the_oracle_sums_long_segments_exactly():
-    # In float32, adding 1 to 2**24 has no effect.
-    assert Oracle().answer(segment_with([2**24, 1, 1, 1]), segment_with([2**24, 0, 0, 0])) == "left"
 
 
 @pytest.mark.parametrize(
@@ -61,16 +37,99 @@ def test_pairs_are_reproducible_and_leave_other_draws_alone():
     assert first.bit_generator.state == second.bit_generator.state
 
 
-def schedule(initial, total, decay):
-    return PreferenceConfig(
-        annotator="oracle",
-        segment_steps=25,
-        total_labels=total,
-        initial_labels=initial,
-        initial_action_repeat=0.8,
-        label_decay_steps=decay,
-        queries="uniform",
+def returns_of(members, segments, seed=0):
+    return np.random.default_rng(seed).normal(size=(members, segments)) * 3
+
+
+def preferred(returns, pair):
+    return 1 / (1 + np.exp(returns[:, pair[1]] - returns[:, pair[0]]))
+
+
+SCORES = {
+    "disagreement": lambda returns, pair: preferred(returns, pair).var(),
+    "entropy": lambda returns, pair: -np.log(max(p := preferred(returns, pair).mean(), 1 - p)),  # in the same order
+}
+BOTH = pytest.mark.parametrize("strategy", ["disagreement", "entropy"])
+
+
+@BOTH
+def test_where_all_pairs_are_candidates_the_best_come_first_and_share_no_segment(strategy):
+    returns = returns_of(3, 12)
+    chosen = informative_pairs(returns, 4, 100, strategy, np.random.default_rng(0))
+    free = set(range(12))
+    for left, right in chosen:  # each is the best of those that are still free
+        best = max((SCORES[strategy](returns, (i, j)), {i, j}) for i in free for j in free if i < j)
+        assert {left, right} == best[1]
+        free -= {left, right}
+    assert len(chosen) == 4
+
+
+@BOTH
+def test_ten_candidates_a_query_are_better_than_chance_and_not_the_best_of_all(strategy):
+    returns, score = returns_of(5, 400), SCORES[strategy]
+    chosen, random, best = (
+        [score(returns, pair) for pair in pairs]
+        for pairs in (
+            informative_pairs(returns, 20, 10, strategy, np.random.default_rng(1)),
+            uniform_pairs(400, 20, np.random.default_rng(1)),
+            informative_pairs(returns, 20, 4000, strategy, np.random.default_rng(1)),
+        )
     )
+    assert np.mean(random) < min(chosen) and max(chosen) < np.mean(best) < 0.7
+
+
+@BOTH
+@pytest.mark.parametrize(("segments", "number", "drawn"), [(10, 5, 5), (11, 9, 5), (300, 7, 7), (1, 1, 0), (2, 3, 1)])
+def test_informative_pairs_have_two_segments_each_and_are_fewer_where_segments_run_out(
+    strategy, segments, number, drawn
+):
+    for seed in range(20):
+        pairs = informative_pairs(returns_of(2, segments, seed), number, 10, strategy, np.random.default_rng(seed))
+        assert len(pairs) == drawn and len({index for pair in pairs for index in pair}) == 2 * drawn
+
+
+def test_disagreement_and_entropy_differ_where_members_agree_on_a_tie():
+    agreed_tie, disputed = [0.0, 0.0], [3.0, -3.0]
+    returns = np.array([[*agreed_tie[:1], 0.0, disputed[0], 0.0], [*agreed_tie[1:], 0.0, disputed[1], 0.0]])
+    (first,) = informative_pairs(returns, 1, 100, "disagreement", np.random.default_rng(0))
+    assert 2 in first
+    sure = np.array([[0.0, 0.1, 50.0, -50.0]] * 2)
+    (first,) = informative_pairs(sure, 1, 100, "entropy", np.random.default_rng(0))
+    assert set(first) == {0, 1}
+
+
+def test_with_members_that_all_agree_pairs_are_uniform_and_no_side_is_preferred():
+    generator, same = np.random.default_rng(3), np.zeros((3, 4))
+    counts = Counter(pair for _ in range(3000) for pair in informative_pairs(same, 1, 10, "disagreement", generator))
+    assert len(counts) == 12
+    assert sum((count - 250) ** 2 / 250 for count in counts.values()) < 31.3  # chi-squared, 11 df, p = .001
+    large = np.zeros((3, 40))
+    lefts = sum(
+        left < right for _ in range(2000) for left, right in informative_pairs(large, 1, 10, "entropy", generator)
+    )
+    assert abs(lefts - 1000) < 4 * 500**0.5
+
+
+def test_huge_returns_neither_overflow_nor_warn():
+    returns = np.array([[1e6, -1e6, 0.0, 1e300], [-1e6, 1e6, 0.0, -1e300]])
+    with np.errstate(all="raise", under="ignore"):
+        for strategy in ("disagreement", "entropy"):
+            assert len(informative_pairs(returns, 2, 10, strategy, np.random.default_rng(0))) == 2
+
+
+@SPACES
+def test_predicted_returns_are_the_sums_of_what_the_agent_would_be_given(space):
+    model = make_model(space)
+    segments = [make_segment(space, seed) for seed in range(4)]
+    returns = predicted_returns(model.raw, segments)
+    for index, segment in enumerate(segments):
+        np.testing.assert_allclose(returns[:, index], model.raw(stacks(space, segment)).sum(1), rtol=1e-5)
+    assert returns.shape == (3, 4)
+
+
+def schedule(initial, total, decay):
+    settings = {"initial_labels": initial, "total_labels": total, "label_decay_steps": decay}
+    return load_config(PRESET).preferences.model_copy(update=settings)
 
 
 @pytest.mark.parametrize("total_steps", [1, 2048, 99_999, 80_000_000])
@@ -99,8 +158,9 @@ def test_the_rate_is_that_of_the_paper():
     assert all(later < earlier for earlier, later in pairwise(asked))
 
 
-def test_with_a_long_decay_the_rate_is_uniform():
-    config = schedule(100, 1100, 10**12)
+@pytest.mark.parametrize("decay", [10**12, None])
+def test_with_a_long_decay_or_none_the_rate_is_uniform(decay):
+    config = schedule(100, 1100, decay)
     assert [labels_due(config, step, 1000) for step in (0, 250, 500, 750, 1000)] == pytest.approx(
         [100, 350, 600, 850, 1100], abs=1
     )

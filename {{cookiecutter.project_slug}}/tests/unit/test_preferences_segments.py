@@ -7,14 +7,15 @@ import pytest
 from reward_examples import stack_frames
 
 from repro.preferences.segments import Segment, cut_segments, load_segments, save_segments
+from repro.preferences.segments import stack_frames as unpacked
 from repro.reading import UserError
 
 
-def episode_rollout(rows, environments, ends, stack=4, side=6, seed=0):
+def episode_rollout(rows, environments, ends, stack=4, side=6, seed=0, terminates=False):
     """A rollout as a NEXT_STEP vector environment gives it: after an end, one row that only resets.
 
     Frame number k of an environment is filled with random pixels; the first stack repeats the first frame.
-    ends: set of (row, environment) where the episode ends.
+    ends: set of (row, environment) where the episode ends, for lack of time unless it `terminates`.
     """
     generator = np.random.default_rng(seed)
     observations = np.zeros((rows, environments, stack, side, side), np.uint8)
@@ -32,7 +33,7 @@ def episode_rollout(rows, environments, ends, stack=4, side=6, seed=0):
             resetting = bool(done[row, environment])
     actions = generator.integers(0, 5, (rows, environments))
     rewards = np.arange(rows * environments, dtype=np.float32).reshape(rows, environments)  # tell the rows apart
-    return observations, actions, rewards, valid, done
+    return observations, actions, rewards, valid, done, done & terminates
 
 
 def random_segment(generator, steps=5, stack=4, side=6):
@@ -51,8 +52,10 @@ def assert_same(one, other):
 
 
 def test_segments_restack_to_the_very_observations_of_the_rollout():
-    observations, actions, rewards, valid, done = episode_rollout(40, 3, {(11, 0), (17, 1), (18, 2), (30, 2)})
-    segments = cut_segments(observations, actions, rewards, valid, done, 7)
+    observations, actions, rewards, valid, done, terminated = episode_rollout(
+        40, 3, {(11, 0), (17, 1), (18, 2), (30, 2)}
+    )
+    segments = cut_segments(observations, actions, rewards, valid, done, terminated, 7)
     assert len(segments) > 9
     for segment in segments:
         assert len(segment) == 7 and segment.observations.shape == (10, 6, 6)
@@ -68,12 +71,39 @@ def test_segments_tile_each_stretch_and_never_cross_an_end_or_a_reset():
     rollout = episode_rollout(20, 1, {(9, 0)})
     assert [int(segment.true_rewards[0]) for segment in cut_segments(*rollout, 5)] == [0, 5, 11]
     # An end without a reset row after it (the episode's end is hidden) still separates: 0-9, then 10-19.
-    observations, actions, rewards, _, done = rollout
+    observations, actions, rewards, _, done, terminated = rollout
     everything = np.ones((20, 1), bool)
-    assert [int(s.true_rewards[0]) for s in cut_segments(observations, actions, rewards, everything, done, 6)] == [
-        0,
-        10,
+    segments = cut_segments(observations, actions, rewards, everything, done, terminated, 6)
+    assert [int(segment.true_rewards[0]) for segment in segments] == [0, 10]
+
+
+def test_an_episode_that_terminates_gives_a_shorter_segment_and_one_cut_by_the_clock_none():
+    """Plain CartPole: 9 to 20 steps an episode at first. Row 12 resets, 25 too; rows 26-29 are cut by the rollout."""
+    ends = {(11, 0), (24, 0)}
+    rollout = episode_rollout(30, 1, ends, terminates=True)
+    segments = cut_segments(*rollout, 50)
+    assert [segment.true_rewards.astype(int).tolist() for segment in segments] == [
+        list(range(12)),
+        list(range(13, 25)),
     ]
+    np.testing.assert_array_equal(stack_frames(segments[1].observations, 4), rollout[0][13:25, 0])
+    assert cut_segments(*episode_rollout(30, 1, ends), 50) == []
+    # What is left over after whole segments is one too: 0-4, 5-9 and 10-11.
+    assert [len(segment) for segment in cut_segments(*rollout, 5)] == [5, 5, 2, 5, 5, 2]
+
+
+def test_segments_of_one_step_are_all_steps_but_resets():
+    segments = cut_segments(*episode_rollout(20, 2, {(9, 0), (3, 1)}, terminates=True), 1)
+    assert len(segments) == 38 and {len(segment) for segment in segments} == {1}
+    assert segments[0].observations.shape == (4, 6, 6)
+
+
+def test_frames_are_stacked_as_they_were():
+    observations, *rest = episode_rollout(12, 1, set())
+    segment = cut_segments(observations, *rest, 12)[0]
+    np.testing.assert_array_equal(unpacked(segment), observations[:, 0])
+    vectors = Segment(np.eye(3, dtype=np.float32), np.zeros(3), np.zeros(3))
+    assert unpacked(vectors) is vectors.observations
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -81,7 +111,7 @@ def test_no_window_could_be_added(seed):
     generator = np.random.default_rng(seed)
     ends = {(int(row), int(env)) for row, env in generator.integers(0, [50, 4], (12, 2))}
     rollout = episode_rollout(50, 4, ends, side=2, seed=seed)
-    valid, done = rollout[3:]
+    valid, done = rollout[3:5]
     used = np.zeros_like(valid)
     for segment in cut_segments(*rollout, 6):
         for value in segment.true_rewards.astype(int):
@@ -114,7 +144,8 @@ def test_vectors_and_continuous_actions():
     generator = np.random.default_rng(0)
     vectors = generator.normal(size=(8, 2, 3))
     actions = generator.normal(size=(8, 2, 4)).astype(np.float32)
-    segments = cut_segments(vectors, actions, np.zeros((8, 2)), np.ones((8, 2), bool), np.zeros((8, 2), bool), 4)
+    never = np.zeros((8, 2), bool)
+    segments = cut_segments(vectors, actions, np.zeros((8, 2)), ~never, never, never, 4)
     assert len(segments) == 4
     np.testing.assert_array_equal(segments[0].observations, vectors[:4, 0].astype(np.float32))
     assert segments[0].observations.dtype == np.float32
@@ -125,7 +156,7 @@ def test_cutting_a_rollout_of_full_size_is_quick():
     observations = np.zeros((128, 16, 4, 84, 84), np.uint8)
     flags = np.zeros((128, 16), bool)
     started = time.process_time()
-    segments = cut_segments(observations, flags.astype(int), flags.astype(np.float32), ~flags, flags, 25)
+    segments = cut_segments(observations, flags.astype(int), flags.astype(np.float32), ~flags, flags, flags, 25)
     assert len(segments) == 16 * 5
     assert time.process_time() - started < 0.2  # 10 ms when nothing else runs
 

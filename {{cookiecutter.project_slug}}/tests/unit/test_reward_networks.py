@@ -17,8 +17,8 @@ from reward_examples import (
 )
 
 from repro.preferences import reward_model
-from repro.preferences.reward_model import PREDICTION_FRAMES
 from repro.preferences.reward_encoders import KeypointEncoder
+from repro.preferences.reward_model import PREDICTION_FRAMES
 from repro.preferences.reward_networks import RewardEnsemble
 from repro.preferences.segments import Segment
 

@@ -13,9 +13,9 @@ from repro.config import load_config
 from repro.envs.base import ResumableVectorEnv
 from repro.envs.moving_dot import MovingDotVectorEnv
 from repro.preferences.store import PreferenceStore
+from repro.training.asking import segments_of
 from repro.training.episodes import EpisodeStatistics, correlation, score, score_scale
 from repro.training.on_policy import OnPolicyTrainer
-from repro.training.preferences import segments_of
 from repro.training.rewards import LearnedReward, TrueReward
 from repro.training.storage import Storage
 

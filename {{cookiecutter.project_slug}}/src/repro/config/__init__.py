@@ -19,11 +19,11 @@ from repro.config.base import Section
 from repro.config.env import AtariConfig, EnvConfig, GymConfig, MovingDotConfig
 from repro.config.off_policy import DDPGConfig, DQNConfig, ReplayConfig
 from repro.config.on_policy import A2CConfig, PPOConfig, SB3PPOConfig, TRPOConfig, VPGConfig
+from repro.config.preferences import PreferenceConfig
 from repro.config.sections import (
     SMALLEST_CNN_IMAGE,
     EvaluationConfig,
     GateConfig,
-    PreferenceConfig,
     RewardConfig,
     RewardModelConfig,
     SeedConfig,

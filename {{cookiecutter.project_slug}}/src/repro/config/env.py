@@ -8,7 +8,6 @@ from pydantic import Discriminator, Field, Tag, model_validator
 
 from repro.config.base import FiniteFloat, PositiveInt, Section
 
-
 ScreenShare = Annotated[float, Field(ge=0.05, le=0.95)]  # so far from the edges that all of the dot can be there
 
 

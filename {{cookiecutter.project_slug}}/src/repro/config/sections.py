@@ -25,18 +25,6 @@ class RewardConfig(Section):
     source: Literal["environment", "learned"]
 
 
-class PreferenceConfig(Section):
-    """Which comparisons are asked for, when, and who answers."""
-
-    annotator: Literal["oracle"]
-    segment_steps: PositiveInt
-    total_labels: PositiveInt
-    initial_labels: PositiveInt  # from the untrained policy, before any training
-    initial_action_repeat: Fraction  # probability that the untrained policy repeats its last action
-    label_decay_steps: PositiveInt  # later labels come at a rate ~ decay / (T + decay), T in agent steps since then
-    queries: Literal["uniform"]
-
-
 def _number_or_adaptive(value: Any) -> Any:
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if value != "adaptive" and not (number and 0 <= value < math.inf):

@@ -17,6 +17,7 @@ from repro.preferences.segments import Segment
 class _Comparison:
     """Left and right: observations, lengths in steps, true returns; the label; how often each member drew it."""
 
+    number: int
     observations: tuple[Tensor, Tensor]
     lengths: tuple[int, int]
     true_returns: tuple[float, float]
@@ -54,6 +55,7 @@ class Comparisons:
         """Add comparison `number`; `preference` is the probability that the left one is better: 1, 0 or 0.5."""
         self._kept.append(
             _Comparison(
+                number,
                 (torch.from_numpy(left.observations), torch.from_numpy(right.observations)),
                 (len(left), len(right)),
                 (left.true_return, right.true_return),
@@ -64,6 +66,10 @@ class Comparisons:
         self.added += 1
         if self.window:
             del self._kept[: -self.window]
+
+    def remove(self, number: int) -> None:
+        """Forget comparison `number`, unless the window has left it behind already."""
+        self._kept = [one for one in self._kept if one.number != number]
 
     def _draw(self, number: int) -> Tensor:
         """From the number alone, so that a resumed run draws the same comparisons."""

@@ -3,7 +3,7 @@
 Christiano et al. 2017, appendix A: a share of the labels is collected from the untrained policy, the
 others at a rate that falls with the frames T, as 2e6 / (T + 2e6) for robotics (A.1) and roughly as
 5e6 / (T + 5e6) for Atari, where it is lowered every 5e6 frames (A.2). Here T counts agent steps from the
-end of the initial collection, and the rate falls smoothly.
+end of the initial collection, and the rate falls smoothly, or not at all where no decay is given.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ def labels_due(config: PreferenceConfig, step: int, total_steps: int) -> int:
     exactly `total_labels` at `total_steps`, and stay there.
     """
     step = min(max(step, 0), total_steps)
-    decay = config.label_decay_steps
-    share = math.log1p(step / decay) / math.log1p(total_steps / decay)
+    share, decay = step / total_steps, config.label_decay_steps
+    if decay is not None:
+        share = math.log1p(step / decay) / math.log1p(total_steps / decay)
     return config.initial_labels + math.floor((config.total_labels - config.initial_labels) * share)

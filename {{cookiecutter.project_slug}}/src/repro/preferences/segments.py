@@ -1,9 +1,13 @@
 """Segments: short stretches of behaviour that are shown in pairs and compared.
 
 A segment of T steps holds what its actions led to (the *next* observations, on which rewards are
-predicted), the actions, and the true rewards, which only oracles and evaluation may look at.
-Images are kept as single frames: T steps of stacks of S frames overlap in all but one frame each,
-so T + S - 1 frames say it all.
+predicted), the actions, and the true rewards, which only oracles and evaluation may look at. Segments are of one
+length, but for those that an episode ends: these are compared by their sums as they are, as after its end an episode
+is worth nothing more. What the clock cut short (the end of a rollout, a time limit) is no segment: its sum says how
+long it is, not how good.
+
+Images are kept as single frames: T steps of stacks of S frames overlap in all but one frame each, so T + S - 1 frames
+say it all.
 """
 
 from __future__ import annotations
@@ -72,17 +76,19 @@ def cut_segments(
     true_rewards: np.ndarray,
     valid: np.ndarray,
     done: np.ndarray,
+    terminated: np.ndarray,
     length: int,
 ) -> list[Segment]:
-    """Cut a rollout of T rows and N environments into segments of exactly `length` steps.
+    """Cut a rollout of T rows and N environments into segments of `length` steps, fewer where an episode terminates.
 
     next_observations: (T, N, S, H, W) uint8 stacks, or (T, N, D) float. actions: (T, N, ...).
     true_rewards: (T, N). valid: (T, N) bool, False in rows that only reset. done: (T, N) bool, True
-    where the episode ended with that row.
+    where the episode ended with that row; terminated: (T, N) bool, True where that was not for lack of time.
 
     Segments do not overlap, hold no reset row, and an episode's end at most as their last row. Each
-    uninterrupted stretch is tiled from its start; what is left over at its end is dropped. Ordered by
-    environment, then time. The arrays are copies: keeping a segment does not keep the rollout.
+    uninterrupted stretch is tiled from its start; of what is left over at its end a segment is made if the episode
+    terminated there. Ordered by environment, then time. The arrays are copies: keeping a segment does not keep the
+    rollout.
     """
     rows, environments = valid.shape
     segments = []
@@ -92,7 +98,8 @@ def cut_segments(
             if not valid[row, environment]:
                 start = row + 1
                 continue
-            if row + 1 - start == length:
+            ended = done[row, environment]
+            if row + 1 - start == length or (ended and terminated[row, environment]):
                 window = slice(start, row + 1)
                 segments.append(
                     Segment(
@@ -102,7 +109,7 @@ def cut_segments(
                     )
                 )
                 start = row + 1
-            if done[row, environment]:
+            if ended:
                 start = row + 1
     return segments
 
@@ -113,6 +120,14 @@ def _unstack(observations: np.ndarray) -> np.ndarray:
         return observations.astype(np.float32)
     # Within an episode a stack is the one before, moved on by one frame.
     return np.concatenate([observations[0], observations[1:, -1]])
+
+
+def stack_frames(segment: Segment) -> np.ndarray:
+    """What the agent saw after each step: (T, S, H, W) stacks, oldest frame first, or the vectors (T, D)."""
+    if segment.observations.ndim == 2:
+        return segment.observations
+    windows = len(segment.observations) - len(segment) + 1
+    return segment.observations[np.arange(len(segment))[:, None] + np.arange(windows)]
 
 
 def to_blobs(segment: Segment) -> list[bytes]:

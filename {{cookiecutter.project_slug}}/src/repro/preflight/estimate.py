@@ -79,7 +79,7 @@ def _probe(config: Config, rollouts: int) -> Config:
         update={
             "agent": agent,
             "training": config.training.model_copy(update={"total_steps": steps}),
-            "preferences": config.preferences.model_copy(update={"initial_labels": labels}),
+            "preferences": config.preferences.model_copy(update={"annotator": "oracle", "initial_labels": labels}),
             "reward_model": config.reward_model.model_copy(update=no_training),
         }
     )

@@ -14,8 +14,8 @@ from repro.config import Config
 from repro.preferences.reward_model import RewardModel
 from repro.preferences.segments import Segment
 from repro.preferences.store import PreferenceStore
+from repro.training.initial_labels import collect_initial_labels
 from repro.training.loops import make_trainer
-from repro.training.preferences import collect_initial_labels
 from repro.training.trainer import Trainer
 
 COMPARISONS = 8
@@ -23,10 +23,10 @@ COMPARISONS = 8
 
 @contextmanager
 def open_trainer(config: Config, labels: int = COMPARISONS) -> Iterator[Trainer]:
-    """The trainer before its first step, set to collect `labels` initial comparisons."""
+    """The trainer before its first step, set to collect `labels` initial comparisons, which an oracle answers."""
     changes = {
         "training": config.training.model_copy(update={"device": "cpu", "precision": "float32"}),
-        "preferences": config.preferences.model_copy(update={"initial_labels": labels}),
+        "preferences": config.preferences.model_copy(update={"annotator": "oracle", "initial_labels": labels}),
         "reward_model": config.reward_model.model_copy(update={"batch_size": COMPARISONS}),
     }
     with (

@@ -1,107 +1,70 @@
-"""Comparisons for the reward model: from the untrained policy first, then from each rollout while training."""
+"""The reward model while the agent trains: which comparisons it is asked for, when, and what it learns from."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from repro.config import Config
-from repro.envs import describe_environment, make_envs, random_actions
-from repro.preferences.export import read_export
-from repro.preferences.oracle import Oracle
-from repro.preferences.queries import uniform_pairs
 from repro.preferences.reward_model import RewardModel
 from repro.preferences.schedule import labels_due
-from repro.preferences.segments import Segment, cut_segments
+from repro.preferences.segments import Segment
 from repro.preferences.store import PREFERENCES, PreferenceStore
 from repro.reading import UserError
-from repro.training.seeding import derive_seed, numpy_generator
+from repro.training.asking import ask, choose_pairs, make_oracle, segments_of
+from repro.training.labels_awaited import wait_for_labels
+from repro.training.seeding import numpy_generator
 from repro.training.storage import Storage
 
 
-def check_export(config: Config, folder: Path, seed: int) -> None:
-    """Raise UserError unless `folder` holds exported comparisons that a run with `config` can start from."""
-    if config.reward.source != "learned":
-        raise UserError("--preferences: reward.source is environment, which needs none; leave the option out")
-    collect = f"repro prefs collect --seed {seed} --out {folder}"
-    if not (folder / "meta.json").exists():
-        raise UserError(f"{folder}: holds no exported preferences (no meta.json); make them with: {collect}")
-    meta, _, segments = read_export(folder)
-    if meta["environment"] != describe_environment(config.env):
-        raise UserError(
-            f"{folder}: holds preferences for {meta['environment']}, not for {describe_environment(config.env)}; "
-            f"collect them again: {collect}"
-        )
-    if meta["labels"] != config.preferences.initial_labels:
-        raise UserError(
-            f"{folder}: holds {meta['labels']} labels, but preferences.initial_labels is "
-            f"{config.preferences.initial_labels}; collect them again: {collect}"
-        )
-    lengths = {len(segment) for segment in segments.values()}
-    if lengths != {config.preferences.segment_steps}:
-        raise UserError(
-            f"{folder}: holds segments of {', '.join(map(str, sorted(lengths)))} steps, but preferences.segment_steps "
-            f"is {config.preferences.segment_steps}; collect them again: {collect}"
-        )
-
-
-def collect_initial_labels(config: Config, seed: int, store: PreferenceStore, run: str) -> int:
-    """Ask for the initial comparisons, of an untrained policy, in environments of their own.
-
-    The policy is uniformly random but repeats its last action with probability `initial_action_repeat`: segments of
-    independent actions hardly differ from each other. Returns the agent steps taken.
-    """
-    preferences = config.preferences
-    envs = make_envs(config.env)
-    generator = numpy_generator(seed, "initial policy")
-    storage = Storage.for_envs(envs, config.agent.rollout_steps)
-    storage.observations[-1], _ = envs.reset(seed=derive_seed(seed, "initial env"))
-    actions = random_actions(envs, generator)
-    segments: list[Segment] = []
-    steps = 0
-    while len(segments) < 2 * preferences.initial_labels:
-        for step in storage.steps():
-            repeat = generator.random(envs.num_envs) < preferences.initial_action_repeat
-            fresh = random_actions(envs, generator)
-            actions = np.where(repeat.reshape(-1, *[1] * (fresh.ndim - 1)), actions, fresh)
-            storage.record(step, actions, envs.step(actions))
-        steps += storage.true_rewards.size
-        segments += segments_of(storage, preferences.segment_steps)
-    ask(store, run, 0, segments, preferences.initial_labels, numpy_generator(seed, "initial queries"), env_step=0)
-    envs.close()
-    return steps
-
-
 class PreferenceLearning:
-    """Keeps a reward model up to date with a growing set of comparisons."""
+    """Keeps a reward model up to date with a growing set of comparisons.
+
+    An oracle answers at once. A person answers in another process, which meets this one in the store only: what stands
+    there is taken before each training of the model, corrected and undone answers are taken back. The initial labels
+    are waited for in any case; later ones, where they are due and missing, as `preferences.when_unlabelled` says.
+    """
 
     def __init__(self, config: Config, seed: int, store: PreferenceStore, run: str, model: RewardModel):
         self.config, self.store, self.run, self.model = config, store, run, model
         self.generator = numpy_generator(seed, "queries")
+        self.oracle = make_oracle(config.preferences, seed)
         self.initial_steps = 0  # agent steps that the initial labels cost; the schedule of the others starts after them
         self.queries = 0  # asked so far; the number of the next one
-        self.ties = 0
+        self.taken: dict[int, tuple[frozenset[str], float]] = {}  # learned from: pair and preference, by number
+        self.said_nothing_to_ask = False
 
     def start(self, initial_steps: int) -> None:
         """Learn from the initial labels, which cost so many agent steps, before the policy is trained."""
         self.initial_steps = initial_steps
+        if self.oracle is None:
+            wait_for_labels(self.store, self.store.query_count(self.run))
         self.load_labels(self.config.preferences.initial_labels)
+        if not self.taken:
+            raise UserError(
+                f"{self.store.path}: none of the {self.queries} initial comparisons was answered by a preference, so "
+                "there is nothing to learn from; label again (repro label), or see preferences.oracle.skip_threshold"
+            )
+        if self.oracle is None:  # what was asked before a run was killed stays asked
+            self.load_labels(max(self.queries, self.store.query_count(self.run)))
         self.model.standardise()
         self.model.train(self.config.reward_model.pretraining_steps)
 
     def load_labels(self, queries: int) -> None:
-        """Take the labels of the first `queries` queries from the store."""
-        for comparison in self.store.labelled(self.run):
-            if self.queries <= comparison.number < queries:
-                left, right = self.store.segment(comparison.left), self.store.segment(comparison.right)
-                self._add(comparison.number, left, right, comparison.preference)
+        """Take the labels of the first `queries` queries as they stand in the store now."""
         self.queries = queries
+        standing = {label.number: label for label in self.store.labelled(self.run) if label.number < queries}
+        for number, (_, preference) in list(self.taken.items()):
+            if number not in standing or standing[number].preference != preference:
+                self.model.comparisons.remove(number)
+                del self.taken[number]
+        for number, label in standing.items():
+            if number not in self.taken:
+                left, right = self.store.segment(label.left), self.store.segment(label.right)
+                self._add(number, left, right, label.preference)
 
     def _add(self, number: int, left: Segment, right: Segment, preference: float) -> None:
         self.model.comparisons.add(number, left, right, preference)
-        self.ties += preference == PREFERENCES["tie"]
+        self.taken[number] = frozenset((left.hash, right.hash)), preference
 
     def learn(self, storage: Storage, env_step: int, progress: float) -> dict[str, float]:
         """Ask for the labels that are due after this rollout, then train the reward model. Returns metrics.
@@ -112,29 +75,50 @@ class PreferenceLearning:
             env_step: agent steps done, those of this rollout included.
             progress: the share of training that was behind before this rollout, as the agent's update has it.
         """
-        preferences = self.config.preferences
         training_steps = self.config.training.total_steps - self.initial_steps
-        due = labels_due(preferences, env_step - self.initial_steps, training_steps) - self.queries
+        due = labels_due(self.config.preferences, env_step - self.initial_steps, training_steps) - self.queries
         if due > 0:  # after a resume there may be more than are due
-            segments = segments_of(storage, preferences.segment_steps)
-            asked = ask(self.store, self.run, self.queries, segments, due, self.generator, env_step)
-            for comparison in asked:
-                self._add(*comparison)
-            self.queries += len(asked)
-        metrics = self.model.train(self.config.reward_model.steps_per_rollout, progress) | self.model.validate()
+            due -= self._ask(storage, due, env_step)
+        metrics: dict[str, float] = {}
+        if self.oracle is None:
+            metrics["time/waiting_for_labels"] = 0.0
+            if self.config.preferences.when_unlabelled == "wait":
+                metrics["time/waiting_for_labels"] = wait_for_labels(self.store, self.queries)
+            self.load_labels(self.queries)
+        metrics |= self.model.train(self.config.reward_model.steps_per_rollout, progress) | self.model.validate()
+        preferences = [preference for _, preference in self.taken.values()]
         # Not counted in the store: after a resume it holds labels that are yet to be asked for again.
         return metrics | {
-            "preferences/labels": len(self.model.comparisons),
-            "preferences/ties": self.ties,
+            "preferences/labels": len(preferences),
+            "preferences/ties": preferences.count(PREFERENCES["tie"]),
+            "preferences/duplicates": len(preferences) - len({pair for pair, _ in self.taken.values()}),
+            "preferences/overdue": max(due, 0),
             "preferences/queries_waiting": self.store.waiting(),
         }
+
+    def _ask(self, storage: Storage, due: int, env_step: int) -> int:
+        """Ask about up to `due` pairs of this rollout's segments; returns how many it were."""
+        preferences = self.config.preferences
+        segments = segments_of(storage, preferences.segment_steps, preferences.oracle.episode_end_penalty)
+        if len(segments) < 2 and not self.said_nothing_to_ask:
+            self.said_nothing_to_ask = True
+            print(
+                f"note: {due} labels are due, but the rollout before {env_step:,} steps holds no two segments of "
+                f"{preferences.segment_steps} steps; they are asked for when one does (preferences/overdue)",
+                flush=True,
+            )
+        pairs = choose_pairs(segments, due, preferences, self.generator, self.model)
+        for comparison in ask(self.store, self.run, self.queries, pairs, env_step, preferences.queries, self.oracle):
+            self._add(*comparison)
+        self.queries += len(pairs)
+        return len(pairs)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything but the labels, which are in the store."""
         return {
             "initial_steps": self.initial_steps,
             "queries": self.queries,
-            "labels": len(self.model.comparisons),  # fewer than queries, where an answer was "incomparable"
+            "labels": len(self.taken),  # fewer than queries, where an answer was "incomparable"
             "generator": self.generator.bit_generator.state,
             "model": self.model.state_dict(),
         }
@@ -143,48 +127,16 @@ class PreferenceLearning:
         """Continue from what `state_dict` returned; labels asked for later are asked for again, and stay one.
 
         If the run is not `exact`ly repeated, other segments would be asked about: these labels are taken as they are.
+        So are a person's, who may have given, corrected or undone some meanwhile.
         """
         self.initial_steps = state["initial_steps"]
         self.load_labels(state["queries"])
-        if len(self.model.comparisons) != state["labels"]:
+        if self.oracle and len(self.taken) != state["labels"]:
             raise UserError(
-                f"{self.store.path}: holds {len(self.model.comparisons)} of the {state['labels']} labels that the "
+                f"{self.store.path}: holds {len(self.taken)} of the {state['labels']} labels that the "
                 "checkpoint has learned from; restore it from a copy, or start the run again"
             )
-        if not exact:
-            self.load_labels(self.store.query_count(self.run))
+        if not exact or self.oracle is None:
+            self.load_labels(max(self.queries, self.store.query_count(self.run)))
         self.generator.bit_generator.state = state["generator"]
         self.model.load_state_dict(state["model"])
-
-
-def ask(
-    store: PreferenceStore,
-    run: str,
-    first: int,
-    segments: list[Segment],
-    count: int,
-    generator: np.random.Generator,
-    env_step: int,
-) -> list[tuple[int, Segment, Segment, float]]:
-    """Put `count` queries and the oracle's answers into the store, all or none; fewer where segments run out.
-
-    Returns (number, left, right, preference) of each, numbered from `first`.
-    """
-    oracle = Oracle()
-    asked = []
-    with store.transaction():
-        pairs = uniform_pairs(len(segments), count, generator)
-        for number, (left_index, right_index) in enumerate(pairs, start=first):
-            left, right = segments[left_index], segments[right_index]
-            answer = oracle.answer(left, right)
-            store.add_query(run, number, left, right, env_step, "uniform")
-            store.add_label(run, number, answer, oracle.annotator, None, env_step)
-            asked.append((number, left, right, PREFERENCES[answer]))
-    return asked
-
-
-def segments_of(storage: Storage, length: int) -> list[Segment]:
-    """The segments of a rollout."""
-    return cut_segments(
-        storage.observations[1:], storage.actions.numpy(), storage.true_rewards, storage.valid, storage.done, length
-    )

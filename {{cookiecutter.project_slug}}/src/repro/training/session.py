@@ -23,9 +23,9 @@ from repro.tracking.provenance import devices
 from repro.tracking.video import video_path
 from repro.tracking.wandb import WandbMirror, WandbSettings
 from repro.training.checkpoint import check_shapes, load_checkpoint, save_checkpoint
+from repro.training.initial_labels import check_export
 from repro.training.loops import make_trainer
 from repro.training.playing import film_episode, make_player, policy_of
-from repro.training.preferences import check_export
 from repro.training.progress import Progress
 from repro.training.trainer import Trainer
 

@@ -18,7 +18,8 @@ from repro.preferences.reward_model import RewardModel
 from repro.preferences.store import PreferenceStore
 from repro.training.device import choose_device, choose_precision, keep_freed_memory, resident_memory
 from repro.training.episodes import EpisodeStatistics
-from repro.training.preferences import PreferenceLearning, collect_initial_labels
+from repro.training.initial_labels import collect_initial_labels
+from repro.training.preferences import PreferenceLearning
 from repro.training.rewards import LearnedReward, RewardSource, TrueReward
 from repro.training.seeding import derive_seed, torch_generator
 from repro.training.storage import Storage

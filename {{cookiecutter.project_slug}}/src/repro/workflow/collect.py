@@ -22,7 +22,7 @@ def collect_preferences(config: Config, seed: int, folder: Path) -> str:
         return "nothing to collect, as reward.source is environment"
     from repro.envs import describe_environment
     from repro.preferences.store import PreferenceStore
-    from repro.training.preferences import collect_initial_labels
+    from repro.training.initial_labels import collect_initial_labels
 
     with (
         tempfile.TemporaryDirectory() as temporary,

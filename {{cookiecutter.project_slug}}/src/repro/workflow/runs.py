@@ -58,8 +58,8 @@ def prepare_run(root: Path, config: Config, request: RunRequest) -> RunFolder:
     """
     from repro.preflight.estimate import estimate_minutes
     from repro.training.device import choose_device, resolve_auto
+    from repro.training.initial_labels import check_export
     from repro.training.loops import check_algorithm
-    from repro.training.preferences import check_export
     from repro.workflow.prelaunch import check_given, say_expected
 
     importlib.import_module("repro.training.session")  # as the run will: an error in it shows before there is a run
