@@ -24,12 +24,15 @@ Stage = Annotated[
 Preferences = Annotated[Path | None, typer.Option(help="Start from comparisons exported to this folder.")]
 Answers = Annotated[Path | None, typer.Option(help="Answers to the pre-launch questions, for use without a terminal.")]
 Skip = Annotated[str | None, typer.Option(help="Start without the pre-launch questions, for this reason (recorded).")]
+Ablation = Annotated[
+    str | None, typer.Option(help="Without one part of the method: docs/ablations.md lists them, e.g. no-ensemble.")
+]
 A_RUN = "A run's id, its start or its last four letters, or `latest`."
 Run = Annotated[str, typer.Argument(help=A_RUN)]
 
 
-def open_project(params: Path | None, overrides: list[str] | None) -> tuple[Path, Config]:
-    """The project's folder and its parameters, with overrides.
+def open_project(params: Path | None, overrides: list[str] | None, ablation: str | None = None) -> tuple[Path, Config]:
+    """The project's folder and its parameters, with overrides, and then what the ablation sets.
 
     A parameter file that is not below the current folder is looked for from the project's.
     """
@@ -38,4 +41,9 @@ def open_project(params: Path | None, overrides: list[str] | None) -> tuple[Path
     root = project_root()
     if params is None or (not params.exists() and (root / params).exists()):
         params = root / (params or "params.yaml")
-    return root, load_config(params, overrides or ())
+    config = load_config(params, overrides or ())
+    if ablation is not None:
+        from repro.config.ablations import ablate
+
+        config = ablate(config, ablation)
+    return root, config

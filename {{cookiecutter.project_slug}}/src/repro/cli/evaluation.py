@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from repro.cli.common import A_RUN, Params, open_project, project_root
+from repro.cli.common import A_RUN, Ablation, Params, open_project, project_root
 from repro.reading import UserError
 from repro.tracking.text import shown_path
 
@@ -32,6 +32,7 @@ def evaluate(
     video: Annotated[int, typer.Option(min=0, help="Film so many of the episodes.")] = 0,
     cell: Annotated[bool, typer.Option(help="Evaluate models/ of the pipeline instead (used by dvc.yaml).")] = False,
     params: Params = None,
+    ablation: Ablation = None,
 ) -> None:
     """Play full episodes from fixed starts and score them by true return.
 
@@ -42,10 +43,12 @@ def evaluate(
     if cell and seed is not None and run is None:
         if episodes or actions or video:
             raise UserError("--episodes, --actions and --video are for runs; a cell is evaluated as its parameters say")
-        _evaluate_cell(seed, params)
+        _evaluate_cell(seed, params, ablation)
         return
     if cell or run is None:
         raise UserError("name a run (repro evaluate latest), or a cell (repro evaluate --cell --seed 100)")
+    if ablation:
+        raise UserError(f"--ablation {ablation}: is for cells; a run is evaluated as it was made, so leave it out")
     if params:
         raise UserError(f"--params {params}: is for cells; a run is evaluated by its own parameters, so leave it out")
     _evaluate_run(run, episodes, seed, actions, video)
@@ -81,12 +84,12 @@ def _evaluate_run(run: str, episodes: int | None, seed: int | None, actions: str
         _film(config, agent, folder.path / "videos", actions or config.evaluation.actions, videos)
 
 
-def _evaluate_cell(seed: int, params: Path | None) -> None:
+def _evaluate_cell(seed: int, params: Path | None, ablation: str | None) -> None:
     from repro.results import cells
     from repro.tracking.archive import is_run_folder, read_run
 
-    root, config = open_project(params, None)
-    name = cells.cell_name(config, seed)
+    root, config = open_project(params, None, ablation)
+    name = cells.cell_name(config, seed, ablation)
     facts = cells.read_model_facts(root, config, name)
     evaluation = _play(root, config, root / "models" / name / "agent.pt", facts["code_hash"], ("sampled", "greedy"))
     print(f"written: {shown_path(cells.publish_evaluation(root, config, name, evaluation))}")

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from repro.cli.common import (
+    Ablation,
     Answers,
     Params,
     Preferences,
@@ -36,6 +37,7 @@ def train(
     question: Question = None,
     stage: Stage = None,
     preferences: Preferences = None,
+    ablation: Ablation = None,
     cell: Annotated[bool, typer.Option(help="Publish models and curve for the pipeline (used by dvc.yaml).")] = False,
     answers: Answers = None,
     skip: Skip = None,
@@ -47,8 +49,8 @@ def train(
     from repro.workflow import runs
     from repro.workflow.predictions import withdrawn
 
-    root, config = open_project(params, set_)
-    request = runs.RunRequest(seed, set_ or (), question, stage, preferences, cell, answers, skip)
+    root, config = open_project(params, set_, ablation)
+    request = runs.RunRequest(seed, set_ or (), question, stage, preferences, cell, answers, skip, ablation)
     run = runs.prepare_run(root, config, request)
     if said := withdrawn(run.record):  # of an unfinished run of the cell
         print(said, flush=True)
@@ -64,6 +66,7 @@ def launch(
     question: Question = None,
     stage: Stage = None,
     preferences: Preferences = None,
+    ablation: Ablation = None,
     answers: Answers = None,
     skip: Skip = None,
     wait: Annotated[bool, typer.Option(help="Stay until the run ends; its exit code becomes this one's.")] = False,
@@ -74,8 +77,10 @@ def launch(
     """
     from repro.workflow import runs
 
-    root, config = open_project(params, set_)
-    request = runs.RunRequest(seed, set_ or (), question, stage, preferences, answers=answers, skip=skip)
+    root, config = open_project(params, set_, ablation)
+    request = runs.RunRequest(
+        seed, set_ or (), question, stage, preferences, answers=answers, skip=skip, ablation=ablation
+    )
     run = runs.prepare_run(root, config, request)
     process = runs.start_run(root, run)
     runs.say_started(run)
@@ -115,6 +120,7 @@ def collect(
     out: Annotated[Path | None, typer.Option(help="Folder to write; default: data/<name>/seed-<seed>.")] = None,
     params: Params = None,
     set_: Set = None,
+    ablation: Ablation = None,
 ) -> None:
     """Collect the initial comparisons: segments of the untrained policy, labelled by the oracle.
 
@@ -123,6 +129,6 @@ def collect(
     from repro.results.cells import cell_name
     from repro.workflow.collect import collect_preferences
 
-    root, config = open_project(params, set_)
-    out = out or root / "data" / cell_name(config, seed)
+    root, config = open_project(params, set_, ablation)
+    out = out or root / "data" / cell_name(config, seed, ablation)
     print(f"{collect_preferences(config, seed, out)}: {shown_path(out)}")

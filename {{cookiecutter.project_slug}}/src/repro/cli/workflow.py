@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from repro.cli.common import Answers, Params, Question, Set, Skip, open_project, project_root
+from repro.cli.common import Ablation, Answers, Params, Question, Set, Skip, open_project, project_root
 from repro.tracking.text import shown_path
 
 app = typer.Typer()
@@ -24,6 +24,7 @@ def prelaunch(
     ] = None,
     params: Params = None,
     set_: Set = None,
+    ablation: Ablation = None,
     question: Question = None,
     answers: Answers = None,
     skip: Skip = None,
@@ -40,11 +41,12 @@ def prelaunch(
     from repro.workflow.prelaunch import check_given, launched_params, say_expected
     from repro.workflow.runs import pass_gate
 
-    root, config = open_project(params, set_)
+    root, config = open_project(params, set_, ablation)
     code = code_hash(root)
     if write_answers:
         write_answers_template(write_answers, read_checklist(root), code, launched_params(config))
-        given = [("--seed", seed), ("--params", params), *(("--set", override) for override in set_ or ())]
+        given = [("--seed", seed), ("--params", params), ("--ablation", ablation)]
+        given += [("--set", override) for override in set_ or ()]
         options = [str(word) for option in given if option[1] is not None for word in option]
         command = shlex.join(["repro", "prelaunch", *options, "--answers", str(write_answers)])
         print(f"written: {write_answers}; fill it in, then: {command}")

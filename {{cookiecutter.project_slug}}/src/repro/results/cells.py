@@ -1,4 +1,4 @@
-"""Cells: the tracked results of the pipeline, one for each experiment and seed. Ad-hoc runs never write them."""
+"""Cells: the tracked results of the pipeline, for each experiment, ablation and seed. Ad-hoc runs never write them."""
 
 from __future__ import annotations
 
@@ -17,16 +17,19 @@ from repro.tracking.parameters import params_hash, resolved_as
 MODEL_FACTS = ("id", "seed", "code_hash", "dirty", "params", "env_steps", "labels", "wall_seconds")
 
 
-def cell_name(config: Config, seed: int) -> str:
-    """`<experiment>/seed-<seed>`: the path of a cell below data/, models/, results/cells/ and results/curves/."""
-    return f"{config.name}/seed-{seed}"
+def cell_name(config: Config, seed: int, ablation: str | None = None) -> str:
+    """`<experiment>/seed-<seed>`: the path of a cell below data/, models/, results/cells/ and results/curves/.
+
+    An ablation is a level between: `<experiment>/<ablation>/seed-<seed>`.
+    """
+    return "/".join(filter(None, (config.name, ablation, f"seed-{seed}")))
 
 
 def publish_training(root: Path, run: RunFolder, cell: str) -> None:
     """Copy the final models and the learning curve of a finished run to models/ and results/curves/."""
     models, curve = root / "models" / cell, root / "results/curves" / f"{cell}.jsonl"
     last = read_last_row(run.path / "metrics.jsonl") or {}
-    facts = {name: run.record[name] for name in ("id", "seed", "code_hash", "dirty", "params")} | {
+    facts = {name: run.record.get(name) for name in ("id", "seed", "ablation", "code_hash", "dirty", "params")} | {
         "env_steps": last.get("env_step"),
         "labels": last.get("preferences/labels"),
         "wall_seconds": last.get("time/wall"),
@@ -49,6 +52,7 @@ def publish_evaluation(root: Path, config: Config, cell: str, evaluation: dict[s
     judged = config.evaluation.actions
     content = {
         "experiment": config.name,
+        "ablation": facts.get("ablation"),
         "seed": facts["seed"],
         "run": facts["id"],
         "code_hash": facts["code_hash"],

@@ -22,7 +22,7 @@ from repro.tracking.durations import timestamp
 
 # Of the record as they are.
 FIELDS = (
-    *("id", "project", "name", "status", "cell", "stage", "seed", "code_hash", "params_hash"),
+    *("id", "project", "name", "status", "cell", "stage", "ablation", "seed", "code_hash", "params_hash"),
     *("question", "skip_reason", "result"),
     *("pid", "process_start", "host", "device", "started", "resumed", "ended", "exit_code"),
     *("active_seconds", "estimate_minutes", "closed", "rerun_of"),

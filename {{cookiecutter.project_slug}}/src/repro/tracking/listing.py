@@ -55,8 +55,10 @@ def shown_seconds(summary: Record, status: str) -> float | None:
 
 
 def shown_question(summary: Record) -> str:
-    """The question, and why the gate was skipped if it was."""
+    """The question, the ablation that it is asked of, and why the gate was skipped if it was."""
     question = summary.get("question") or ""
+    if summary.get("ablation"):
+        question = f"[{summary['ablation']}] {question}"
     return f"[gate skipped: {summary['skip_reason']}] {question}" if summary.get("skip_reason") else question
 
 

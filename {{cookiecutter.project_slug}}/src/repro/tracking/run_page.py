@@ -67,6 +67,7 @@ def _entries(run: RunFolder, last_row: Mapping[str, Any] | None) -> dict[str, An
         "estimated": _minutes(record.get("estimate_minutes")),
         "command": shlex.join(record.get("command", [])),
         "set": ", ".join(record.get("overrides", [])),
+        "ablation": record.get("ablation"),
         "cell": record.get("cell"),
         "seed": record["seed"],
         "files": shown_path(run.path),

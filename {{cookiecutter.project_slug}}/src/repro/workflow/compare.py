@@ -93,6 +93,7 @@ def _facts(runs: Sequence[RunFolder]) -> dict[str, list[Any]]:
         "started": [shown_time(record.get("started")) for record in records],
         "question": [record.get("question") or "not stated" for record in records],
         "result": [record.get("result") for record in records],
+        "ablation": [record.get("ablation") for record in records],
         "repeats": [(record.get("rerun_of") or "").rpartition("_")[2] or None for record in records],
     }
     evaluations = [record.get("evaluation") or {} for record in records]

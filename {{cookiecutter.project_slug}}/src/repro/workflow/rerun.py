@@ -59,6 +59,7 @@ def prepare_rerun(
         seed=seed,
         command=["repro", *sys.argv[1:]],
         overrides=record.get("overrides") or [],
+        ablation=record.get("ablation"),
         stage=stage,
         question=_question(original, seed),
         gate=gate,

@@ -49,6 +49,7 @@ class RunRequest:
     cell: bool = False  # publish the models and the curve for the pipeline
     answers: Path | None = None
     skip: str | None = None
+    ablation: str | None = None  # that the parameters are of
 
 
 def prepare_run(root: Path, config: Config, request: RunRequest) -> RunFolder:
@@ -67,7 +68,7 @@ def prepare_run(root: Path, config: Config, request: RunRequest) -> RunFolder:
     stage = stage_name(read_budget(root), request.stage)
     device = choose_device(config.training.device)
     check_algorithm(config)
-    name = cell_name(config, request.seed)
+    name = cell_name(config, request.seed, request.ablation)
     preferences = request.preferences
     if request.cell and config.reward.source == "learned":
         preferences = preferences or root / "data" / name
@@ -99,6 +100,7 @@ def prepare_run(root: Path, config: Config, request: RunRequest) -> RunFolder:
         seed=request.seed,
         command=["repro", *sys.argv[1:]],
         overrides=request.overrides,
+        ablation=request.ablation,
         cell=name if request.cell else None,
         stage=stage,
         question=request.question,

@@ -1,0 +1,83 @@
+"""Ablations: what each changes, that the page tells the same, and what is refused."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from project import SOURCE
+
+from repro.config import load_config
+from repro.config.ablations import ABLATIONS, Same, ablate, chosen_ablations
+from repro.reading import UserError
+
+PAGE = (SOURCE / "docs/ablations.md").read_text()
+
+
+def whole_method(*overrides):
+    """Parameters from which every ablation takes something away."""
+    given = ["preferences.queries=disagreement", "reward_model.weight_decay=0.1", *overrides]
+    return load_config(SOURCE / "presets/moving-dot.yaml", given)
+
+
+def shown(name, value):
+    if isinstance(value, Same):
+        return f"`{name}` to `{value.name}`"
+    return f"`{name}: {'null' if value is None else value}`"
+
+
+def test_the_page_is_the_table():
+    rows = re.findall(r"^\| `(.*?)` \| (.*?) \| (.*?) \|$", PAGE, re.MULTILINE)
+    assert rows == [
+        (name, ", ".join(shown(*override) for override in ablation.overrides.items()), ablation.finding)
+        for name, ablation in ABLATIONS.items()
+    ]
+
+
+@pytest.mark.parametrize("name", ABLATIONS)
+def test_each_changes_what_it_says_and_nothing_else(name):
+    whole = whole_method()
+    ablated, plain = ablate(whole, name).model_dump(), whole.model_dump()
+    changed = {
+        f"{section}.{field}"
+        for section, values in plain.items()
+        if isinstance(values, dict)
+        for field in values
+        if ablated[section][field] != values[field]
+    }
+    assert changed == ABLATIONS[name].overrides.keys()
+    for parameter, value in ABLATIONS[name].overrides.items():
+        section, field = parameter.split(".")
+        wanted = plain["preferences"]["total_labels"] if isinstance(value, Same) else value
+        assert ablated[section][field] == wanted
+
+
+def test_what_takes_nothing_away_is_refused_or_left_out_of_all():
+    uniform = whole_method("preferences.queries=uniform")
+    with pytest.raises(UserError, match=r"random-queries: takes nothing away: preferences.queries is uniform already"):
+        ablate(uniform, "random-queries")
+    chosen, notes = chosen_ablations(uniform, ["all"])
+    assert list(chosen) == ["none", *(name for name in ABLATIONS if name != "random-queries")]
+    assert chosen["none"] == uniform and chosen["no-ensemble"].reward_model.members == 1
+    assert notes == ["random-queries: takes nothing away: preferences.queries is uniform already"]
+    with pytest.raises(UserError, match="takes nothing away"):
+        chosen_ablations(uniform, ["random-queries", "all"])
+
+
+def test_some_are_chosen_in_the_order_of_the_table():
+    chosen, notes = chosen_ablations(whole_method(), ["no-noise-term", "none", "random-queries"])
+    assert (list(chosen), notes) == (["none", "random-queries", "no-noise-term"], [])
+
+
+@pytest.mark.parametrize(
+    ("name", "overrides", "said"),
+    [
+        ("no-ensembel", (), "no such ablation; did you mean 'no-ensemble'"),
+        ("no-ensemble", ("reward.source=environment",), "is of learned rewards, but reward.source is environment"),
+    ],
+)
+def test_others_are_refused(name, overrides, said):
+    with pytest.raises(UserError, match=said):
+        ablate(whole_method(*overrides), name)
+    with pytest.raises(UserError, match=said):
+        chosen_ablations(whole_method(*overrides), [name])
