@@ -56,11 +56,25 @@ def test_advantages_are_cut_at_lives_and_not_where_terminations_are_hidden(playe
 
 
 def test_segments_are_cut_at_resets_and_not_at_lost_lives(played):
-    whole = 0
+    whole = shorter = 0
     for game in range(GAMES):
-        resets = np.flatnonzero(played.was_reset[:, game])
-        whole += sum((np.diff([-1, *resets, STEPS]) - 1) // 25)
-    assert len(segments_of(played.storage, 25)) == whole > GAMES * 5
+        stretches = np.diff([-1, *np.flatnonzero(played.was_reset[:, game]), STEPS]) - 1
+        whole += sum(stretches // 25)
+        shorter += sum(stretches[:-1] % 25 > 0)  # of the last steps of a game
+    lengths = [len(segment) for segment in segments_of(played.storage, 25)]
+    assert lengths.count(25) == whole > GAMES * 5 and len(lengths) == whole + shorter > whole
+
+
+def test_a_penalty_for_the_end_of_a_game_is_seen_by_annotators_alone(played):
+    before = played.storage.true_rewards.copy()
+    plain, punished = segments_of(played.storage, 25), segments_of(played.storage, 25, end_penalty=2.0)
+    ended = 0
+    for one, other in zip(plain, punished, strict=True):
+        difference = one.true_rewards - other.true_rewards
+        assert not difference[:-1].any() and difference[-1] in (0, 2)
+        ended += difference[-1] == 2
+    assert ended == played.storage.done.sum() > GAMES / 2  # not where a life is lost
+    np.testing.assert_array_equal(played.storage.true_rewards, before)
 
 
 def test_returns_are_of_whole_games_and_unclipped():

@@ -31,7 +31,7 @@ class PreferenceLearning:
         self.initial_steps = 0  # agent steps that the initial labels cost; the schedule of the others starts after them
         self.queries = 0  # asked so far; the number of the next one
         self.taken: dict[int, tuple[frozenset[str], float]] = {}  # learned from: pair and preference, by number
-        self.said_nothing_to_ask = False
+        self.said: set[str] = set()  # notes on the terminal
 
     def start(self, initial_steps: int) -> None:
         """Learn from the initial labels, which cost so many agent steps, before the policy is trained."""
@@ -79,12 +79,7 @@ class PreferenceLearning:
         due = labels_due(self.config.preferences, env_step - self.initial_steps, training_steps) - self.queries
         if due > 0:  # after a resume there may be more than are due
             due -= self._ask(storage, due, env_step)
-        metrics: dict[str, float] = {}
-        if self.oracle is None:
-            metrics["time/waiting_for_labels"] = 0.0
-            if self.config.preferences.when_unlabelled == "wait":
-                metrics["time/waiting_for_labels"] = wait_for_labels(self.store, self.queries)
-            self.load_labels(self.queries)
+        metrics = {} if self.oracle else self._take_standing_labels()
         metrics |= self.model.train(self.config.reward_model.steps_per_rollout, progress) | self.model.validate()
         preferences = [preference for _, preference in self.taken.values()]
         # Not counted in the store: after a resume it holds labels that are yet to be asked for again.
@@ -96,16 +91,32 @@ class PreferenceLearning:
             "preferences/queries_waiting": self.store.waiting(),
         }
 
+    def _take_standing_labels(self) -> dict[str, float]:
+        """What a person has answered, corrected and undone so far, or first all that they were asked."""
+        seconds, waiting = 0.0, self.store.waiting()
+        if self.config.preferences.when_unlabelled == "wait":
+            seconds = wait_for_labels(self.store, self.queries)
+        elif waiting:
+            self._say(
+                "labels are awaited", f"{waiting} of {self.queries:,}; training goes on (when_unlabelled: continue)"
+            )
+        self.load_labels(self.queries)
+        return {"time/waiting_for_labels": seconds}
+
+    def _say(self, what: str, more: str) -> None:
+        """Print a note, once a process; how it goes on is in the metrics."""
+        if what not in self.said:
+            self.said.add(what)
+            print(f"note: {what}: {more}", flush=True)
+
     def _ask(self, storage: Storage, due: int, env_step: int) -> int:
         """Ask about up to `due` pairs of this rollout's segments; returns how many it were."""
         preferences = self.config.preferences
         segments = segments_of(storage, preferences.segment_steps, preferences.oracle.episode_end_penalty)
-        if len(segments) < 2 and not self.said_nothing_to_ask:
-            self.said_nothing_to_ask = True
-            print(
-                f"note: {due} labels are due, but the rollout before {env_step:,} steps holds no two segments of "
-                f"{preferences.segment_steps} steps; they are asked for when one does (preferences/overdue)",
-                flush=True,
+        if len(segments) < 2:
+            steps = f"{preferences.segment_steps} steps"
+            self._say(
+                "labels are overdue", f"{due} at step {env_step:,}, whose rollout holds no two segments of {steps}"
             )
         pairs = choose_pairs(segments, due, preferences, self.generator, self.model)
         for comparison in ask(self.store, self.run, self.queries, pairs, env_step, preferences.queries, self.oracle):
