@@ -14,7 +14,11 @@ from repro.preferences.store import PreferenceStore
 def patch_rewards(monkeypatch, change):
     """Replace the ensemble's rewards (M, B, T) by change(network, observations, rewards)."""
     forward = RewardEnsemble.forward
-    monkeypatch.setattr(RewardEnsemble, "forward", lambda self, seen, *rest: change(self, seen, forward(self, seen, *rest)))
+
+    def changed(self, seen, *rest):
+        return change(self, seen, forward(self, seen, *rest))
+
+    monkeypatch.setattr(RewardEnsemble, "forward", changed)
 
 
 def patch_network(monkeypatch, change):
