@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
+import torch
 from preflight_examples import check
 from torch import nn
 
 from repro.envs.moving_dot import MovingDotVectorEnv
+from repro.preferences.reward_encoders import PairedDropout
 from repro.preferences.reward_networks import RewardEnsemble
 from repro.preferences.store import PreferenceStore
 
@@ -58,19 +62,57 @@ def test_rewards_that_do_not_depend_on_the_segment(root, monkeypatch):
     assert not check("clips_independent", root).passed
 
 
-@pytest.mark.parametrize(
-    "layer", [nn.BatchNorm2d(6), nn.Dropout2d(0.1), nn.SyncBatchNorm(6)], ids=lambda layer: type(layer).__name__
+CNN = (
+    "env.image_size=44",
+    "reward_model.network=cnn",
+    "reward_model.batch_norm=true",
+    "reward_model.dropout=0.5",
 )
-def test_a_layer_of_noise_or_batch_statistics(root, monkeypatch, layer):
-    patch_network(monkeypatch, lambda network: network.encoder.add_module("extra", layer))
-    result = check("dropout_batchnorm", root)
-    assert not result.passed and f"encoder.extra ({type(layer).__name__})" in result.seen
+
+
+@pytest.mark.parametrize("dropout", [nn.Dropout(0.1), nn.Dropout1d(0.5)], ids=["elements", "channels"])
+def test_a_layer_of_dropout(root, monkeypatch, dropout):
+    def add(network):
+        network.encoder.add_module("extra", dropout)
+        network.encoder.register_forward_hook(lambda encoder, seen, points: encoder.extra(points[..., None])[..., 0])
+
+    patch_network(monkeypatch, add)
+    assert not check("dropout_batchnorm", root).passed
 
 
 def test_dropout_that_is_no_layer(root, monkeypatch):
     patch_rewards(monkeypatch, lambda network, seen, rewards: nn.functional.dropout(rewards, 0.5, network.training))
-    result = check("dropout_batchnorm", root)
-    assert not result.passed and "such layers: none" in result.seen
+    assert not check("dropout_batchnorm", root).passed
+
+
+def test_the_convolutions_of_the_paper_pass(root):
+    assert check("dropout_batchnorm", root, *CNN).passed
+
+
+def test_batch_statistics_of_each_side(root, monkeypatch):
+    forward = RewardEnsemble.forward
+
+    def one_side_after_the_other(self, seen, lengths=None, generator=None):
+        return torch.cat([forward(self, side) for side in (seen.chunk(2) if self.training else [seen])], dim=1)
+
+    monkeypatch.setattr(RewardEnsemble, "forward", one_side_after_the_other)
+    assert check("dropout_batchnorm", root).passed  # keypoints have none
+    assert not check("dropout_batchnorm", root, *CNN, "reward_model.dropout=0").passed
+
+
+def test_masks_of_each_segment(root, monkeypatch):
+    apply = PairedDropout.__call__
+
+    def unpaired(self, activations):
+        return apply(replace(self, pairs=torch.arange(len(activations))), activations)
+
+    monkeypatch.setattr(PairedDropout, "__call__", unpaired)
+    assert not check("dropout_batchnorm", root, *CNN).passed
+
+
+def test_predictions_in_training_mode(root, monkeypatch):
+    monkeypatch.setattr(RewardEnsemble, "eval", RewardEnsemble.train)
+    assert not check("dropout_batchnorm", root, *CNN).passed
 
 
 class TestValidation:

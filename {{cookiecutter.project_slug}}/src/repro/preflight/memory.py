@@ -63,13 +63,14 @@ def memory_needed(config: Config) -> dict[str, float]:
         if trainer.learning:
             learned = trainer.learning.model.network
             frames = sample if sample.dim() == 4 else sample[:, None]
-            per_frame = (frames.numel() + _count_outputs(learned, lambda: learned(frames))) / frames.shape[1]
             steps = config.preferences.segment_steps
             length = steps + frames.shape[1] - 1  # frames of a segment
+            segment = frames[:, :1].expand(-1, length, *frames.shape[2:])
+            predicted = frames.numel() + _count_outputs(learned, lambda: learned(frames))
+            trained = segment.numel() + _count_outputs(learned, lambda: learned(segment))
             segments = 2 * config.preferences.total_labels + rows // steps
             parts["labels"] = segments * length * math.prod(frames.shape[2:]) * frames.element_size()
-            trained_frames = 2 * config.reward_model.batch_size * length
-            batches += [max(PREDICTION_FRAMES, trained_frames) * per_frame]
+            batches += [PREDICTION_FRAMES / frames.shape[1] * predicted, 2 * config.reward_model.batch_size * trained]
             weights += _count_weights(learned)
     return parts | {"networks": float(PER_WEIGHT * weights), "batches": 2 * 4 * max(batches)}
 
