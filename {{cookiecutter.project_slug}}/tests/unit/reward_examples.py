@@ -14,6 +14,8 @@ from repro.preferences.segments import Segment
 torch.set_num_threads(1)
 PRESET = Path(__file__).parents[2] / "presets" / "moving-dot.yaml"
 IMAGES, VECTORS = Box(0, 255, (3, 36, 36), np.uint8), Box(-np.inf, np.inf, (4,), np.float32)
+LARGE = Box(0, 255, (3, 44, 44), np.uint8)  # large enough for the paper's convolutions
+PAPER = {"network": "cnn", "batch_norm": "true", "dropout": 0.5}
 SPACES = pytest.mark.parametrize("space", [IMAGES, VECTORS], ids=["images", "vectors"])
 STEPS = 5
 
@@ -41,16 +43,16 @@ def dot_frames(positions, size=36, half=2):
     return frames
 
 
-def make_segment(space, seed, velocity=None):
+def make_segment(space, seed, velocity=None, steps=STEPS):
     generator = np.random.default_rng(seed)
     if space is VECTORS:
-        observations = generator.normal(size=(STEPS, 4)).astype(np.float32)
+        observations = generator.normal(size=(steps, 4)).astype(np.float32)
     else:
-        frames = STEPS + space.shape[0] - 1
+        frames = steps + space.shape[0] - 1
         start = generator.integers(12, 24, 2)
         velocity = generator.integers(-1, 2, 2) if velocity is None else np.array(velocity)
-        observations = dot_frames(start + velocity * np.arange(frames)[:, None])
-    return Segment(observations, np.zeros(STEPS, int), np.zeros(STEPS, np.float32))
+        observations = dot_frames(start + velocity * np.arange(frames)[:, None], space.shape[1])
+    return Segment(observations, np.zeros(steps, int), np.zeros(steps, np.float32))
 
 
 def stack_frames(frames, stack):

@@ -272,6 +272,11 @@ def test_the_inference_state_is_all_that_predictions_depend_on(space, tmp_path):
     np.testing.assert_array_equal(model.predict(observations), other.predict(observations))
 
 
+def test_without_comparisons_there_is_nothing_to_learn():
+    model = make_model(VECTORS)
+    assert model.train(5) == {} and model.validate() == {} and model.steps == 0
+
+
 def test_no_steps_change_nothing():
     model = make_model(VECTORS)
     add_comparisons(model, VECTORS, 4)

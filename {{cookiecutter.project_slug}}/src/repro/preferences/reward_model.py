@@ -73,8 +73,10 @@ class RewardModel:
 
         With early stopping there may be fewer, and the model is then as it was at the lowest validation loss.
         `progress` in [0, 1) is the share of the agent's training that is behind. There are no metrics where all
-        members hold out all that is drawn.
+        members hold out all that is drawn, and no steps where there are no comparisons yet.
         """
+        if not len(self.comparisons):
+            return {}
         if self.config.anneal_learning_rate:
             self.optimizer.param_groups[0]["lr"] = self.config.learning_rate * (1 - progress)
         record = FitRecord()
@@ -142,6 +144,8 @@ class RewardModel:
 
     def _held_out_sample(self) -> Tensor | None:
         """Some comparisons that members hold out, at random; None where there are none."""
+        if not len(self.comparisons):
+            return None
         _, held_out = self.comparisons.labels(torch.arange(len(self.comparisons)))
         candidates = held_out.any(0).nonzero().squeeze(1)
         if not len(candidates):
