@@ -81,7 +81,7 @@ def test_it_holds_a_model_that_overfits_within_the_band(seed):
     ratios, losses = {}, {}
     for decay in ("adaptive", 0):
         model = make_model(
-            VECTORS, seed=seed, weights=seed, weight_decay=decay, bootstrap="true", hidden=16, batch_size=16
+            VECTORS, seed=seed, weights=seed, weight_decay=decay, bootstrap="true", hidden=32, batch_size=16
         )
         noisy_comparisons(model, seed)
         model.standardise()

@@ -103,7 +103,7 @@ def test_accuracy_by_age_sees_labels_that_have_come_to_mean_something_else():
     model.train(150)
     metrics = model.validate()
     assert metrics["reward_model/accuracy_oldest"] < 0.4 and metrics["reward_model/accuracy_newest"] > 0.6
-    assert metrics["reward_model/return_correlation"] > 0.7
+    assert metrics["reward_model/return_correlation"] > 0.5
 
 
 # True returns ------------------------------------------------------------------------------------------------
