@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import insort
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -45,15 +46,15 @@ class Comparisons:
     ):
         self.members, self.validation_fraction, self.seed = members, validation_fraction, seed
         self.bootstrap, self.window = bootstrap, window
-        self.added = 0  # so far, those included that the window has left behind
-        self._kept: list[_Comparison] = []
+        self._kept: list[_Comparison] = []  # by number: a corrected label is as old as it was
 
     def __len__(self) -> int:
         return len(self._kept)
 
     def add(self, number: int, left: Segment, right: Segment, preference: float) -> None:
         """Add comparison `number`; `preference` is the probability that the left one is better: 1, 0 or 0.5."""
-        self._kept.append(
+        insort(
+            self._kept,
             _Comparison(
                 number,
                 (torch.from_numpy(left.observations), torch.from_numpy(right.observations)),
@@ -61,9 +62,9 @@ class Comparisons:
                 (left.true_return, right.true_return),
                 preference,
                 self._draw(number),
-            )
+            ),
+            key=lambda comparison: comparison.number,
         )
-        self.added += 1
         if self.window:
             del self._kept[: -self.window]
 
