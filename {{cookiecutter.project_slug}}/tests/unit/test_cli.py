@@ -73,7 +73,7 @@ class TestCommands:
                 "2026-11-20: one word too many; a value follows its option; see repro log week --help",
             ),
             ("train --seed 1 --sett a=b", "No such option: --sett"),
-            ("prefs", "Missing command; see repro prefs --help"),
+            ("prefs", "there is no run yet; start one with: repro train --seed 100"),
             (
                 "show",
                 "repro show: RUN is missing (a run's id, its start or its last four letters, or `latest`); type for "

@@ -22,11 +22,8 @@ from repro.cli.common import (
     project_root,
 )
 from repro.reading import UserError
-from repro.tracking.text import shown_path
 
 app = typer.Typer()
-prefs = typer.Typer(help="Preferences: comparisons of segments and their labels.")
-app.add_typer(prefs, name="prefs")
 
 
 @app.command()
@@ -112,23 +109,3 @@ def run_in_snapshot(path: Path) -> None:
     from repro.workflow.runs import do_run
 
     raise typer.Exit(do_run(path))
-
-
-@prefs.command("collect")
-def collect(
-    seed: Seed,
-    out: Annotated[Path | None, typer.Option(help="Folder to write; default: data/<name>/seed-<seed>.")] = None,
-    params: Params = None,
-    set_: Set = None,
-    ablation: Ablation = None,
-) -> None:
-    """Collect the initial comparisons: segments of the untrained policy, labelled by the oracle.
-
-    Example: repro prefs collect --seed 100
-    """
-    from repro.results.cells import cell_name
-    from repro.workflow.collect import collect_preferences
-
-    root, config = open_project(params, set_, ablation)
-    out = out or root / "data" / cell_name(config, seed, ablation)
-    print(f"{collect_preferences(config, seed, out)}: {shown_path(out)}")

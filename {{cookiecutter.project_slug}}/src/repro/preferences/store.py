@@ -10,10 +10,14 @@ that answer is counted, and never learned from.
 
 from __future__ import annotations
 
+import io
+import zlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from repro.preferences.database import Database
 from repro.preferences.export import ANSWERS, read_export, write_export
@@ -147,6 +151,17 @@ class PreferenceStore(Database):
             return from_blobs(row, name)
         except ValueError as error:
             raise UserError(f"{self.path}: segment {name} is damaged: {error}") from None
+
+    def true_returns(self) -> dict[str, float]:
+        """The sum of true rewards of each segment, by hash."""
+        returns = {}
+        for row in self.rows("SELECT hash, true_rewards FROM segments"):
+            try:
+                rewards = np.lib.format.read_array(io.BytesIO(zlib.decompress(row["true_rewards"])))
+            except (zlib.error, ValueError) as error:
+                raise UserError(f"{self.path}: segment {row['hash']} is damaged: {error}") from None
+            returns[row["hash"]] = float(rewards.sum(dtype=np.float64))
+        return returns
 
     def query_count(self, run: str) -> int:
         """How many queries of this run were entered, answered or not."""

@@ -1,0 +1,171 @@
+"""What people and oracles answered: counts, speed, and how far they agree with each other, themselves and the truth.
+
+Shares come with 95% Wilson intervals: {"count", "of", "share", "low", "high"}, or None where there is nothing to count.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import statistics
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from repro.preferences.export import ANSWERS
+from repro.preferences.schema import REPEATS, UNDO
+from repro.preferences.store import PREFERENCES, PreferenceStore
+from repro.reading import UserError
+from repro.results.proportions import wilson_interval
+
+PAUSE_SECONDS = 120  # a longer gap between two answers was a pause, and does not count as work
+SIDES = ("left", "right")
+
+Row = dict[str, Any]
+
+
+def label_statistics(store: PreferenceStore, run: str | None = None) -> dict[str, Any]:
+    """All there is to say of the labels of a run, as JSON holds it. Raises UserError if there is nothing.
+
+    run: needed if the store holds several.
+    """
+    run = _the_run(store, run)
+    queries = store.rows(
+        'SELECT number, left_hash AS "left", right_hash AS "right", strategy, standing_labels.answer '
+        "FROM queries LEFT JOIN standing_labels USING (run, number) WHERE run = ? ORDER BY number",
+        (run,),
+    )
+    answers = store.rows(
+        'SELECT run <> ?1 AS repeat, number, annotator, answer, latency_seconds, left_hash AS "left", '
+        'right_hash AS "right" FROM answers JOIN queries USING (run, number) WHERE run IN (?1, ?1 || ?2) ORDER BY id',
+        (run, REPEATS),
+    )
+    returns = store.true_returns()
+    by_annotator = {name: _of(answers, "annotator", name) for name in sorted({row["annotator"] for row in answers})}
+    labels = [row["answer"] for row in queries if row["answer"] in PREFERENCES]
+    return {
+        "run": run,
+        "environment": store.environment,
+        "segments": len({row[side] for row in queries for side in SIDES}),
+        "queries": len(queries),
+        "waiting": sum(row["answer"] is None for row in queries),
+        "duplicates": len(queries) - len({frozenset((row["left"], row["right"])) for row in queries}),
+        "labels": len(labels),
+        "ties": share(labels.count("tie"), len(labels)),
+        "left": share(labels.count("left"), len(labels) - labels.count("tie")),
+        # The mean entropy of (1, 0), (0, 1) and (.5, .5) in nats: no model's cross-entropy on these labels is lower.
+        "entropy": math.log(2) * labels.count("tie") / len(labels) if labels else None,
+        "true_agreement": _agreement_with_truth(queries, returns),
+        "strategies": {name: _strategy(_of(queries, "strategy", name), returns) for name in _names(queries)},
+        "annotators": {name: _annotator(store, run, name, rows, returns) for name, rows in by_annotator.items()},
+        "agreements": [
+            {"annotators": [one, other]} | found
+            for one, other in itertools.combinations(by_annotator, 2)
+            if (found := agreement(_first(by_annotator[one]), _first(by_annotator[other])))
+        ],
+    }
+
+
+def _the_run(store: PreferenceStore, run: str | None) -> str:
+    asked = [row["run"] for row in store.rows("SELECT DISTINCT run FROM queries ORDER BY run")]
+    asked = [name for name in asked if not name.endswith(REPEATS) and run in (None, name)]
+    if not asked:
+        raise UserError(f"{store.path}: holds no comparisons yet" + (f" of run {run}" if run else ""))
+    if len(asked) > 1:
+        raise UserError(f"{store.path}: holds several runs ({', '.join(asked)}); name one of them with --run")
+    return asked[0]
+
+
+def _names(queries: Iterable[Row]) -> list[str]:
+    return sorted({row["strategy"] for row in queries})
+
+
+def _of(rows: Iterable[Row], field: str, value: Any) -> list[Row]:
+    return [row for row in rows if row[field] == value]
+
+
+def _first(rows: Iterable[Row]) -> dict[int, str]:
+    """Answers to what was asked for the first time, by number."""
+    return {row["number"]: row["answer"] for row in rows if not row["repeat"]}
+
+
+def _strategy(queries: list[Row], returns: dict[str, float]) -> Row:
+    given = Counter(row["answer"] for row in queries)
+    return {
+        "queries": len(queries),
+        **{answer: given[answer] for answer in ANSWERS},
+        "waiting": given[None],
+        "true_agreement": _agreement_with_truth(queries, returns),
+    }
+
+
+def _annotator(store: PreferenceStore, run: str, name: str, rows: list[Row], returns: dict[str, float]) -> Row:
+    first = _first(rows)
+    given = Counter(first.values())
+    seconds = [row["latency_seconds"] for row in rows if row["latency_seconds"] is not None]
+    created = store.rows(
+        "SELECT created FROM labels WHERE run IN (?1, ?1 || ?2) AND annotator = ?3 AND answer <> ?4",
+        (run, REPEATS, name, UNDO),
+    )
+    undone = "SELECT count(*) FROM labels WHERE run IN (?1, ?1 || ?2) AND annotator = ?3 AND answer = ?4"
+    sides = {row["number"]: row["left"] for row in rows if not row["repeat"]}
+    repeats = {
+        row["number"]: row["answer"] if row["left"] == sides.get(row["number"]) else _exchanged(row["answer"])
+        for row in rows
+        if row["repeat"]
+    }
+    return {
+        "answers": len(first),
+        **{answer: given[answer] for answer in ANSWERS},
+        "undone": store.value(undone, (run, REPEATS, name, UNDO)),
+        "latency_median": statistics.median(seconds) if seconds else None,
+        "per_hour": labels_per_hour([row["created"] for row in created]) if seconds else None,
+        "repeats": agreement(first, repeats),
+        "true_agreement": _agreement_with_truth([row for row in rows if not row["repeat"]], returns),
+    }
+
+
+def _agreement_with_truth(rows: Iterable[Row], returns: dict[str, float]) -> Row | None:
+    """How many of the answers `left` and `right` prefer the larger true return, of those where returns differ."""
+    right_ones = [
+        (row["answer"] == "left") == (returns[row["left"]] > returns[row["right"]])
+        for row in rows
+        if row["answer"] in SIDES and returns[row["left"]] != returns[row["right"]]
+    ]
+    return share(sum(right_ones), len(right_ones))
+
+
+def _exchanged(answer: str) -> str:
+    """What an answer says of the same pair, shown the other way round."""
+    return {"left": "right", "right": "left"}.get(answer, answer)
+
+
+def agreement(one: dict[int, str], other: dict[int, str]) -> Row | None:
+    """How many answers, by number, are the same where both answered; with Cohen's kappa (1960).
+
+    kappa: agreement beyond chance, 1 at most; None where both always gave the same one answer.
+    """
+    pairs = [(one[number], other[number]) for number in one.keys() & other.keys()]
+    same = share(sum(first == second for first, second in pairs), len(pairs))
+    if same is None:
+        return None
+    firsts, seconds = Counter(first for first, _ in pairs), Counter(second for _, second in pairs)
+    by_chance = sum(firsts[answer] * seconds[answer] for answer in ANSWERS) / len(pairs) ** 2
+    return same | {"kappa": (same["share"] - by_chance) / (1 - by_chance) if by_chance < 1 else None}
+
+
+def share(count: int, of: int) -> Row | None:
+    """A share with its interval; None of nothing."""
+    if not of:
+        return None
+    low, high = wilson_interval(count, of)
+    return {"count": count, "of": of, "share": count / of, "low": low, "high": high}
+
+
+def labels_per_hour(created: Sequence[str]) -> float | None:
+    """The rate of answers given at these times (ISO 8601), pauses left out; None where there are few."""
+    times = sorted(datetime.fromisoformat(text).timestamp() for text in created)
+    gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
+    worked = [gap for gap in gaps if gap <= PAUSE_SECONDS]
+    return 3600 * len(worked) / sum(worked) if len(worked) >= 3 and sum(worked) > 0 else None

@@ -1,0 +1,136 @@
+"""`repro prefs`: what was answered, exports and imports, as a user types them."""
+
+import json
+
+import numpy as np
+import pytest
+from project import Project, here
+
+from repro.preferences.schema import REPEATS
+from repro.preferences.segments import Segment
+from repro.preferences.store import PreferenceStore
+
+
+@pytest.fixture
+def project(tmp_path):
+    return Project(tmp_path / "project")
+
+
+@pytest.fixture
+def repro(project, monkeypatch, capsys):
+    """`repro ...` in this process; what it printed, or its one line of refusal."""
+
+    def command(*arguments, code=0):
+        exit_code, out, err = here(project, monkeypatch, capsys, *arguments)
+        assert exit_code == code, out + err
+        if code:
+            assert err.startswith("error: ") and err.count("\n") == 1
+        return err if code else out
+
+    return command
+
+
+@pytest.fixture
+def run(project):
+    """A run with ten comparisons, of which two annotators answered some, and one of them two once more."""
+    run = project.queue()
+    pairs = [
+        (
+            Segment(np.full((5, 2), number, np.float32), np.zeros(5), np.full(5, number % 2, np.float32)),
+            Segment(np.full((5, 2), -number - 1, np.float32), np.zeros(5), np.full(5, 0.5, np.float32)),
+        )
+        for number in range(10)
+    ]
+    with PreferenceStore(run.path / "preferences.db", "dot") as store:
+        for number, pair in enumerate(pairs):
+            store.add_query(run.id, number, *pair, 100, "uniform" if number < 6 else "disagreement")
+        for number in range(8):  # always right: the left segment is the better one where the number is odd
+            answer = "left" if number % 2 else "right"
+            store.add_label(
+                run.id, number, answer, "anna", 2.0 + number, 100, f"2026-11-21T10:00:{2 * number:02}+00:00"
+            )
+        store.add_label(run.id, 8, "tie", "anna", 1.0, 100, "2026-11-21T11:00:00+00:00")  # after a pause
+        store.add_label(run.id, 9, "incomparable", "anna", 1.0, 100, "2026-11-21T11:00:10+00:00")
+        for number in range(4):
+            store.add_label(run.id, number, "left", "bert", None, 100, "2026-11-21T09:00:00+00:00")
+        for number in (1, 2):
+            left, right = pairs[number]
+            store.add_query(run.id + REPEATS, number, right, left, 100, "repeat")
+            store.add_label(run.id + REPEATS, number, "right", "anna", 2.0, 100, "2026-11-21T12:00:00+00:00")
+    return run
+
+
+def test_all_numbers_are_there_for_programs(run, repro):
+    found = json.loads(repro("prefs", "show", run.id, "--json"))
+    assert {name: found[name] for name in ("queries", "segments", "waiting", "duplicates", "labels")} == {
+        "queries": 10,
+        "segments": 20,
+        "waiting": 0,
+        "duplicates": 0,
+        "labels": 9,
+    }
+    assert found["ties"] == {"count": 1, "of": 9, "share": 1 / 9} | {
+        bound: found["ties"][bound] for bound in ("low", "high")
+    }
+    assert found["left"]["count"] == 4 and found["left"]["of"] == 8
+    assert found["entropy"] == pytest.approx(np.log(2) / 9)
+    assert found["true_agreement"]["count"] == found["true_agreement"]["of"] == 8
+    anna, bert = found["annotators"]["anna"], found["annotators"]["bert"]
+    assert [anna[name] for name in ("answers", "left", "right", "tie", "incomparable")] == [10, 4, 4, 1, 1]
+    # Seven gaps of 2 seconds and one of 10; the pauses between are not worked.
+    assert anna["per_hour"] == pytest.approx(3600 * 9 / 24) and bert["per_hour"] is None
+    # Query 1 was answered `left`, and `right` with its sides exchanged, which is the same; query 2 was not.
+    assert (anna["repeats"]["count"], anna["repeats"]["of"]) == (1, 2) and bert["repeats"] is None
+    assert (bert["true_agreement"]["count"], bert["true_agreement"]["of"]) == (2, 4)
+    (both,) = found["agreements"]
+    assert both["annotators"] == ["anna", "bert"] and (both["count"], both["of"]) == (2, 4)
+    assert both["kappa"] == 0  # half the answers agree, as they would by chance
+    assert found["strategies"]["disagreement"]["tie"] == 1 and found["strategies"]["uniform"]["queries"] == 6
+
+
+@pytest.mark.parametrize("columns", [80, 200])
+def test_the_page_fits_the_terminal(run, project, columns):
+    from repro.preferences.store import PreferenceStore
+    from repro.results.label_statistics import label_statistics
+    from repro.workflow.label_page import format_labels
+
+    with PreferenceStore(run.path / "preferences.db") as store:
+        lines = format_labels(label_statistics(store, run.id), columns).splitlines()
+    assert max(map(len, lines)) <= columns
+    row = next(line for line in lines if line.startswith("anna "))
+    assert "50% [9, 91] of 2" in row  # the repeats, at any width
+
+
+def test_a_run_may_be_named_without_a_command(run, repro):
+    assert repro("prefs") == repro("prefs", run.id[-4:]) == repro("prefs", "show", "latest")
+    assert "did you mean: repro prefs export" in repro("prefs", "exprot", code=2)
+    assert "no run 'zzz'" in repro("prefs", "zzz", code=2)
+    assert "no.db: no such database" in repro("prefs", "no.db", code=2)
+
+
+def test_labels_leave_a_run_and_come_back_into_it_or_into_a_database(run, repro, project):
+    out = repro("prefs", "export", run.id, "--out", "data/x")
+    assert out.startswith("10 labelled comparisons, 16 answers: data/x\n") and "dvc add data/x" in out
+    assert repro("prefs", "import", "data/x", run.id) == f"0 answers entered: {run.id}\n"
+    assert repro("prefs", "import", "data/x", "copy.db") == "16 answers entered: copy.db\n"
+    assert repro("prefs", "import", "data/x", "copy.db") == "0 answers entered: copy.db\n"
+    original, copy = (json.loads(repro("prefs", "show", name, "--json")) for name in (run.id, "copy.db"))
+    assert original | {"run": ""} == copy | {"run": ""}
+    assert repro("prefs", "export", run.id, "--out", "data/x") == out  # an export is replaced ...
+    (project.root / "data/notes").mkdir()
+    (project.root / "data/notes/mine.txt").write_text("mine")
+    assert "meta.json: no such file" in repro("prefs", "export", run.id, "--out", "data/notes", code=2)  # ... only
+
+
+def test_what_cannot_be_shown_exported_or_imported_is_one_line(run, project, repro):
+    repro("prefs", "export", run.id, "--out", "data/x")
+    other = project.queue()
+    assert "no such database; a run has one once" in repro("prefs", "show", other.id, code=2)
+    PreferenceStore(other.path / "preferences.db", "dot").close()
+    assert f"holds no comparisons yet of run {other.id}" in repro("prefs", "show", other.id, code=2)
+    assert f"holds no labels to export of run {other.id}" in repro("prefs", "export", other.id, code=2)
+    assert f"query 0, which run {other.id} has not asked" in repro("prefs", "import", "data/x", other.id, code=2)
+    PreferenceStore(project.root / "pong.db", "pong").close()
+    assert "holds preferences for pong, not for dot" in repro("prefs", "import", "data/x", "pong.db", code=2)
+    assert "meta.json: no such file" in repro("prefs", "import", "data/none", "new.db", code=2)
+    assert not (project.root / "new.db").exists()
