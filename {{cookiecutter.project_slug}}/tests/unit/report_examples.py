@@ -15,10 +15,18 @@ SAMPLED = {100: 0.95, 101: 0.91, 102: 0.6}
 GREEDY = {100: 0.9, 101: 0.88, 102: 0.5}
 
 
-def make_cell(root: Path, seed: int, experiment: str = "moving-dot", learned: bool = False, **changes: Any) -> Path:
+def make_cell(
+    root: Path,
+    seed: int,
+    experiment: str = "moving-dot",
+    learned: bool = False,
+    ablation: str | None = None,
+    worse: float = 0.0,
+    **changes: Any,
+) -> Path:
     """One cell with a curve of five rollouts; `changes` replace its top-level keys. Returns its path.
 
-    `learned`: the curve holds the metrics of a reward model.
+    `learned`: the curve holds the metrics of a reward model. `worse`: taken off the scores.
     """
 
     def score(share: float) -> dict[str, float]:
@@ -26,6 +34,7 @@ def make_cell(root: Path, seed: int, experiment: str = "moving-dot", learned: bo
 
     cell = {
         "experiment": experiment,
+        "ablation": ablation,
         "seed": seed,
         "run": f"2026-11-21_{experiment}_{seed:04x}",
         "code_hash": "3f2a9c81d0b7e645",
@@ -38,13 +47,13 @@ def make_cell(root: Path, seed: int, experiment: str = "moving-dot", learned: bo
         "evaluation": {
             "episodes": 100,
             "seed": 12345,
-            "sampled": score(SAMPLED[seed]),
-            "greedy": score(GREEDY[seed]),
+            "sampled": score(SAMPLED[seed] - worse),
+            "greedy": score(GREEDY[seed] - worse),
             "random": score(0.02),
             "optimal": score(1.0),
         },
     }
-    path = root / "results" / "cells" / experiment / f"seed-{seed}.json"
+    path = root / "results" / "cells" / experiment / (ablation or "") / f"seed-{seed}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(cell | changes))
 
@@ -57,7 +66,7 @@ def make_cell(root: Path, seed: int, experiment: str = "moving-dot", learned: bo
             row |= {"predicted_return/mean": 30 * share + random.standard_normal()}
             row |= {"reward_model/accuracy_train": 0.9, "reward_model/accuracy_val": 0.8}
         rows.append(json.dumps(row) + "\n")
-    curve = root / "results" / "curves" / experiment / f"seed-{seed}.jsonl"
+    curve = root / "results" / "curves" / experiment / (ablation or "") / f"seed-{seed}.jsonl"
     curve.parent.mkdir(parents=True, exist_ok=True)
     curve.write_text("".join(rows))
     return path

@@ -57,30 +57,41 @@ def train(
 
 @app.command()
 def launch(
-    seed: Seed,
+    seed: Annotated[list[int], typer.Option(min=0, help="All randomness follows from it. Repeatable.")],
     params: Params = None,
     set_: Set = None,
     question: Question = None,
     stage: Stage = None,
     preferences: Preferences = None,
     ablation: Ablation = None,
+    ablations: Annotated[
+        str | None, typer.Option(help="Several, with a comma between, none for the whole method; or all. One by one.")
+    ] = None,
     answers: Answers = None,
     skip: Skip = None,
     wait: Annotated[bool, typer.Option(help="Stay until the run ends; its exit code becomes this one's.")] = False,
 ) -> None:
-    """Pass the pre-launch gate, then train in the background.
+    """Pass the pre-launch gate, then train in the background: of several seeds or ablations one run after another.
 
     Example: repro launch --seed 100 --question "does it learn at 84x84?"
     """
     from repro.workflow import runs
 
+    if ablation and ablations:
+        raise UserError("--ablation and --ablations: give one of them")
     root, config = open_project(params, set_, ablation)
     request = runs.RunRequest(
-        seed, set_ or (), question, stage, preferences, answers=answers, skip=skip, ablation=ablation
+        seed[0], set_ or (), question, stage, preferences, answers=answers, skip=skip, ablation=ablation
     )
-    run = runs.prepare_run(root, config, request)
-    process = runs.start_run(root, run)
-    runs.say_started(run)
+    if len(seed) == 1 and ablations is None:
+        run = runs.prepare_run(root, config, request)
+        process = runs.start_run(root, run)
+        runs.say_started(run)
+    else:
+        from repro.workflow import sweep
+
+        queue = sweep.prepare_sweep(root, sweep.variants(config, ablation, ablations), seed, request)
+        process = sweep.start_sweep(root, queue)
     if wait:
         raise typer.Exit(runs.wait_for(process))
 
@@ -109,3 +120,11 @@ def run_in_snapshot(path: Path) -> None:
     from repro.workflow.runs import do_run
 
     raise typer.Exit(do_run(path))
+
+
+@app.command("_queue", hidden=True)
+def run_one_after_another(paths: list[Path]) -> None:
+    """Do what several run folders describe, each in a process of its own."""
+    from repro.workflow.sweep import work_off
+
+    raise typer.Exit(work_off(paths))

@@ -1,7 +1,8 @@
 """Read the records of finished experiments: `results/cells/` and `results/curves/`.
 
 A cell is one experiment at one seed. Its evaluation lies in `results/cells/<experiment>/seed-<n>.json`,
-the metrics of the run behind it in `results/curves/<experiment>/seed-<n>.jsonl`. Both are written by the
+the metrics of the run behind it in `results/curves/<experiment>/seed-<n>.jsonl`; those of an ablation one level
+lower, in `<experiment>/<ablation>/`. Both are written by the
 pipeline only, so what is read here does not depend on `runs/`.
 """
 
@@ -58,6 +59,7 @@ class Cell(Record):
     """The evaluation of one experiment at one seed, and the run it came from."""
 
     experiment: str
+    ablation: str | None = None  # None: the whole method
     seed: Count
     run: str
     code_hash: str
@@ -83,31 +85,36 @@ class Cell(Record):
         return self.judged_score.score >= self.success_score
 
     @property
+    def group(self) -> str:
+        """What its seeds are summed up under: the experiment, or an ablation of it."""
+        return f"{self.experiment}/{self.ablation}" if self.ablation else self.experiment
+
+    @property
     def path(self) -> str:
-        return f"results/cells/{self.experiment}/seed-{self.seed}.json"
+        return f"results/cells/{self.group}/seed-{self.seed}.json"
 
     @property
     def curve_path(self) -> str:
-        return f"results/curves/{self.experiment}/seed-{self.seed}.jsonl"
+        return f"results/curves/{self.group}/seed-{self.seed}.jsonl"
 
 
 def read_cells(root: Path) -> dict[str, list[Cell]]:
-    """All cells under `root`, by experiment, in the order of names and seeds.
+    """All cells under `root`, by `Cell.group`, in the order of names and seeds.
 
     Raises UserError if there is none, or naming the file and the key that is wrong.
     """
     folder = root / "results" / "cells"
-    experiments: dict[str, list[Cell]] = {}
+    groups: dict[str, list[Cell]] = {}
     for path in sorted(folder.rglob("*.json")):
         cell = _read_cell(path, path.relative_to(root).as_posix())
         if path.relative_to(root).as_posix() != cell.path:
             raise UserError(
-                f"{path.relative_to(root).as_posix()}: experiment and seed say that it should be {cell.path}; {REMEDY}"
+                f"{path.relative_to(root).as_posix()}: by experiment, ablation and seed it should be {cell.path}; {REMEDY}"
             )
-        experiments.setdefault(cell.experiment, []).append(cell)
-    if not experiments:
+        groups.setdefault(cell.group, []).append(cell)
+    if not groups:
         raise UserError("results/cells: holds no results yet; `dvc repro` trains and evaluates every seed")
-    return {name: sorted(cells, key=lambda cell: cell.seed) for name, cells in sorted(experiments.items())}
+    return {name: sorted(cells, key=lambda cell: cell.seed) for name, cells in sorted(groups.items())}
 
 
 def _read_cell(path: Path, shown: str) -> Cell:

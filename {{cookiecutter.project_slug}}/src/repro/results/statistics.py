@@ -1,4 +1,6 @@
-"""Intervals over seeds: Student's t for means, pointwise t for curves. (Success rates: `repro.results.proportions`.)
+"""Intervals over seeds: Student's t for means, Welch's for differences of means, pointwise t for curves.
+
+Those of success rates are in `repro.results.proportions`.
 
 The t-interval is used per task because the usual percentile bootstrap is far too narrow for few seeds
 (its nominal 95% covers about 75% with three seeds, 90% with ten; the t-interval 94-96%).
@@ -26,6 +28,25 @@ def t_interval(values: ArrayLike) -> tuple[float, float, float]:
     column = np.asarray(values, dtype=np.float64).reshape(-1, 1)
     mean, low, high = curve_interval(column)
     return float(mean[0]), float(low[0]), float(high[0])
+
+
+def difference_interval(values: ArrayLike, others: ArrayLike) -> tuple[float, float, float]:
+    """Difference of two means, `values` less `others`, and its two-sided 95% interval `(difference, low, high)`.
+
+    Welch's t (1947): the two samples are independent, and need not have the same variance or size. Where one has a
+    single value there is no interval: its bounds are nan. Raises ValueError as `t_interval`.
+    """
+    samples = [np.asarray(sample, dtype=np.float64) for sample in (values, others)]
+    difference = t_interval(samples[0])[0] - t_interval(samples[1])[0]
+    sizes = [len(sample) for sample in samples]
+    if min(sizes) == 1:
+        return difference, math.nan, math.nan
+    squares = [float(sample.var(ddof=1)) / size for sample, size in zip(samples, sizes, strict=True)]
+    if not any(squares):
+        return difference, difference, difference
+    freedom = sum(squares) ** 2 / sum(square**2 / (size - 1) for square, size in zip(squares, sizes, strict=True))
+    margin = float(stdtrit(freedom, UPPER)) * math.sqrt(sum(squares))
+    return difference, difference - margin, difference + margin
 
 
 def align_curves(curves: Sequence[tuple[FloatArray, ...]], num: int = 200) -> tuple[FloatArray, FloatArray]:

@@ -7,6 +7,7 @@ clone. The same results give the same bytes: no file holds the time it was writt
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from pathlib import Path
 from repro.files import storage_error, write_atomic
 from repro.reading import UserError
 from repro.results.records import Cell, Rows, read_cells, read_curve
+from repro.workflow.report_ablations import compare_ablations
 from repro.workflow.report_content import Section, make_section, make_summary
 from repro.workflow.report_pages import html_page, markdown_page, markdown_summary
 from repro.workflow.report_plots import PLOT_NAMES
@@ -43,13 +45,13 @@ def write_report(root: Path, seeds: Mapping[str, Collection[int]] | None = None)
     """
     readme = root / "README.md"
     _around_results(readme)  # a README that cannot take the table is refused before minutes of drawing
-    experiments, left_out = _select(read_cells(root), seeds or {})
-    sections = [_section(root, name, cells) for name, cells in experiments.items()]
+    groups, left_out = _select(read_cells(root), seeds or {})
+    sections = [_with_ablations(_section(root, name, cells), groups) for name, cells in groups.items()]
     summary = make_summary(sections)
 
     reports = root / "reports"
     files = {
-        reports / "results.csv": _csv(experiments).encode(),
+        reports / "results.csv": _csv(groups).encode(),
         reports / "results.md": markdown_page(summary, sections).encode(),
         reports / "report.html": html_page(summary, sections).encode(),
     }
@@ -79,12 +81,12 @@ def write_report(root: Path, seeds: Mapping[str, Collection[int]] | None = None)
 
 
 def _select(
-    experiments: dict[str, list[Cell]], seeds: Mapping[str, Collection[int]]
+    groups: dict[str, list[Cell]], seeds: Mapping[str, Collection[int]]
 ) -> tuple[dict[str, list[Cell]], list[str]]:
-    """The cells of the seeds that are wanted, and a note on each experiment of which some are left out."""
+    """The cells of the seeds that are wanted, and a note on each group of which some are left out."""
     selected, left_out = {}, []
-    for name, cells in experiments.items():
-        wanted = [cell for cell in cells if cell.seed in seeds.get(name, [cell.seed])]
+    for name, cells in groups.items():
+        wanted = [cell for cell in cells if cell.seed in seeds.get(cell.experiment, [cell.seed])]
         others = [str(cell.seed) for cell in cells if cell not in wanted]
         if others:
             left_out.append(f"{name}: cells of seeds {', '.join(others)} are not in seeds.pipeline, and left out")
@@ -110,10 +112,20 @@ def _section(root: Path, experiment: str, cells: list[Cell]) -> Section:
     return make_section(experiment, cells, curves)
 
 
-def _csv(experiments: dict[str, list[Cell]]) -> str:
+def _with_ablations(section: Section, groups: Mapping[str, list[Cell]]) -> Section:
+    """The same, with a comparison if this is a whole method of which there are ablations."""
+    method = section.cells[0]
+    of_this = {cells[0].ablation: cells for cells in groups.values() if cells[0].experiment == method.experiment}
+    if method.ablation or len(of_this) == 1:
+        return section
+    table, plot = compare_ablations(of_this)
+    return dataclasses.replace(section, ablations=table, plots=[*section.plots, plot])
+
+
+def _csv(groups: dict[str, list[Cell]]) -> str:
     """All numbers of all cells, a row each, unrounded."""
     rows = []
-    for cell in (cell for cells in experiments.values() for cell in cells):
+    for cell in (cell for cells in groups.values() for cell in cells):
         values = cell.model_dump(exclude={"evaluation", "wall_seconds"}) | {"success": cell.success}
         evaluation = cell.evaluation.model_dump()
         values |= {"minutes": cell.wall_seconds / 60, "episodes": evaluation.pop("episodes")}

@@ -37,6 +37,7 @@ class Section:
     warnings: list[str]
     plots: list[Plot]
     not_made: list[str]  # plots for which the metrics are missing
+    ablations: Table | None = None  # this experiment beside its ablations
 
 
 def make_section(experiment: str, cells: list[Cell], curves: dict[int, Rows]) -> Section:
@@ -74,7 +75,7 @@ def make_summary(sections: Sequence[Section]) -> Table:
                 cells[0].judged,
                 mean_text([evaluation.sampled.score for evaluation in evaluations]),
                 mean_text([evaluation.greedy.score for evaluation in evaluations]),
-                _success_text(cells),
+                success_text(cells),
                 _common([_count(cell.env_steps) for cell in cells]),
                 _common([_count(cell.labels) for cell in cells]),
                 f"{statistics.median(cell.wall_seconds / 60 for cell in cells):.1f}",
@@ -99,7 +100,8 @@ def _baseline_text(values: Sequence[float], digits: int = 3) -> str:
     return f"{values[0]:,.{digits}f}" if len(set(values)) == 1 else mean_text(values, digits)
 
 
-def _success_text(cells: list[Cell]) -> str:
+def success_text(cells: list[Cell]) -> str:
+    """Successes of seeds, and the rate's 95% Wilson interval."""
     successes = sum(cell.success for cell in cells)
     low, high = wilson_interval(successes, len(cells))
     return f"{successes}/{len(cells)} [{low:.2f}, {high:.2f}]"
@@ -173,7 +175,7 @@ def _results_table(cells: list[Cell]) -> Table:
         "mean [95% interval]",
         mean_text([evaluation.sampled.score for evaluation in evaluations]),
         mean_text([evaluation.greedy.score for evaluation in evaluations]),
-        _success_text(cells),
+        success_text(cells),
         mean_text([cell.judged_score.return_mean for cell in cells], 1),
         *[NOTHING] * 2,
         mean_text([cell.wall_seconds / 60 for cell in cells], 1),

@@ -19,6 +19,11 @@ LEGEND = (
     "seeds (t; rate: Wilson)."
 )
 
+ABLATIONS = (
+    "Each ablation takes one part of the method away. Differences are of the mean judged scores, ablation less whole "
+    "method, with 95% intervals of Welch's t; seeds are not paired. What the paper found is of Christiano et al. 2017."
+)
+
 
 def markdown_summary(summary: Table, sections: Sequence[Section]) -> str:
     """The README's table, with the warnings under it."""
@@ -35,6 +40,8 @@ def markdown_page(summary: Table, sections: Sequence[Section]) -> str:
         parts += [f"## {_markdown(section.experiment)}"]
         parts += [f"> **Warning.** {_markdown(text)}" for text in section.warnings]
         parts += [_markdown(section.explanation), _markdown_table(section.results)]
+        if section.ablations:
+            parts += ["### Ablations", _markdown(ABLATIONS), _markdown_table(section.ablations)]
         for plot in section.plots:
             target = quote(f"{section.experiment}/{plot.name}.svg")
             parts += [f"### {_markdown(plot.title)}", f"![{_markdown(plot.title)}]({target})", _markdown(plot.caption)]
@@ -78,6 +85,8 @@ def _html_section(section: Section) -> str:
     parts += [f"<p class=warning><strong>Warning.</strong> {html.escape(text)}</p>" for text in section.warnings]
     parts.append(f"<p>{html.escape(section.explanation)}</p>")
     parts.append(_html_table(section.results))
+    if section.ablations:
+        parts.append(f"<h3>Ablations</h3><p>{html.escape(ABLATIONS)}</p>{_html_table(section.ablations)}")
     parts.append(f"<div class=plots>{''.join(_html_plot(plot) for plot in section.plots)}</div>")
     if section.not_made:
         parts.append(f"<ul>{''.join(f'<li>{html.escape(text)}</li>' for text in section.not_made)}</ul>")

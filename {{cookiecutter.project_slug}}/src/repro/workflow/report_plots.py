@@ -12,7 +12,7 @@ import numpy as np
 from repro.results import plots
 from repro.results.records import Cell, Columns, Rows, columns
 
-PLOT_NAMES = ("curves", "seeds", "reward_model", "predicted_return")
+PLOT_NAMES = ("curves", "seeds", "reward_model", "predicted_return", "ablations")
 RETURN, SCORE, PREDICTED = "return/mean", "return/score", "predicted_return/mean"
 ACCURACIES = ("reward_model/accuracy_train", "reward_model/accuracy_val")
 PLOTTED = (RETURN, SCORE, PREDICTED, *ACCURACIES)
@@ -63,7 +63,7 @@ def _learning_curves(cells: list[Cell], curves: dict[int, Rows]) -> Plot:
         plots.draw_learning_curves, curves=scores, random=_random_score(cells), success=cells[0].success_score
     )
     caption = "Score, by true return, of the episodes that end in a rollout; not smoothed."
-    return _plot("curves", title, caption + _seeds_shown(cells, scores), draw)
+    return make_plot("curves", title, caption + _seeds_shown(cells, scores), draw)
 
 
 def _seed_scores(cells: list[Cell], curves: dict[int, Rows]) -> Plot:
@@ -85,7 +85,7 @@ def _seed_scores(cells: list[Cell], curves: dict[int, Rows]) -> Plot:
         "judged, with the others beside."
     )
     caption += " Bars: 95% t-interval of the mean." if len(cells) > 1 else " One seed (n=1): no interval."
-    return _plot("seeds", "Score of each seed", caption, draw, plots.seed_scores_height(len(cells)))
+    return make_plot("seeds", "Score of each seed", caption, draw, plots.seed_scores_height(len(cells)))
 
 
 def _reward_model(cells: list[Cell], curves: dict[int, Rows]) -> Plot:
@@ -100,7 +100,7 @@ def _reward_model(cells: list[Cell], curves: dict[int, Rows]) -> Plot:
         "Share of comparisons that the reward model orders as the annotator did, of those it learns from and of those "
         "held out."
     )
-    return _plot("reward_model", title, caption + _seeds_shown(cells, both), draw)
+    return make_plot("reward_model", title, caption + _seeds_shown(cells, both), draw)
 
 
 def _predicted_return(cells: list[Cell], curves: dict[int, Rows]) -> Plot:
@@ -111,10 +111,11 @@ def _predicted_return(cells: list[Cell], curves: dict[int, Rows]) -> Plot:
         "unit of their own; what counts is that they rise with the true ones. Correlation: Pearson's r."
     )
     draw = partial(plots.draw_predicted_return, points=points)
-    return _plot("predicted_return", title, caption + _left_out(cells, points), draw)
+    return make_plot("predicted_return", title, caption + _left_out(cells, points), draw)
 
 
-def _plot(name: str, title: str, caption: str, draw: plots.Draw, height: float = plots.HEIGHT) -> Plot:
+def make_plot(name: str, title: str, caption: str, draw: plots.Draw, height: float = plots.HEIGHT) -> Plot:
+    """The plot in all the forms that a report needs."""
     return Plot(
         name=name,
         title=title,

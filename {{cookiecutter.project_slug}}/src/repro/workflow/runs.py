@@ -32,6 +32,7 @@ from repro.tracking.wandb import read_wandb_settings
 from repro.workflow import worklog
 from repro.workflow.budget import read_budget, stage_name
 from repro.workflow.earlier_runs import check_clock, find_same_run, find_unfinished, offer_earlier
+from repro.workflow.processes import snapshot_command, start_process
 from repro.workflow.reproduced import compare_with_original
 
 FAILED, REFUSED, INTERRUPTED, TERMINATED = 1, 2, 128 + signal.SIGINT, 128 + signal.SIGTERM  # exit codes
@@ -167,19 +168,15 @@ def find_own_run(root: Path, name: str) -> RunFolder:
 
 def become_run(root: Path, run: RunFolder) -> NoReturn:
     """Replace this process by one that does the run."""
-    command, environment = _process(root, run)
+    command, environment = snapshot_command(root, run.record["code_hash"], "_run", str(run.path))
     os.chdir(root)
     os.execve(sys.executable, command, environment)
 
 
 def start_run(root: Path, run: RunFolder) -> subprocess.Popen[bytes]:
     """Start a process that does the run, apart from this terminal. Raises UserError if it does not get under way."""
-    command, environment = _process(root, run)
     run.update(status="queued")  # until the process takes it over
-    null = subprocess.DEVNULL  # the run keeps its own output.log
-    process = subprocess.Popen(
-        command, cwd=root, env=environment, stdin=null, stdout=null, stderr=null, start_new_session=True
-    )
+    process = start_process(root, run.record["code_hash"], "_run", str(run.path), start_new_session=True)
     while read_run(run.path).record["status"] == "queued":
         if process.poll() is not None:
             raise UserError(f"{run.id}: did not get under way; see why with: repro resume {run.id}")
@@ -200,14 +197,6 @@ def wait_for(process: subprocess.Popen[bytes]) -> int:
     except KeyboardInterrupt:
         print(f"\nthe run goes on; stop it with: kill {process.pid}", file=sys.stderr)
         return INTERRUPTED
-
-
-def _process(root: Path, run: RunFolder) -> tuple[list[str], dict[str, str]]:
-    """Command and environment, in which `import repro` finds the code that the run was launched with."""
-    sources = [str(snapshot_path(root, run.record["code_hash"]) / "src"), os.environ.get("PYTHONPATH")]
-    # -P: the folder that it is started in is no place to import from.
-    command = [sys.executable, "-P", "-m", "repro.cli", "_run", str(run.path)]
-    return command, os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sources)), "PYTHONUNBUFFERED": "1"}
 
 
 def do_run(path: Path) -> int:

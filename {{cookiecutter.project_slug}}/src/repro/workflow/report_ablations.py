@@ -1,0 +1,46 @@
+"""What a report says of ablations: each beside the whole method, and beside what the paper found."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping
+from functools import partial
+
+import numpy as np
+
+from repro.config.ablations import ABLATIONS, WHOLE
+from repro.results.ablation_plot import ablations_height, draw_ablations
+from repro.results.records import Cell
+from repro.results.statistics import difference_interval
+from repro.workflow.report_content import NOTHING, Table, mean_text, success_text
+from repro.workflow.report_plots import Plot, make_plot
+
+
+def compare_ablations(groups: Mapping[str | None, list[Cell]]) -> tuple[Table, Plot]:
+    """A table and a plot; `groups` maps each ablation to its cells, and None to those of the whole method."""
+    order = [name for name in (None, *ABLATIONS) if name in groups]
+    order += sorted(name for name in groups if name is not None and name not in ABLATIONS)  # of earlier code
+    scores = {name: [cell.judged_score.score for cell in groups[name]] for name in order}
+    header = ["ablation", "seeds", "judged score", "difference", "success", "the paper"]
+    rows = []
+    for name in order:
+        finding = ABLATIONS[name].finding if name in ABLATIONS else NOTHING
+        difference = NOTHING if name is None else _difference_text(scores[name], scores[None])
+        row = [name or WHOLE, str(len(scores[name])), mean_text(scores[name]), difference]
+        rows.append([*row, success_text(groups[name]), finding])
+    random = statistics.fmean(cell.evaluation.random.score for cell in groups[None])
+    draw = partial(
+        draw_ablations,
+        names=[name or "the whole method" for name in order],
+        scores=[np.array(scores[name]) for name in order],
+        random=random,
+    )
+    caption = "Judged score of each seed, their mean and its 95% t-interval. Dashed: the mean of the whole method."
+    return Table(header, rows), make_plot("ablations", "Ablations", caption, draw, ablations_height(len(order)))
+
+
+def _difference_text(ablated: list[float], whole: list[float]) -> str:
+    mean, low, high = difference_interval(ablated, whole)
+    if min(len(ablated), len(whole)) == 1:
+        return f"{mean:+.3f} (n=1, no interval)"
+    return f"{mean:+.3f} [{low:+.3f}, {high:+.3f}]"

@@ -1,0 +1,109 @@
+"""The report of an experiment and its ablations: grouped, compared, drawn."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+from report_examples import SAMPLED, Page, make_cell, make_results, table_rows
+
+from repro.config.ablations import ABLATIONS
+from repro.reading import UserError
+from repro.results.statistics import difference_interval, t_interval
+from repro.workflow.report import write_report
+
+WHOLE = list(SAMPLED.values())
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """Three seeds, two ablations, one of them of a single seed."""
+    root = make_results(tmp_path / "project")
+    for seed in SAMPLED:
+        make_cell(root, seed, ablation="no-ensemble", worse=0.2)
+    make_cell(root, 100, ablation="random-queries")
+    return root
+
+
+def comparison(root: Path) -> dict[str, dict[str, str]]:
+    """The rows of the table of ablations in results.md."""
+    text = (root / "reports/results.md").read_text()
+    header, _, *rows = table_rows(text[text.index("### Ablations") :])
+    return {row[0]: dict(zip(header, row, strict=True)) for row in rows[: 1 + 2]}
+
+
+def test_each_ablation_stands_beside_the_whole_method_and_the_papers_finding(project: Path) -> None:
+    write_report(project)
+    rows = comparison(project)
+    assert list(rows) == ["none", "random-queries", "no-ensemble"]  # in the order of the table in the code
+    mean, low, high = t_interval(WHOLE)
+    assert rows["none"]["judged score"] == rf"{mean:.3f} \[{low:.3f}, {high:.3f}\]"
+    assert rows["none"]["difference"] == "–"
+    _, low, high = difference_interval([score - 0.2 for score in WHOLE], WHOLE)
+    assert rows["no-ensemble"]["difference"] == rf"-0.200 \[{low:+.3f}, {high:+.3f}\]"
+    assert rows["no-ensemble"]["seeds"] == "3" and rows["no-ensemble"]["success"].startswith("0/3")
+    assert rows["no-ensemble"]["the paper"] == ABLATIONS["no-ensemble"].finding
+    assert rows["random-queries"]["difference"].endswith("(n=1, no interval)")
+
+
+def test_seeds_of_ablations_do_not_enter_the_methods_mean(project: Path) -> None:
+    alone = make_results(project.parent / "alone")
+    write_report(alone)
+    write_report(project)
+    table = {row[0]: row for row in table_rows((project / "README.md").read_text())}
+    without = {row[0]: row for row in table_rows((alone / "README.md").read_text())}
+    assert table["moving-dot"] == without["moving-dot"]
+    assert table["moving-dot/no-ensemble"][1] == "3" and table["moving-dot/random-queries"][1] == "1"
+    with (project / "reports/results.csv").open(newline="") as file:
+        assert [row["ablation"] for row in csv.DictReader(file)] == ["", "", "", *["no-ensemble"] * 3, "random-queries"]
+
+
+def test_the_plot_is_drawn_for_the_method_and_goes_with_the_last_ablation(project: Path) -> None:
+    write_report(project)
+    drawn = project / "reports/moving-dot/ablations.svg"
+    assert b"no-ensemble" in drawn.read_bytes() or drawn.stat().st_size > 1000
+    assert not (project / "reports/moving-dot/no-ensemble/ablations.svg").exists()
+    assert (project / "reports/moving-dot/no-ensemble/seeds.svg").exists()
+    assert "no-ensemble" in Page((project / "reports/report.html").read_text()).text
+    for folder in ("no-ensemble", "random-queries"):
+        for cell in (project / "results/cells/moving-dot" / folder).glob("*.json"):
+            cell.unlink()
+    write_report(project)
+    assert not drawn.exists() and "### Ablations" not in (project / "reports/results.md").read_text()
+
+
+def test_ablations_without_the_whole_method_are_reported_alone(tmp_path: Path) -> None:
+    root = make_results(tmp_path / "project")
+    for cell in (root / "results/cells/moving-dot").glob("*.json"):
+        cell.unlink()
+    make_cell(root, 100, ablation="no-ensemble")
+    write_report(root)
+    assert "## moving-dot/no-ensemble" in (root / "reports/results.md").read_text()
+
+
+def test_only_the_seeds_of_the_pipeline_are_compared(project: Path) -> None:
+    result = write_report(project, {"moving-dot": [100, 101]})
+    rows = comparison(project)
+    assert rows["none"]["seeds"] == rows["no-ensemble"]["seeds"] == "2"
+    assert "moving-dot/no-ensemble: cells of seeds 102 are not in seeds.pipeline, and left out" in result.warnings
+
+
+def test_a_cell_in_the_wrong_place_is_refused(project: Path) -> None:
+    path = project / "results/cells/moving-dot/no-ensemble/seed-100.json"
+    path.rename(path.parent.parent / "seed-103.json")
+    with pytest.raises(UserError, match=r"should be results/cells/moving-dot/no-ensemble/seed-100\.json"):
+        write_report(project)
+
+
+def test_welchs_interval() -> None:
+    """Against scipy.stats.ttest_ind(equal_var=False).confidence_interval() of these values."""
+    difference, low, high = difference_interval([1.0, 2.0, 4.0], [2.0, 6.0, 7.0, 9.0])
+    assert difference == pytest.approx(7 / 3 - 6)
+    from scipy.stats import ttest_ind
+
+    found = ttest_ind([1.0, 2.0, 4.0], [2.0, 6.0, 7.0, 9.0], equal_var=False).confidence_interval()
+    assert (low, high) == pytest.approx((found.low, found.high))
+    assert np.isnan(difference_interval([1.0], [1.0, 2.0])[1:]).all()
+    assert difference_interval([1.0, 1.0], [0.5, 0.5]) == (0.5, 0.5, 0.5)
