@@ -109,7 +109,7 @@ def read_cells(root: Path) -> dict[str, list[Cell]]:
         cell = _read_cell(path, path.relative_to(root).as_posix())
         if path.relative_to(root).as_posix() != cell.path:
             raise UserError(
-                f"{path.relative_to(root).as_posix()}: by experiment, ablation and seed it should be {cell.path}; {REMEDY}"
+                f"{path.relative_to(root).as_posix()}: as its contents say, it should be {cell.path}; {REMEDY}"
             )
         groups.setdefault(cell.group, []).append(cell)
     if not groups:
