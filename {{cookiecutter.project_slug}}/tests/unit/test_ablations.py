@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
-from project import SOURCE
+from project import SOURCE, Project
 
 from repro.config import load_config
 from repro.config.ablations import ABLATIONS, Same, ablate, chosen_ablations
@@ -81,3 +82,40 @@ def test_others_are_refused(name, overrides, said):
         ablate(whole_method(*overrides), name)
     with pytest.raises(UserError, match=said):
         chosen_ablations(whole_method(*overrides), [name])
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (
+            ("preferences.queries=disagreement", "reward_model.members=1"),
+            "disagreement needs reward_model.members of 2 at least; write uniform, or entropy",
+        ),
+        (
+            ("preferences.annotator=person", "reward_model.target=true_return"),
+            "true_return is what only an oracle knows",
+        ),
+        (("seeds.ablations=[no-ensembel]",), "'no-ensembel' is none; did you mean 'no-ensemble'?"),
+    ],
+)
+def test_parameters_that_cannot_go_together_are_refused(overrides, said):
+    with pytest.raises(UserError, match=re.escape(said)):
+        whole_method(*overrides)
+
+
+def test_a_cell_of_an_ablation_is_a_level_of_its_own(project: Project):
+    """The commands of dvc.yaml, by hand."""
+    of_ablation = ("--ablation", "no-ensemble", "--seed", "100")
+    project.ok("prefs", "collect", *of_ablation)
+    assert (project.root / "data/tiny/no-ensemble/seed-100/meta.json").exists()
+    project.ok("train", "--cell", *of_ablation, "--question", "is it needed?")
+    project.ok("evaluate", "--cell", *of_ablation)
+    cell = json.loads((project.root / "results/cells/tiny/no-ensemble/seed-100.json").read_text())
+    assert (cell["experiment"], cell["ablation"], cell["seed"]) == ("tiny", "no-ensemble", 100)
+    assert (project.root / "results/curves/tiny/no-ensemble/seed-100.jsonl").exists()
+    assert project.only_run().record["ablation"] == "no-ensemble"
+    (project.root / "README.md").write_text("<!-- results:start -->\n<!-- results:end -->\n")
+    project.ok("report")
+    assert "tiny/no-ensemble" in (project.root / "README.md").read_text()
+    line = project.refused("evaluate", "--cell", "--seed", "100")
+    assert "models/tiny/seed-100/run.json: no such file" in line  # not that of the ablation

@@ -121,6 +121,21 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
+    def annotator_and_queries_can_be(self) -> Config:
+        if self.reward.source != "learned":
+            return self
+        if self.preferences.queries == "disagreement" and self.reward_model.members == 1:
+            raise ValueError(
+                "preferences.queries: disagreement needs reward_model.members of 2 at least; write uniform, or entropy"
+            )
+        if self.preferences.annotator == "person" and self.reward_model.target == "true_return":
+            raise ValueError(
+                "reward_model.target: true_return is what only an oracle knows; write preferences, or "
+                "preferences.annotator: oracle"
+            )
+        return self
+
+    @model_validator(mode="after")
     def reward_network_fits(self) -> Config:
         if self.reward.source != "learned":
             return self

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from repro.config import Config, parse_config
 from repro.reading import UserError, nearest
+
+if TYPE_CHECKING:
+    from repro.config import Config
 
 WHOLE, ALL = "none", "all"  # the method with nothing taken away; it and all ablations
 
@@ -70,6 +72,8 @@ ABLATIONS = {
 
 def ablate(config: Config, name: str) -> Config:
     """The parameters with the ablation `name`. Raises UserError if there is no such one, or it changes nothing."""
+    from repro.config import parse_config  # which itself knows the names above
+
     if name not in ABLATIONS:
         raise UserError(f"--ablation {name}: no such ablation{nearest(name, list(ABLATIONS))}")
     if config.reward.source != "learned":

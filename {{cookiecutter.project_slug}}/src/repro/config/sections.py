@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from repro.config.ablations import ABLATIONS
 from repro.config.base import (
     Fraction,
     HalfOpenFraction,
@@ -17,6 +18,7 @@ from repro.config.base import (
     PositiveInt,
     Section,
 )
+from repro.reading import nearest
 
 
 class RewardConfig(Section):
@@ -97,9 +99,10 @@ class SeedConfig(Section):
     tuning: Annotated[list[NonNegativeInt], Field(min_length=1)]
     final: Annotated[list[NonNegativeInt], Field(min_length=1)]
     pipeline: Annotated[list[NonNegativeInt], Field(min_length=1)]  # those that `dvc repro` runs
+    ablations: list[str]  # that it runs with the same seeds; names of `repro.config.ablations`
 
     @model_validator(mode="after")
-    def disjoint_and_unique(self) -> SeedConfig:
+    def disjoint_unique_and_known(self) -> SeedConfig:
         for name in ("tuning", "final", "pipeline"):
             seeds = getattr(self, name)
             if len(set(seeds)) < len(seeds):
@@ -109,6 +112,9 @@ class SeedConfig(Section):
             raise ValueError(f"tuning and final share the seeds {shared}; take them out of one")
         if not (set(self.pipeline) <= set(self.tuning) or set(self.pipeline) <= set(self.final)):
             raise ValueError(f"pipeline {self.pipeline} must lie within tuning or within final, not across")
+        for name in self.ablations:
+            if name not in ABLATIONS:
+                raise ValueError(f"ablations: {name!r} is none{nearest(name, list(ABLATIONS))}")
         return self
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from repro.config import Config
 from repro.files import storage_error
+from repro.reading import UserError
 
 
 def collect_preferences(config: Config, seed: int, folder: Path) -> str:
@@ -20,6 +21,11 @@ def collect_preferences(config: Config, seed: int, folder: Path) -> str:
         except OSError as error:
             raise storage_error(folder, error) from None
         return "nothing to collect, as reward.source is environment"
+    if config.preferences.annotator != "oracle":
+        raise UserError(
+            "preferences.annotator: a person's labels are asked for while a run waits for them (repro train, then "
+            "repro label in another terminal); to collect an oracle's: --set preferences.annotator=oracle"
+        )
     from repro.envs import describe_environment
     from repro.preferences.store import PreferenceStore
     from repro.training.initial_labels import collect_initial_labels
