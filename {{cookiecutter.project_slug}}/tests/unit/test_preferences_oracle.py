@@ -125,3 +125,9 @@ def test_answers_depend_on_seed_and_number_and_not_on_what_was_answered_before()
 def test_settings_that_make_no_sense_are_refused_by_name(setting, value):
     with pytest.raises(UserError, match=rf"preferences\.oracle\.{setting}"):
         load_config(PRESET, [f"preferences.oracle.{setting}={value}"])
+
+
+@pytest.mark.parametrize("written", ["preferences.oracle.mistakes", "oracle.mistake", "preferences.mistake", "mistake"])
+def test_a_setting_that_is_misspelled_is_named(written):
+    with pytest.raises(UserError, match=r"no parameter .* did you mean 'preferences\.oracle\.mistake'"):
+        load_config(PRESET, [f"{written}=0.1"])

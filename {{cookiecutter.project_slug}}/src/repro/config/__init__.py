@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -191,12 +191,21 @@ def _apply_override(values: dict[str, Any], override: str) -> None:
 
 def _alike(key: str, values: dict[str, Any]) -> str:
     """The whole name of the parameter that may have been meant: the section or its end may be missing or misspelled."""
-    names = [f"{section}.{name}" for section, fields in values.items() if isinstance(fields, dict) for name in fields]
+    names = list(_parameter_names(values))
     ends = {name.rpartition(".")[2]: name for name in reversed(names)}  # of several the first
     end = difflib.get_close_matches(key.rpartition(".")[2], ends, n=1, cutoff=0.8)
     near = [ends[end[0]]] if end and f"{key.rpartition('.')[0]}.{end[0]}" not in names else []
     near = near or difflib.get_close_matches(key, names, n=1)
     return f"; did you mean {near[0]!r}?" if near else f"; sections: {', '.join(values)}"
+
+
+def _parameter_names(values: Mapping[str, Any], section: str = "") -> Iterator[str]:
+    """The whole names of all parameters that are in a section, or in a section of one."""
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from _parameter_names(value, f"{section}{name}.")
+        elif section:
+            yield section + name
 
 
 def _explain(error: pydantic.ValidationError) -> str:
