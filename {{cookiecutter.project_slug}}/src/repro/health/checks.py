@@ -27,8 +27,8 @@ MUST_BE_FINITE = (
     "reward_model/raw_std",
 )
 MIN_ENTROPY_SHARE = 0.02  # of the largest possible entropy (J)
-# KL divergence from the policy that collected the rollout, in nats. One rollout of few steps tells little: of updates
-# that did no harm, in runs that solved their task, single ones reach 0.06 and five times the median.
+# KL divergence from the policy that collected the rollout, in nats. One rollout of few steps tells little: in runs that
+# solve their task, single ones reach 0.06 and far more than five times the median.
 MAX_KL = 0.05  # of the middle one of the last KL_ROWS rollouts (J)
 MAX_KL_ONCE = 0.1  # of any single one
 MAX_KL_RATIO = 5.0  # of the same middle one to the recent median (J) ...
