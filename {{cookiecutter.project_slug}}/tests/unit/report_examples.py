@@ -22,6 +22,7 @@ def make_cell(
     learned: bool = False,
     ablation: str | None = None,
     worse: float = 0.0,
+    sampled: float | None = None,
     **changes: Any,
 ) -> Path:
     """One cell with a curve of five rollouts; `changes` replace its top-level keys. Returns its path.
@@ -47,8 +48,8 @@ def make_cell(
         "evaluation": {
             "episodes": 100,
             "seed": 12345,
-            "sampled": score(SAMPLED[seed] - worse),
-            "greedy": score(GREEDY[seed] - worse),
+            "sampled": score((SAMPLED[seed] if sampled is None else sampled) - worse),
+            "greedy": score(GREEDY.get(seed, 0.5) - worse),
             "random": score(0.02),
             "optimal": score(1.0),
         },
@@ -60,7 +61,7 @@ def make_cell(
     random = np.random.default_rng(seed)
     rows = []
     for rollout in range(5):
-        share = SAMPLED[seed] * rollout / 4 + 0.01 * random.standard_normal()
+        share = SAMPLED.get(seed, 0.7) * rollout / 4 + 0.01 * random.standard_normal()
         row = {"env_step": 16_000 * (rollout + 1), "return/mean": 75 * share, "return/score": share}
         if learned:
             row |= {"predicted_return/mean": 30 * share + random.standard_normal()}

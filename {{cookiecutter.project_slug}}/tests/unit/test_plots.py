@@ -43,17 +43,21 @@ def learning_curves(*seeds: int) -> plots.Draw:
     return partial(plots.draw_learning_curves, curves=curves(*seeds), random=0.02, success=0.85)
 
 
-def test_every_seed_the_mean_and_the_interval_are_drawn() -> None:
-    axes = drawn(learning_curves(0, 1, 4))
+@pytest.mark.parametrize("seeds", [(0, 1, 4), (0, 1, 2, 4, 6)])
+def test_every_seed_the_mean_and_its_interval_or_range_are_drawn(seeds: tuple[int, ...]) -> None:
+    axes = drawn(learning_curves(*seeds))
     lines = [line.get_ydata() for line in axes.lines]
-    for _, values in curves(0, 1, 4).values():
+    for _, values in curves(*seeds).values():
         assert any(np.array_equal(line, values) for line in lines)
 
-    (mean,) = (line for line in axes.lines if line.get_label() == "mean, n=3")
-    last = [values[-1] for _, values in curves(0, 1, 4).values()]
+    (mean,) = (line for line in axes.lines if line.get_label() == f"mean, n={len(seeds)}")
+    last = [values[-1] for _, values in curves(*seeds).values()]
     expected_mean, low, high = t_interval(last)
+    if len(seeds) == 3:
+        low, high = min(last), max(last)
     assert mean.get_ydata()[-1] == pytest.approx(expected_mean)
     (band,) = bands(axes)
+    assert band.get_label() == ("range" if len(seeds) == 3 else "95% t-interval")
     vertices = band.get_paths()[0].vertices
     at_the_end = vertices[vertices[:, 0] == STEPS[-1], 1]
     assert (at_the_end.min(), at_the_end.max()) == pytest.approx((low, high))

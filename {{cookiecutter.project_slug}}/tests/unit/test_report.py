@@ -24,11 +24,10 @@ def test_readme_table_holds_mean_interval_success_rate_and_baselines(project: Pa
     readme = (project / "README.md").read_text()
     header, _, dot, random, optimal = table_rows(readme)
     row = dict(zip(header, dot, strict=True))
-    mean, low, high = t_interval(list(SAMPLED.values()))
     assert row["experiment"] == "moving-dot"
-    assert row["sampled score"] == rf"{mean:.3f} \[{low:.3f}, {high:.3f}\]"
+    assert row["sampled score"] == "0.820 (0.600 to 0.950)"  # the t-interval reaches beyond 1, from 0.34 to 1.30
     assert row["success rate"] == r"2/3 \[0.21, 0.94\]"
-    assert row["minutes, median"] == "3.7"
+    assert row["time, median"] == "3.7 min"
     assert random[:4] == ["random policy", "–", "–", "0.020"]
     assert optimal[:4] == ["best known", "–", "–", "1.000"]
 
@@ -38,7 +37,7 @@ def test_results_table_has_every_seed_and_its_run(project: Path) -> None:
     result = write_report(project)
     rows = {row[0]: row for row in table_rows((project / "reports" / "results.md").read_text())}
     assert rows["seed 102"] == [
-        *["seed 102", "0.600", "0.500", "no", "45.0", "80,000", "1,000", "3.7"],
+        *["seed 102", "0.600", "0.500", "no", "45.0", "80,000", "1,000", "3.7 min"],
         *["`2026-11-21_moving-dot_0066`", "no"],
     ]
     assert rows["seed 101"][-1] == "yes"
@@ -122,6 +121,32 @@ def test_judged_greedy_actions_are_named(project: Path) -> None:
     rows = {row[0]: row for row in table_rows((project / "reports" / "results.md").read_text())}
     assert rows[""][1:3] == ["sampled score", "greedy score (judged)"]
     assert rows["seed 100"][4] == "67.5"  # the return of the judged actions
+
+
+def test_five_seeds_have_an_interval(project: Path) -> None:
+    scores = {**SAMPLED, 103: 0.9, 104: 0.8}
+    for seed in (103, 104):
+        make_cell(project, seed, sampled=scores[seed])
+    write_report(project)
+    mean, low, high = t_interval(list(scores.values()))
+    readme, page = (project / "README.md").read_text(), (project / "reports/results.md").read_text()
+    assert rf"{mean:.3f} \[{low:.3f}, {high:.3f}\]" in readme
+    assert "Band: its pointwise 95% t-interval" in page and "make no interval" not in page
+
+
+def test_few_seeds_have_their_range_everywhere(project: Path) -> None:
+    write_report(project)
+    page = (project / "reports/results.md").read_text()
+    assert page.count("(0.600 to 0.950)") == 2 and "| **mean (range)** |" in page and "t-interval" not in page
+    assert "fewer than 5 make no interval" in page and "Band: from the lowest to the highest" in page
+
+
+def test_seconds_are_told_as_such(project: Path) -> None:
+    for seed in SAMPLED:
+        make_cell(project, seed, wall_seconds=12.0)
+    write_report(project)
+    assert (project / "reports/results.md").read_text().count("| 12 s |") == 4
+    assert "**12 s**" in (project / "reports/results.md").read_text()
 
 
 def test_one_seed_has_no_interval(project: Path) -> None:

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from repro.reading import UserError
 from repro.results.records import Columns
-from repro.results.statistics import align_curves, curve_interval, t_interval
+from repro.results.statistics import align_curves, curve_spread, spread, spread_name
 
 if TYPE_CHECKING:
     from matplotlib.typing import RcKeyType
@@ -107,7 +107,7 @@ def _style(theme: Theme) -> dict[RcKeyType, Any]:
 def draw_learning_curves(
     axes: Axes, theme: Theme, curves: Mapping[int, Columns], random: float, success: float
 ) -> None:
-    """Scores while training, unsmoothed: every seed, their mean and its 95% t-interval.
+    """Scores while training, unsmoothed: every seed, their mean and its interval, or range.
 
     `curves`: seed -> (env steps, scores). `random` and `success` are scores too; the best known return's is 1.
     """
@@ -134,7 +134,7 @@ def draw_seed_scores(
 ) -> None:
     """The score of each seed, a row each: the judged actions and the others beside; below, their mean.
 
-    `scores`: judged and other, each (seeds,); `names`: what they are called. Bars are 95% t-intervals.
+    `scores`: judged and other, each (seeds,); `names`: what they are called. Bars: 95% t-intervals, or ranges.
     """
     rows = np.arange(len(seeds))
     styles: tuple[dict[str, Any], ...] = (
@@ -150,11 +150,17 @@ def draw_seed_scores(
     else:
         mean_row = len(seeds) + 0.4
         for values, style, shift in zip(scores, styles, (-0.2, 0.2), strict=True):
-            mean, low, high = t_interval(values)
+            mean, low, high = spread(values)
             bar = [[mean - low], [high - mean]]
             axes.errorbar(mean, mean_row + shift, xerr=bar, capsize=3, linewidth=1.6, **style)
         axes.axhline(len(seeds) - 0.3, color=theme.faint, linewidth=0.8)
-        axes.set_yticks([*rows, mean_row], [*(f"seed {seed}" for seed in seeds), f"mean, 95% t\n(n={len(seeds)})"])
+        axes.set_yticks(
+            [*rows, mean_row],
+            [
+                *(f"seed {seed}" for seed in seeds),
+                f"mean, {spread_name(len(seeds)).removesuffix('-interval')}\n(n={len(seeds)})",
+            ],
+        )
         axes.set_ylim(mean_row + 0.7, -0.7)
     axes.tick_params(axis="y", length=0)
     axes.grid(visible=False, axis="y")
@@ -180,7 +186,7 @@ def seed_scores_height(seeds: int) -> float:
 def draw_reward_model(
     axes: Axes, theme: Theme, training: Mapping[int, Columns], validation: Mapping[int, Columns]
 ) -> None:
-    """Share of comparisons the reward model orders as the annotator did; every seed, means, 95% t-intervals.
+    """Share of comparisons the reward model orders as the annotator did; every seed, means, intervals.
 
     Both map a seed to (env steps, accuracies).
     """
@@ -240,7 +246,7 @@ def correlations(points: Mapping[int, Columns]) -> dict[int, float]:
 
 
 def _draw_group(axes: Axes, curves: Sequence[Columns], color: str, style: str, prefix: str) -> None:
-    """Each curve thin; if there are several with steps in common, their mean and its interval."""
+    """Each curve thin; if there are several with steps in common, their mean and its interval, or range."""
     several = len(curves) > 1
     for number, (steps, values) in enumerate(curves):
         axes.plot(
@@ -261,9 +267,9 @@ def _draw_group(axes: Axes, curves: Sequence[Columns], color: str, style: str, p
         grid, matrix = align_curves(curves)
     except ValueError:  # no steps in common: there is no mean to draw
         return
-    mean, low, high = curve_interval(matrix)
+    mean, low, high = curve_spread(matrix)
     axes.fill_between(
-        grid, low, high, color=color, alpha=0.18, linewidth=0, label=f"{prefix}95% t-interval", zorder=1.8
+        grid, low, high, color=color, alpha=0.18, linewidth=0, label=f"{prefix}{spread_name(len(curves))}", zorder=1.8
     )
     axes.plot(grid, mean, color=color, linestyle=style, linewidth=2.2, label=f"{prefix}mean, n={len(curves)}", zorder=3)
 

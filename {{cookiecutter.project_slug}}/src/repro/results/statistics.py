@@ -3,7 +3,9 @@
 Those of success rates are in `repro.results.proportions`.
 
 The t-interval is used per task because the usual percentile bootstrap is far too narrow for few seeds
-(its nominal 95% covers about 75% with three seeds, 90% with ten; the t-interval 94-96%).
+(its nominal 95% covers about 75% with three seeds, 90% with ten; the t-interval 94-96%). With fewer than
+SEEDS_FOR_INTERVAL seeds it is so wide that it reaches beyond what scores can be (0.61 [-0.09, 1.30]), and rests on one
+or two differences between seeds: there the lowest and highest seed are shown, which claim nothing.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from scipy.special import stdtrit  # needs no import of scipy.stats, which is sl
 
 FloatArray = NDArray[np.float64]
 UPPER = 0.975  # the quantile at the upper end of a two-sided 95% interval
+SEEDS_FOR_INTERVAL = 5
 
 
 def t_interval(values: ArrayLike) -> tuple[float, float, float]:
@@ -82,3 +85,25 @@ def curve_interval(matrix: ArrayLike) -> tuple[FloatArray, FloatArray, FloatArra
         return mean, unknown, unknown.copy()
     margin = stdtrit(n - 1, UPPER) * matrix.std(axis=0, ddof=1) / math.sqrt(n)
     return mean, mean - margin, mean + margin
+
+
+def curve_spread(matrix: ArrayLike) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Mean of each column of (seeds, points), and what is shown around it: the t-interval, or the range of few seeds.
+
+    Otherwise as `curve_interval`; `spread_name` says which of the two it is.
+    """
+    mean, low, high = curve_interval(matrix)
+    if 1 < len(values := np.asarray(matrix)) < SEEDS_FOR_INTERVAL:
+        return mean, values.min(axis=0), values.max(axis=0)
+    return mean, low, high
+
+
+def spread(values: ArrayLike) -> tuple[float, float, float]:
+    """The same for one value per seed."""
+    mean, low, high = curve_spread(np.asarray(values, dtype=np.float64).reshape(-1, 1))
+    return float(mean[0]), float(low[0]), float(high[0])
+
+
+def spread_name(seeds: int) -> str:
+    """What `spread` shows around the mean of so many seeds."""
+    return "95% t-interval" if seeds >= SEEDS_FOR_INTERVAL else "range"

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from repro.results.proportions import wilson_interval
 from repro.results.records import Cell, Rows
-from repro.results.statistics import t_interval
+from repro.results.statistics import SEEDS_FOR_INTERVAL, spread
+from repro.tracking.durations import format_hours
 from repro.workflow.report_plots import PLOTTED, Plot, make_plots, seed_list
 
 NOTHING = "–"
@@ -50,7 +51,7 @@ def make_section(experiment: str, cells: list[Cell], curves: dict[int, Rows]) ->
             f"The score places the sum of true returns over {cells[0].evaluation.episodes} full episodes from fixed "
             "starts on a scale where 0 is about random and 1 the best possible or known from the same starts. Judged "
             f"are {cells[0].judged} actions: a seed succeeds if that score reaches {cells[0].success_score:g}. "
-            "Intervals are 95% Student t-intervals over seeds, for success rates 95% Wilson score intervals."
+            + _spread_explained(len(cells))
         ),
         results=_results_table(cells),
         sources=_sources_table(cells, curves),
@@ -63,7 +64,7 @@ def make_section(experiment: str, cells: list[Cell], curves: dict[int, Rows]) ->
 def make_summary(sections: Sequence[Section]) -> Table:
     """One row per experiment, with the random policy and the best known return below it."""
     header = ["experiment", "seeds", "judged", "sampled score", "greedy score", "success rate"]
-    header += ["env steps", "labels", "minutes, median"]
+    header += ["env steps", "labels", "time, median"]
     table = Table(header, [])
     for section in sections:
         cells = section.cells
@@ -78,7 +79,7 @@ def make_summary(sections: Sequence[Section]) -> Table:
                 success_text(cells),
                 _common([_count(cell.env_steps) for cell in cells]),
                 _common([_count(cell.labels) for cell in cells]),
-                f"{statistics.median(cell.wall_seconds / 60 for cell in cells):.1f}",
+                format_hours(statistics.median(cell.wall_seconds / 3600 for cell in cells)),
             ]
         )
         random = _baseline_text([evaluation.random.score for evaluation in evaluations])
@@ -88,11 +89,21 @@ def make_summary(sections: Sequence[Section]) -> Table:
 
 
 def mean_text(values: Sequence[float], digits: int = 3) -> str:
-    """`mean [low, high]` with the 95% t-interval; with one value, that there is none."""
-    mean, low, high = t_interval(values)
+    """`mean [low, high]` with the 95% t-interval; of few values `mean (low to high)`, their range."""
+    mean, low, high = spread(values)
     if len(values) == 1:
         return f"{mean:,.{digits}f} (n=1, no interval)"
+    if len(values) < SEEDS_FOR_INTERVAL:
+        return f"{mean:,.{digits}f} ({low:,.{digits}f} to {high:,.{digits}f})"
     return f"{mean:,.{digits}f} [{low:,.{digits}f}, {high:,.{digits}f}]"
+
+
+def _spread_explained(seeds: int) -> str:
+    if seeds >= SEEDS_FOR_INTERVAL:
+        means = "Intervals are 95% Student t-intervals over seeds"
+    else:
+        means = f"In parentheses: the lowest and the highest seed; fewer than {SEEDS_FOR_INTERVAL} make no interval"
+    return f"{means}. Intervals of success rates are 95% Wilson score intervals."
 
 
 def _baseline_text(values: Sequence[float], digits: int = 3) -> str:
@@ -154,7 +165,7 @@ def _warnings(cells: list[Cell], curves: dict[int, Rows]) -> list[str]:
 def _results_table(cells: list[Cell]) -> Table:
     judged = cells[0].judged
     names = {name: f"{name} score (judged)" if name == judged else f"{name} score" for name in ("sampled", "greedy")}
-    header = ["", *names.values(), "success", "return", "env steps", "labels", "minutes", "run", "dirty"]
+    header = ["", *names.values(), "success", "return", "env steps", "labels", "time", "run", "dirty"]
     rows = [
         [
             f"seed {cell.seed}",
@@ -164,7 +175,7 @@ def _results_table(cells: list[Cell]) -> Table:
             f"{cell.judged_score.return_mean:,.1f}",
             _count(cell.env_steps),
             _count(cell.labels),
-            f"{cell.wall_seconds / 60:.1f}",
+            format_hours(cell.wall_seconds / 3600),
             cell.run,
             "yes" if cell.dirty else "no",
         ]
@@ -172,13 +183,13 @@ def _results_table(cells: list[Cell]) -> Table:
     ]
     evaluations = [cell.evaluation for cell in cells]
     mean = [
-        "mean [95% interval]",
+        "mean [95% interval]" if len(cells) >= SEEDS_FOR_INTERVAL else "mean (range)",
         mean_text([evaluation.sampled.score for evaluation in evaluations]),
         mean_text([evaluation.greedy.score for evaluation in evaluations]),
         success_text(cells),
         mean_text([cell.judged_score.return_mean for cell in cells], 1),
         *[NOTHING] * 2,
-        mean_text([cell.wall_seconds / 60 for cell in cells], 1),
+        format_hours(statistics.fmean(cell.wall_seconds / 3600 for cell in cells)),
         *[NOTHING] * 2,
     ]
     random_score = _baseline_text([evaluation.random.score for evaluation in evaluations])

@@ -11,12 +11,13 @@ import re
 from collections.abc import Sequence
 from urllib.parse import quote
 
+from repro.results.statistics import SEEDS_FOR_INTERVAL
 from repro.workflow.report_content import NOTHING, Section, Table
 from repro.workflow.report_plots import Plot
 
 LEGEND = (
     "Scores are of true returns: 0 is about random, 1 the best possible or known. In brackets: 95% intervals over "
-    "seeds (t; rate: Wilson)."
+    f"seeds (t; rate: Wilson). In parentheses, of fewer than {SEEDS_FOR_INTERVAL} seeds: the lowest and the highest."
 )
 
 ABLATIONS = (

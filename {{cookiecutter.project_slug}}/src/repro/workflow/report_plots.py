@@ -11,12 +11,13 @@ import numpy as np
 
 from repro.results import plots
 from repro.results.records import Cell, Columns, Rows, columns
+from repro.results.statistics import SEEDS_FOR_INTERVAL
 
 PLOT_NAMES = ("curves", "seeds", "reward_model", "predicted_return", "ablations")
 RETURN, SCORE, PREDICTED = "return/mean", "return/score", "predicted_return/mean"
 ACCURACIES = ("reward_model/accuracy_train", "reward_model/accuracy_val")
 PLOTTED = (RETURN, SCORE, PREDICTED, *ACCURACIES)
-BAND = " Thin: each seed. Thick: their mean, over the steps that all of them cover. Band: its pointwise 95% t-interval."
+BAND = " Thin: each seed. Thick: their mean, over the steps that all of them cover. Band: "
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,9 @@ def _seed_scores(cells: list[Cell], curves: dict[int, Rows]) -> Plot:
         f"Final score of each seed over {cells[0].evaluation.episodes} full episodes, by {judged} actions, which are "
         "judged, with the others beside."
     )
-    caption += " Bars: 95% t-interval of the mean." if len(cells) > 1 else " One seed (n=1): no interval."
+    few = len(cells) < SEEDS_FOR_INTERVAL
+    bars = " Bars: from the lowest to the highest seed." if few else " Bars: 95% t-interval of the mean."
+    caption += bars if len(cells) > 1 else " One seed (n=1): no interval."
     return make_plot("seeds", "Score of each seed", caption, draw, plots.seed_scores_height(len(cells)))
 
 
@@ -137,7 +140,9 @@ def _metrics(title: str, curves: dict[int, Rows], *names: str) -> dict[int, Colu
 
 def _seeds_shown(cells: list[Cell], drawn: dict[int, Columns]) -> str:
     """What the lines of a curve plot are, and which seeds it lacks."""
-    return (BAND if len(drawn) > 1 else " One seed (n=1): no interval.") + _left_out(cells, drawn)
+    few = len(drawn) < SEEDS_FOR_INTERVAL
+    band = BAND + ("from the lowest to the highest." if few else "its pointwise 95% t-interval.")
+    return (band if len(drawn) > 1 else " One seed (n=1): no interval.") + _left_out(cells, drawn)
 
 
 def _left_out(cells: list[Cell], drawn: dict[int, Columns]) -> str:
