@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import pty
 import sys
@@ -15,20 +16,23 @@ from reward_examples import VECTORS, add_comparisons, make_model
 
 from repro.preferences.reward_model import VALIDATION_COMPARISONS
 from repro.preferences.store import PreferenceStore
-from repro.preflight import waiting
+from repro.preflight import estimate, waiting
 from repro.preflight.estimate import estimate_minutes, validation_growth
 from repro.training.loops import make_trainer
 
 
 @pytest.mark.parametrize("source", ["learned", "environment"])
-def test_it_is_of_the_right_size(source, tmp_path):
+def test_it_is_of_the_right_size(source, tmp_path, monkeypatch):
     parameters = config(
         f"reward.source={source}",
         f"training.total_steps={3000 if source == 'learned' else 6000}",
         "preferences.initial_labels=30",
         "preferences.total_labels=60",
         "reward_model.pretraining_steps=40",
+        "evaluation.video_rollouts=0",
+        "training.checkpoint_rollouts=1000",
     )
+    monkeypatch.setattr(estimate, "START_SECONDS", 0.0)  # of a process of its own
     minutes = 60 * estimate_minutes(parameters, seed=100)
     start = time.perf_counter()
     with PreferenceStore(tmp_path / "preferences.db") as store:
@@ -43,6 +47,32 @@ def test_it_grows_with_the_run_and_leaves_nothing(tmp_path, monkeypatch):
     short, long = (estimate_minutes(config(f"training.total_steps={steps}"), 100) for steps in (50_000, 500_000))
     assert 4 < long / short < 25
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "seconds"),
+    [
+        (("training.checkpoint_rollouts=1000", "evaluation.video_rollouts=0"), 40 + 1),  # and one in the end
+        (("training.checkpoint_rollouts=5", "evaluation.video_rollouts=0"), 40 + 9),
+        (("training.checkpoint_rollouts=1000", "evaluation.video_rollouts=10"), 40 + 1 + 5 * 50),
+    ],
+)
+def test_checkpoints_and_every_filmed_step_count(monkeypatch, settings, seconds):
+    """40 rollouts, episodes of 50 steps, where whatever is timed takes a second."""
+    monkeypatch.setattr(estimate, "START_SECONDS", 0.0)
+    monkeypatch.setattr(estimate, "_time", lambda action, **_: 1.0)
+    short = ("reward.source=environment", "training.total_steps=10240", "env.max_frames=200")
+    assert 60 * estimate_minutes(config(*short, *settings), 100) == pytest.approx(seconds)
+
+
+def test_the_start_takes_longer_where_others_compute(monkeypatch):
+    """A process that gets every third tick of a processor does not start in five seconds."""
+    monkeypatch.setattr(estimate, "_time", lambda action, **_: 0.0)
+    ticks = itertools.count()
+    monkeypatch.setattr(time, "process_time", lambda: 1.0 * next(ticks))
+    monkeypatch.setattr(time, "perf_counter", lambda: 3.0 * next(ticks))
+    seconds = 60 * estimate_minutes(config("reward.source=environment"), 100)
+    assert seconds == pytest.approx(3 * estimate.START_SECONDS)
 
 
 class TestValidation:
@@ -75,7 +105,8 @@ class TestValidation:
             return {}
 
         monkeypatch.setattr("repro.preferences.reward_model.RewardModel.validate", slow)
-        labels = ("preferences.initial_labels=32", "preferences.total_labels=3000")
+        monkeypatch.setattr(estimate, "START_SECONDS", 0.0)
+        labels = ("preferences.initial_labels=32", "preferences.total_labels=3000", "evaluation.video_rollouts=0")
         training = ("training.total_steps=25600", "reward_model.steps_per_rollout=0")
         seconds = 60 * estimate_minutes(config(*labels, *training, "reward_model.pretraining_steps=0"), 100)
         assert 98 * 0.5 < seconds < 98 * 1.5

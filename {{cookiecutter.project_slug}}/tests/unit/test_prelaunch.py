@@ -265,22 +265,6 @@ def test_a_killed_gate_and_a_closed_terminal_keep_the_answers(root, end):
     assert again.process.wait(20) == 0 and begun(root) == []
 
 
-@pytest.mark.parametrize(
-    ("device", "minutes", "runs", "said"),
-    [
-        ("cpu", 1.0, 10, ""),  # not worth a word
-        ("cpu", 1.2, 1, "dot: about 1 min, 0.00 USD\n"),
-        ("cpu", 60.0, 1, "dot: about 60 min, 0.10 USD\n"),
-        ("cpu", 1500.0, 1, "dot: about 25.0 hours, 2.50 USD\n"),
-        ("cpu", 60.0, 3, "dot: about 60 min, 0.10 USD; all 3 runs of the sweep: about 3.0 hours, 0.30 USD\n"),
-        ("cuda", 60.0, 1, "dot: about 60 min, 1.50 USD\n"),
-    ],
-)
-def test_duration_and_cost_are_told(root, capsys, device, minutes, runs, said):
-    prelaunch.say_expected(root, "dot", device, minutes, runs)
-    assert capsys.readouterr().out == said
-
-
 def test_a_question_given_with_the_command_is_shown_and_not_asked(root):
     record, said = run_gate(root, COMPLETE[1:], question=" Does it\x1b[2J learn? ")
     assert record["question"] == record["answers"]["question"] == "Does it\x1b[2J learn?"

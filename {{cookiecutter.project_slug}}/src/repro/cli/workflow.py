@@ -38,7 +38,8 @@ def prelaunch(
     from repro.tracking.snapshot import code_hash
     from repro.training.device import choose_device
     from repro.workflow.checklist import read_checklist, write_answers_template
-    from repro.workflow.prelaunch import check_given, launched_params, say_expected
+    from repro.workflow.expected import say_expected
+    from repro.workflow.prelaunch import check_given, launched_params
     from repro.workflow.runs import pass_gate
 
     root, config = open_project(params, set_, ablation)

@@ -8,23 +8,33 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from repro.config import Config, ReplayConfig
+from repro.envs import make_envs
 from repro.preferences.reward_model import VALIDATION_COMPARISONS, RewardModel
 from repro.preferences.store import PreferenceStore
 from repro.preflight.waiting import waiting
+from repro.tracking.video import VideoWriter
+from repro.training.checkpoint import save_checkpoint
 from repro.training.loops import make_trainer
+from repro.training.playing import make_player, policy_of
+from repro.training.trainer import Trainer
 
 PROBE_LABELS = 32  # comparisons to time the reward model with
 PROBE_SECONDS = 0.5  # for each thing that is timed; at least one repetition, after one to warm up
+ROLLOUT_SECONDS = 1.5  # for rollouts, which are most of a run
+START_SECONDS = 5.0  # of an idle processor, until the first rollout and after the last: imports, networks, the archive
+FILMED_STEPS = 2000  # of an episode at most: games that may last half an hour rarely do
 
 
 def estimate_minutes(config: Config, seed: int) -> float:
-    """Minutes that training will take on this machine, as busy as it is now.
+    """Minutes that a run will take on this machine, as busy as it is now.
 
-    Does a few rollouts with updates, and gradient steps of the reward model, in a temporary place. Takes seconds, or as
-    long as two rollouts do. Evaluation, checkpoints and videos are not counted.
+    Does a few rollouts with updates, gradient steps of the reward model, a checkpoint and a few steps of a video, in a
+    temporary place. Takes seconds, or as long as two rollouts do. Episodes that are filmed are taken to last as long as
+    they may; evaluation, which is a command of its own, is not counted.
     """
     rollouts = math.ceil(config.training.total_steps / (config.env.num_envs * config.agent.rollout_steps))
     with (
@@ -36,9 +46,12 @@ def estimate_minutes(config: Config, seed: int) -> float:
         try:
             rows = trainer.rows()
             environment = next(rows)["time/env"]  # of one rollout
-            rollout = _time(lambda: next(rows), warm_up=False)
+            clock, processor = time.perf_counter(), time.process_time()
+            rollout = _time(lambda: next(rows), warm_up=False, seconds=ROLLOUT_SECONDS)
+            waited = (time.perf_counter() - clock) / max(time.process_time() - processor, 1e-9)  # for other processes
+            around = START_SECONDS * max(1.0, waited) + _saving_and_filming(trainer, config, rollouts, Path(folder))
             if trainer.learning is None:
-                return rollouts * rollout / 60
+                return (around + rollouts * rollout) / 60
             model = trainer.learning.model
             gradient_step, validation = _time(lambda: model.train(1)), _time(model.validate)
         finally:
@@ -53,7 +66,36 @@ def estimate_minutes(config: Config, seed: int) -> float:
         + validation * (validation_growth(model, mean_labels) - 1)  # the rollout that was timed contains one
     )
     pretraining = config.reward_model.pretraining_steps * gradient_step
-    return (initial * environment + pretraining + max(0, rollouts - initial) * learning) / 60
+    return (around + initial * environment + pretraining + max(0, rollouts - initial) * learning) / 60
+
+
+def _saving_and_filming(trainer: Trainer, config: Config, rollouts: int, folder: Path) -> float:
+    """Seconds that all checkpoints and videos of a run of so many rollouts take."""
+    checkpoints = rollouts // config.training.checkpoint_rollouts + 1
+    seconds = checkpoints * _time(lambda: save_checkpoint(folder / "checkpoint.pt", trainer.state_dict()))
+    if config.evaluation.video_rollouts:
+        videos = rollouts // config.evaluation.video_rollouts + 1
+        seconds += videos * min(config.env.max_steps, FILMED_STEPS) * _filmed_step(trainer, folder)
+    return seconds
+
+
+def _filmed_step(trainer: Trainer, folder: Path) -> float:
+    """Seconds that a step of an episode takes while it is filmed."""
+    config = trainer.config
+    policy = policy_of(make_player(config, trainer.device), config.evaluation.actions)
+    envs = make_envs(config.env, num_envs=1, evaluation=True, render=True)
+    try:
+        observations, _ = envs.reset(seed=config.evaluation.seed)
+        with VideoWriter(folder / "video.mp4", envs.metadata["render_fps"]) as video:
+
+            def step() -> None:
+                nonlocal observations
+                observations = envs.step(policy(observations))[0]
+                video.add(np.asarray(envs.render())[0])
+
+            return _time(step)
+    finally:
+        envs.close()
 
 
 def validation_growth(model: RewardModel, labels: float) -> float:
@@ -85,12 +127,12 @@ def _probe(config: Config, rollouts: int) -> Config:
     )
 
 
-def _time(action: Callable[[], object], warm_up: bool = True) -> float:
-    """Seconds that `action` takes: the mean of as many repetitions as fit into PROBE_SECONDS, one at least."""
+def _time(action: Callable[[], object], warm_up: bool = True, seconds: float = PROBE_SECONDS) -> float:
+    """Seconds that `action` takes: the mean of as many repetitions as fit into `seconds`, one at least."""
     if warm_up:
         action()
     start, repetitions = time.perf_counter(), 0
-    while not repetitions or time.perf_counter() - start < PROBE_SECONDS:
+    while not repetitions or time.perf_counter() - start < seconds:
         action()
         repetitions += 1
     return (time.perf_counter() - start) / repetitions

@@ -23,12 +23,10 @@ from repro.reading import UserError, parse_json
 from repro.tracking.durations import now
 from repro.tracking.parameters import effective_params
 from repro.tracking.text import plain
-from repro.workflow.budget import machine_of, read_budget
 from repro.workflow.checklist import ENOUGH, RESPONSES, SURPRISE, Checklist, read_answers, read_checklist
 from repro.workflow.gate_dialogue import Dialogue, print_wrapped
 
 Record = dict[str, Any]
-BRIEF_MINUTES = 1.0  # what a run may take without a word
 NOTHING_LOST = "nothing was started, and the answers are kept for the next time"
 
 
@@ -162,23 +160,6 @@ def check_given(
         raise UserError('--skip: give the reason, e.g. --skip "repeats yesterday\'s run on another machine"')
     if answers_file is not None:
         read_answers(answers_file, read_checklist(root), code_hash, launched_params(config), question)
-
-
-def say_expected(root: Path, name: str, device: str, minutes: float, runs: int = 1) -> None:
-    """Print what a run takes and costs, and all `runs` of its sweep; nothing of one that is over in a minute.
-
-    `device` is "cpu" or "cuda". Raises UserError if budget.yaml cannot be read.
-    """
-    budget = read_budget(root)
-    price = budget.prices.get(machine_of(device))
-
-    def words(minutes: float) -> str:
-        duration = f"{round(minutes)} min" if minutes < 120 else f"{minutes / 60:.1f} hours"
-        return f"about {duration}" + ("" if price is None else f", {minutes / 60 * price:.2f} {budget.currency}")
-
-    if minutes > BRIEF_MINUTES:
-        whole = f"; all {runs} runs of the sweep: {words(runs * minutes)}" if runs > 1 else ""
-        print_wrapped(f"{name}: {words(minutes)}{whole}")
 
 
 def _pass_by_file(

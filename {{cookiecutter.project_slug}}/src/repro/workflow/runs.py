@@ -62,7 +62,8 @@ def prepare_run(root: Path, config: Config, request: RunRequest) -> RunFolder:
     from repro.training.device import choose_device, resolve_auto
     from repro.training.initial_labels import check_export
     from repro.training.loops import check_algorithm
-    from repro.workflow.prelaunch import check_given, say_expected
+    from repro.workflow.expected import say_expected
+    from repro.workflow.prelaunch import check_given
 
     importlib.import_module("repro.training.session")  # as the run will: an error in it shows before there is a run
     read_wandb_settings(root / "pyproject.toml")

@@ -1,0 +1,44 @@
+"""What is said of a run before it starts."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from repro.workflow.expected import say_expected
+
+PROJECT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def root(tmp_path):
+    shutil.copy(PROJECT / "budget.yaml", tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("device", "minutes", "runs", "said"),
+    [
+        ("cpu", 0.2, 1, "dot: about 12 s"),
+        ("cpu", 0.2, 10, "dot: about 12 s; all 10 runs of the sweep: about 2.0 min"),
+        ("cpu", 1.2, 1, "dot: about 1.2 min"),
+        ("cpu", 60.0, 1, "dot: about 60 min, 0.10 USD"),
+        ("cpu", 1500.0, 1, "dot: about 25.0 hours, 2.50 USD"),
+        ("cpu", 60.0, 3, "dot: about 60 min, 0.10 USD; all 3 runs of the sweep: about 3.0 hours, 0.30 USD"),
+        ("cuda", 60.0, 1, "dot: about 60 min, 1.50 USD"),
+    ],
+)
+def test_duration_and_cost_are_told(root, capsys, monkeypatch, device, minutes, runs, said):
+    monkeypatch.setattr(os, "getloadavg", lambda: (0.5, 0.0, 0.0))
+    say_expected(root, "dot", device, minutes, runs)
+    assert capsys.readouterr().out == f"{said}\n"
+
+
+def test_a_busy_machine_is_named(root, capsys, monkeypatch):
+    monkeypatch.setattr(os, "getloadavg", lambda: (9.13, 0.0, 0.0))
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    say_expected(root, "dot", "cpu", 0.6)
+    assert capsys.readouterr().out == "dot: about 36 s (while this machine is as busy as now: load 9.1 on 2 cores)\n"
