@@ -38,9 +38,8 @@ def test_results_table_has_every_seed_and_its_run(project: Path) -> None:
     rows = {row[0]: row for row in table_rows((project / "reports" / "results.md").read_text())}
     assert rows["seed 102"] == [
         *["seed 102", "0.600", "0.500", "no", "45.0", "80,000", "1,000", "3.7 min"],
-        *["`2026-11-21_moving-dot_0066`", "no"],
     ]
-    assert rows["seed 101"][-1] == "yes"
+    assert rows["101"][-1] == "yes" and rows["102"][3::2] == ["`2026-11-21_moving-dot_0066`", "no"]
     assert rows["random policy"][4] == "1.5"
     assert rows["best known"][4] == "75.0"
     assert rows["102"][1] == "`results/cells/moving-dot/seed-102.json`"
@@ -169,3 +168,12 @@ def test_each_experiment_has_a_section(project: Path) -> None:
     assert (project / "reports" / "true-reward" / "curves.svg").is_file()
     names = [row[0] for row in table_rows((project / "README.md").read_text())[2:]]
     assert names == ["moving-dot", "random policy", "best known", "true-reward", "random policy", "best known"]
+
+
+def test_the_page_breaks_where_it_may_and_names_each_number_on_narrow_screens(project: Path) -> None:
+    write_report(project)
+    page = (project / "reports" / "report.html").read_text()
+    assert '<td data-name="sampled score">0.820 <span class=whole>(0.600 to 0.950)</span></td>' in page
+    assert '<td data-name="time, median"><span class=whole>3.7 min</span></td>' in page
+    assert "<code>2026-<wbr>11-<wbr>21_<wbr>moving-<wbr>dot_<wbr>0066</code>" in page
+    assert "<td class=nothing>–</td>" in page

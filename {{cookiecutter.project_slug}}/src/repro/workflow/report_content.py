@@ -165,7 +165,7 @@ def _warnings(cells: list[Cell], curves: dict[int, Rows]) -> list[str]:
 def _results_table(cells: list[Cell]) -> Table:
     judged = cells[0].judged
     names = {name: f"{name} score (judged)" if name == judged else f"{name} score" for name in ("sampled", "greedy")}
-    header = ["", *names.values(), "success", "return", "env steps", "labels", "time", "run", "dirty"]
+    header = ["", *names.values(), "success", "return", "env steps", "labels", "time"]
     rows = [
         [
             f"seed {cell.seed}",
@@ -176,8 +176,6 @@ def _results_table(cells: list[Cell]) -> Table:
             _count(cell.env_steps),
             _count(cell.labels),
             format_hours(cell.wall_seconds / 3600),
-            cell.run,
-            "yes" if cell.dirty else "no",
         ]
         for cell in cells
     ]
@@ -190,21 +188,27 @@ def _results_table(cells: list[Cell]) -> Table:
         mean_text([cell.judged_score.return_mean for cell in cells], 1),
         *[NOTHING] * 2,
         format_hours(statistics.fmean(cell.wall_seconds / 3600 for cell in cells)),
-        *[NOTHING] * 2,
     ]
     random_score = _baseline_text([evaluation.random.score for evaluation in evaluations])
     random_return = _baseline_text([evaluation.random.return_mean for evaluation in evaluations], 1)
     best_return = _baseline_text([evaluation.optimal.return_mean for evaluation in evaluations], 1)
-    random = ["random policy", random_score, *[NOTHING] * 2, random_return, *[NOTHING] * 5]
-    best = ["best known", "1.000", "1.000", NOTHING, best_return, *[NOTHING] * 5]
-    return Table(header, [*rows, mean, random, best], code=frozenset({"run"}), emphasis=frozenset({len(rows)}))
+    random = ["random policy", random_score, *[NOTHING] * 2, random_return, *[NOTHING] * 3]
+    best = ["best known", "1.000", "1.000", NOTHING, best_return, *[NOTHING] * 3]
+    return Table(header, [*rows, mean, random, best], emphasis=frozenset({len(rows)}))
 
 
 def _sources_table(cells: list[Cell], curves: dict[int, Rows]) -> Table:
-    """Which file each number came from."""
+    """Which file each number came from, and the run and the code behind it."""
     rows = [
-        [str(cell.seed), cell.path, cell.curve_path if cell.seed in curves else NOTHING, cell.run, cell.code_hash]
+        [
+            str(cell.seed),
+            cell.path,
+            cell.curve_path if cell.seed in curves else NOTHING,
+            cell.run,
+            cell.code_hash,
+            "yes" if cell.dirty else "no",
+        ]
         for cell in cells
     ]
-    header = ["seed", "scores", "curves", "run", "code hash"]
-    return Table(header, rows, code=frozenset(header[1:]))
+    header = ["seed", "scores", "curves", "run", "code hash", "dirty"]
+    return Table(header, rows, code=frozenset(header[1:-1]))

@@ -111,16 +111,25 @@ def _html_table(table: Table) -> str:
     for number, row in enumerate(table.rows):
         cells: list[str] = []
         for name, text in zip(table.header, row, strict=True):
-            shown = (
-                f"<code>{html.escape(text)}</code>"
-                if name in table.code
-                else html.escape(text).replace(", ", ",&nbsp;")
-            )
-            cells.append(f"<td>{shown}</td>" if cells else f"<th scope=row>{shown}</th>")
+            shown = _html_code(text) if name in table.code else _html_numbers(text)
+            label = f' data-name="{html.escape(name)}"' if text != NOTHING else " class=nothing"
+            cells.append(f"<td{label}>{shown}</td>" if cells else f"<th scope=row>{shown}</th>")
         lines.append(f"<tr{' class=sum' if number in table.emphasis else ''}>{''.join(cells)}</tr>")
     body = "\n".join(lines)
     table_html = f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>"
     return f'<div class=scroll tabindex=0 role=region aria-label="table">{table_html}</div>'
+
+
+def _html_code(text: str) -> str:
+    """Identifiers and paths, which may be broken after their marks."""
+    breakable = re.sub("([/_-])", r"\1<wbr>", html.escape(text))
+    return f"<code>{breakable}</code>"
+
+
+def _html_numbers(text: str) -> str:
+    """Text with intervals, ranges, and numbers with their unit, each of which stays on one line."""
+    kept = r"[\[(][^\[(]*[\])]|[\d.,]+ (?:s|min|h)"
+    return re.sub(kept, lambda part: f"<span class=whole>{part[0]}</span>", html.escape(text))
 
 
 PAGE_START = """<!DOCTYPE html>
@@ -160,9 +169,9 @@ p { max-width: 46rem; }
 figure, .scroll { border: 1px solid var(--line); border-radius: 8px; background: var(--card); }
 .scroll { margin: 1rem 0; overflow-x: auto; }
 table { width: 100%; border-collapse: collapse; font-size: 0.88rem; font-variant-numeric: tabular-nums; }
-th, td { padding: 0.4rem 0.6rem; border-bottom: 1px solid var(--line); text-align: left; white-space: nowrap; }
+th, td { padding: 0.4rem 0.6rem; border-bottom: 1px solid var(--line); text-align: left; }
+.whole { white-space: nowrap; }
 thead th { color: var(--faint); font-weight: 600; vertical-align: bottom; }
-thead th, .sum > * { white-space: normal; }
 tbody th { position: sticky; left: 0; background: var(--card); font-weight: 500; }
 tbody tr:last-child > * { border-bottom: 0; }
 .sum > * { border-top: 2px solid var(--line); font-weight: 600; }
@@ -174,6 +183,16 @@ picture, img { display: block; }
 img { width: 100%; max-width: 40rem; height: auto; margin: 0 auto; }
 figcaption { margin-top: 0.5rem; font-size: 0.85rem; }
 footer { margin-top: 2rem; font-size: 0.85rem; }
+@media (max-width: 44rem) { /* a row is a block */
+  thead, tbody .nothing { display: none; }
+  table, tbody, tr { display: block; }
+  tr { padding: 0.5rem 0.7rem; border-bottom: 1px solid var(--line); }
+  tr:last-child { border: 0; }
+  tbody th, td, .sum > * { display: block; padding: 0.1rem 0; border: 0; }
+  tbody th { position: static; font-weight: 600; }
+  tbody td { position: relative; padding-left: 13em; }
+  td::before { content: attr(data-name); position: absolute; left: 0; color: var(--faint); font-weight: 400; }
+}
 @media print { figure, tr { break-inside: avoid; } }
 </style>
 """
