@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -117,6 +118,7 @@ def test_what_a_run_takes_is_told_once_before_the_gate(project, monkeypatch, cap
     passed = {}
     monkeypatch.setenv("WANDB_MODE", "disabled")
     monkeypatch.setattr(estimate, "estimate_minutes", lambda *_: 45.0)
+    monkeypatch.setattr(os, "getloadavg", lambda: (0.0, 0.0, 0.0))
     monkeypatch.setattr(prelaunch, "run_gate", lambda *_, **options: passed.update(options) or {"passed": "answered"})
     config = project.config("training.device=cpu", "reward.source=environment")
     runs.prepare_run(project.root, config, runs.RunRequest(100, question="why?", cell=cell))

@@ -42,7 +42,8 @@ class TestMatching:
     def test_code_parameters_and_circumstances_are_those_of_the_original(self, shared_project, original):
         out = shared_project.ok("rerun", original.id)
         again = rerun_of(shared_project, original)
-        assert out.startswith(f"run {again.id}, with the code and parameters of {original.id}\n")
+        assert out.startswith("tiny: about ")
+        assert f"\nrun {again.id}, with the code and parameters of {original.id}\n" in out
         assert out.endswith(f"\nrerun of {original.id}: the metrics match bit for bit\n")
         assert out.splitlines()[-1] in (again.path / "output.log").read_text()
         record = again.record

@@ -86,7 +86,9 @@ def _check_preferences(folder: Path, original: RunFolder, seed: int) -> None:
 
 
 def _estimate_minutes(original: RunFolder) -> float:
-    """What the whole run takes at the pace of the original; measured if that never got going."""
+    """What the original took, or would have at its pace; measured if that never got going."""
+    if original.record["status"] == "finished" and (seconds := original.record.get("active_seconds")):
+        return seconds / 60
     row = read_last_row(original.path / "metrics.jsonl")
     if row and row["env_step"] and "time/wall" in row:
         return row["time/wall"] / 60 * original.record["params"]["training"]["total_steps"] / row["env_step"]
