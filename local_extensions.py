@@ -15,6 +15,18 @@ from jinja2 import Environment
 from jinja2.ext import Extension
 
 MUJOCO_PRESETS = ("inverted-pendulum", "half-cheetah")
+# What the presets' names begin with -> the task as a sentence names it, and what is observed there. The longest counts.
+TASKS = {
+    "moving-dot": ("the moving dot", "dot"),
+    "cartpole": ("CartPole", "numbers"),
+    "acrobot": ("Acrobot", "numbers"),
+    "frozenlake": ("FrozenLake", "numbers"),
+    "pendulum": ("Pendulum", "numbers"),
+    "inverted-pendulum": ("MuJoCo's InvertedPendulum", "numbers"),
+    "half-cheetah": ("MuJoCo's HalfCheetah", "numbers"),
+    "pong": ("Atari's Pong", "game"),
+    "breakout": ("Atari's Breakout", "game"),
+}
 
 
 class AnswerFilters(Extension):
@@ -30,6 +42,7 @@ class AnswerFilters(Extension):
             dvc_url,
             dvc_extra,
             gymnasium_extras,
+            task,
             refuse_bad_answers,
         ):
             environment.filters[function.__name__] = function
@@ -76,6 +89,20 @@ def dvc_extra(value: str) -> str:
 def gymnasium_extras(preset: str) -> str:
     """The extras of the package gymnasium that a preset needs; the first draws pictures of classic environments."""
     return "classic-control,mujoco" if preset in MUJOCO_PRESETS else "classic-control"
+
+
+def task(preset: str) -> dict[str, Any]:
+    """What the texts of paper/ say of a preset's task.
+
+    name: in a sentence. observed: "dot" (images of it), "numbers" or "game" (its screen). learned: whether the preset
+    trains on preferences. experiment and baseline: the presets for learned and for true rewards.
+    """
+    prefix = next(prefix for prefix in TASKS if preset.startswith(prefix))
+    name, observed = TASKS[prefix]
+    learned = preset.endswith("-preferences") or (observed == "dot" and not preset.endswith("-true-reward"))
+    baseline = "moving-dot-true-reward" if observed == "dot" else preset.removesuffix("-preferences")
+    experiment = "moving-dot" if preset == "moving-dot-true-reward" else preset
+    return {"name": name, "observed": observed, "learned": learned, "experiment": experiment, "baseline": baseline}
 
 
 def refuse_bad_answers(answers: Mapping[str, Any]) -> str:

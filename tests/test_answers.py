@@ -171,6 +171,7 @@ def test_every_prompt_is_checked_and_explained():
     for field, text in SETTINGS["__prompts__"].items():
         if isinstance(text, dict):
             assert set(text) == {"__prompt__", *SETTINGS[field]}
+            assert max(len(f"    {len(text) - 1} - {shown}") for shown in text.values()) <= 80  # a line of a terminal
 
 
 def test_choices_are_the_same_everywhere():

@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from conftest import ROOT, TEMPLATE, Generator, default_answers, files
 
+from local_extensions import task
+
 SETTINGS = json.loads((ROOT / "cookiecutter.json").read_text(encoding="utf-8"))
 EXPECTED = [
     ".dvc/.gitignore",
@@ -95,6 +97,19 @@ def test_the_chosen_preset_becomes_params_yaml(generate: Generator, tmp_path: Pa
     project = generate.project(tmp_path / "out", preset=preset)
     assert (project / "params.yaml").read_bytes() == (TEMPLATE / "presets" / f"{preset}.yaml").read_bytes()
     assert f"`{preset}`" in (project / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("preset", SETTINGS["preset"])
+def test_the_texts_of_the_paper_speak_of_the_presets_task(generate: Generator, tmp_path: Path, preset: str):
+    project = generate.project(tmp_path / "out", preset=preset)
+    for name in ("scope.md", "deviations.md", "claims.yaml", "preregistration.yaml"):
+        text = (project / "paper" / name).read_text(encoding="utf-8")
+        assert (re.search(r"\bdot\b", text) is not None) == preset.startswith("moving-dot"), name
+        assert task(preset)["name"] in text
+        tables = [line for line in text.splitlines() if line.startswith("|") and name == "deviations.md"]
+        assert {len(re.findall(r"(?<!\\)\|", line)) for line in tables} <= {5}
+    experiments = re.findall(r"^    cells: {experiment: ([\w-]+),", (project / "paper/claims.yaml").read_text(), re.M)
+    assert experiments and all((project / "presets" / f"{name}.yaml").exists() for name in experiments)
 
 
 @pytest.mark.parametrize(

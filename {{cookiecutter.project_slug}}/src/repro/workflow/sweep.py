@@ -45,7 +45,8 @@ def prepare_sweep(
     from repro.preflight.estimate import estimate_minutes
     from repro.training.device import choose_device, resolve_auto
     from repro.training.loops import check_algorithm
-    from repro.workflow.prelaunch import check_given, say_expected
+    from repro.workflow.expected import say_expected
+    from repro.workflow.prelaunch import check_given
 
     if request.preferences:
         raise UserError(
