@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import math
+import re
+import sys
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 import torch
 from project import DISABLED_WANDB, labels, line_count, write_tiny_params
+from rich.console import Console
 
 from repro.config import load_config
 from repro.health.checks import Finding
@@ -157,3 +161,24 @@ def test_progress_of_a_short_run_is_one_line(capsys: pytest.CaptureFixture[str])
         for step in range(4, 401, 4):
             bar.update({"env_step": step})
     assert len(capsys.readouterr().out.splitlines()) == 2
+
+
+def test_the_bar_cuts_no_entry_in_two_and_says_what_it_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    entries = ["score 0.67", "return 340.5", "entropy 0.07"]
+    for width, shown in ((100, " · ".join(entries)), (37, "score 0.67 · return 340.5"), (9, "")):
+        console = Console(width=width, file=io.StringIO())
+        console.print(progress._WholeEntries(entries))
+        assert console.file.getvalue().rstrip("\n") == shown
+
+    terminal = io.StringIO()
+    terminal.isatty = lambda: True
+    monkeypatch.setattr(sys, "stdout", terminal)
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("TERM", "xterm")
+    with Progress(total=100_000, done=0) as bar:
+        bar.update({"env_step": 50_048, "return/score": 0.67, "return/mean": 340.5, "policy/entropy": 0.07})
+        with bar.doing("filming an episode"):
+            pass
+    assert "filming an episode" in terminal.getvalue()
+    last = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", terminal.getvalue()).splitlines()[-1].rpartition("\r")[2]
+    assert "50,048/100,000" in last and re.search(r"score 0.67 · return 340.5\s*$", last) and len(last) <= 80

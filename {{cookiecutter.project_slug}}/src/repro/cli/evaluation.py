@@ -112,11 +112,13 @@ def _judge(root: Path, run: RunFolder, evaluation: dict[str, Any]) -> None:
 
 def _play(root: Path, config: Config, agent_file: Path, trained_by: str, play: tuple[str, ...]) -> dict[str, Any]:
     """Evaluate and print the result, and notes if the code (its hash) or the device are not those of the training."""
+    from repro.preflight.waiting import waiting
     from repro.results.evaluate import evaluate, evaluation_device, format_evaluation
     from repro.tracking.snapshot import code_hash
 
     code = code_hash(root)
-    evaluation = evaluate(config, agent_file, play) | {"code_hash": code}
+    with waiting(f"evaluating: {config.evaluation.episodes} episodes each"):
+        evaluation = evaluate(config, agent_file, play) | {"code_hash": code}
     print(format_evaluation(evaluation, config))
     if code != trained_by:
         print(f"note: evaluated by the code as it is now ({code}), not by that which trained the agent ({trained_by})")
@@ -127,7 +129,11 @@ def _play(root: Path, config: Config, agent_file: Path, trained_by: str, play: t
 
 def _film(config: Config, agent_file: Path, folder: Path, actions: str, count: int) -> None:
     """Write videos of the first episodes, and say where."""
+    from repro.preflight.waiting import waiting
     from repro.results.evaluate import film
 
-    for path, returns, steps in film(config, agent_file, folder, actions, count):
+    filmed = film(config, agent_file, folder, actions, count)
+    for _ in range(count):
+        with waiting("filming an episode"):
+            path, returns, steps = next(filmed)
         print(f"{shown_path(path)}: return {returns:.1f} in {steps:,} steps")

@@ -126,7 +126,8 @@ def _train(trainer: Trainer, run: RunFolder, metrics: MetricsWriter, mirror: Wan
             now = time.perf_counter()
             trainer.timings["logging"] = now - start  # enters the next row
             if videos and (count % videos == 0 or trainer.finished):
-                _film(trainer, run)
+                with progress.doing("filming an episode"):
+                    _film(trainer, run)
                 trainer.timings["video"] = time.perf_counter() - now
     if not latest:
         raise UserError(
