@@ -12,7 +12,15 @@ from repro.reading import UserError
 from repro.tracking.archive import claim_run, read_run
 from repro.tracking.process import process_start
 from repro.workflow import worklog
-from repro.workflow.predictions import Closing, close_by_criterion, close_run, describe_closing, read_closing, withdrawn
+from repro.workflow.predictions import (
+    Closing,
+    against_criterion,
+    close_by_criterion,
+    close_run,
+    describe_closing,
+    read_closing,
+    withdrawn,
+)
 
 
 @pytest.fixture
@@ -248,3 +256,32 @@ class TestCriterion:
         run = write_run(root, status="running", pid=os.getpid(), process_start=process_start(os.getpid()))
         assert close_by_criterion(root, run, self.evaluation(1.0)) is None
         assert read_run(run.path).record["closed"] is None
+
+
+@pytest.mark.parametrize(
+    ("outcome", "fields", "said"),
+    [
+        ("failed", {"evaluation": 0.994}, "it succeeded: its score is 0.99 (evaluated), and 0.85 is wanted"),
+        (
+            "failed",
+            {"training": 0.9},
+            "it succeeded: its score is 0.90 (at the end of training; not evaluated yet), and",
+        ),
+        (
+            "succeeded",
+            {"evaluation": 0.5, "training": 0.9},
+            "it failed: its score is 0.50 (evaluated), and 0.85 is wanted",
+        ),
+        ("succeeded", {"evaluation": 0.85}, None),
+        ("failed", {"training": 0.84}, None),
+        ("failed", {"training": "NaN"}, None),
+        ("failed", {}, None),
+    ],
+)
+def test_what_the_score_says_otherwise_is_told(root, outcome, fields, said):
+    evaluation = {"sampled": {"score": fields["evaluation"]}} if "evaluation" in fields else None
+    metrics = {"return/score": fields["training"]} if "training" in fields else None
+    run = write_run(root, evaluation=evaluation, result_metrics=metrics)
+    close_run(root, run, Closing(outcome, None if outcome == "succeeded" else "lr"))
+    told = against_criterion(run.record)
+    assert told is None if said is None else f"note: by the success criterion {said}" in told

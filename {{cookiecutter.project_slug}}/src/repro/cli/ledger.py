@@ -34,7 +34,7 @@ def close(
 
     Example: repro close latest --outcome succeeded; repro close 7f3a --cause "no normaliser" --foreseen no
     """
-    from repro.workflow.predictions import close_run, describe_closing, read_closing
+    from repro.workflow.predictions import against_criterion, close_run, describe_closing, read_closing
     from repro.workflow.runs import find_own_run
     from repro.workflow.worklog import check_no_later_page
 
@@ -47,6 +47,8 @@ def close(
     if replaced:
         print(f"replaces: {describe_closing(folder.record, replaced)}")
     print(f"{folder.id}: closed as {describe_closing(folder.record)}")
+    if said := against_criterion(folder.record):
+        print(said)
 
 
 @app.command()

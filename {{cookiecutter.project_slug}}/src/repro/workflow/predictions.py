@@ -124,6 +124,24 @@ def close_by_criterion(root: Path, run: RunFolder, evaluation: Record) -> str | 
     return f'closed as failed; say what went wrong: repro close {run.id} --cause "…"{foreseen}'
 
 
+def against_criterion(record: Record) -> str | None:
+    """What to say where a run was closed otherwise than its score says, by the success criterion; None if it was not.
+
+    The score is that of the evaluation, else of the end of training; nothing is said where there is neither.
+    """
+    settings = record["params"].get("evaluation") or {}
+    evaluated = (record.get("evaluation") or {}).get(settings.get("actions")) or {}
+    trained = (record.get("result_metrics") or {}).get("return/score")
+    score, wanted = evaluated.get("score", trained), settings.get("success_score")
+    if not isinstance(score, int | float) or not isinstance(wanted, int | float):
+        return None
+    outcome = OUTCOMES[score < wanted]
+    if record["closed"]["outcome"] == outcome:
+        return None
+    where = "evaluated" if evaluated else "at the end of training; not evaluated yet"
+    return f"note: by the success criterion it {outcome}: its score is {score:.2f} ({where}), and {wanted:g} is wanted"
+
+
 def withdrawn(record: Record) -> str | None:
     """What to say before a run goes on: that takes its closing away. None if it is not closed."""
     if not record.get("closed"):
