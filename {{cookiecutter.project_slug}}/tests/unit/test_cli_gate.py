@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from project import here
 
 from repro.preflight import estimate
+from repro.reading import UserError
+from repro.workflow import runs
 
 LAUNCH = ("launch", "--seed", "100")
 PRELAUNCH = ("prelaunch", "--seed", "100")
@@ -69,3 +73,31 @@ def test_a_parameter_file_is_found_from_a_subfolder(project):
     project.ok("prelaunch", "--params", "presets/x.yaml", "--write-answers", "b.yaml", cwd=deep)
     assert '"from-here"' in (deep / "b.yaml").read_text()
     assert project.refused("prelaunch", "--params", "y.yaml", cwd=deep).startswith("y.yaml: no such file")
+
+
+def test_a_pipeline_that_is_stopped_goes_on_once_prelaunch_was_answered(project, monkeypatch, capsys):
+    """`dvc repro` has no place for --answers; the line names the command that has one."""
+    monkeypatch.setattr(estimate, "estimate_minutes", lambda *_: 0.2)
+    (project.root / "checklists/prelaunch.yaml").write_text(
+        "questions: [{id: question, ask: A?, why: b}]\nchecks: {}\n"
+    )
+    content = project.params.read_text()
+    assert '"after_minutes": 30.0' in content
+    project.params.write_text(content.replace('"after_minutes": 30.0', '"after_minutes": 0'))
+    request = runs.RunRequest(100, cell=True)
+    config = project.config("reward.source=environment")
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    monkeypatch.chdir(project.root)
+    monkeypatch.setattr("sys.stdin", open(os.devnull))  # noqa: SIM115
+    with pytest.raises(UserError, match=r"takes about 24 s .*: answer them before, with repro prelaunch .* dvc repro"):
+        runs.prepare_run(project.root, config, request)
+
+    options = ("prelaunch", "--set", "reward.source=environment")
+    assert here(project, monkeypatch, capsys, *options, "--write-answers", "a.yaml")[0] == 0
+    file = project.root / "a.yaml"
+    answers = (
+        file.read_text().replace('question: ""', 'question: "Does it learn?"').replace('surprise: ""', "surprise: very")
+    )
+    file.write_text(answers.replace("failure_probability:", "failure_probability: 0.1"))
+    assert "passed (answered)" in here(project, monkeypatch, capsys, *options, "--answers", "a.yaml")[1]
+    assert runs.prepare_run(project.root, config, request).record["gate"]["passed"] == "answered"

@@ -20,7 +20,7 @@ from repro.config import Config
 from repro.files import write_atomic
 from repro.preflight.checks import CheckResult, run_checks
 from repro.reading import UserError, parse_json
-from repro.tracking.durations import now
+from repro.tracking.durations import format_hours, now
 from repro.tracking.parameters import effective_params
 from repro.tracking.text import plain
 from repro.workflow.checklist import ENOUGH, RESPONSES, SURPRISE, Checklist, read_answers, read_checklist
@@ -127,9 +127,10 @@ def run_gate(
         record |= _pass_by_asking(root, config, question, dialogue)
     else:
         raise UserError(
-            "there is no terminal to ask the pre-launch questions on, and this run takes about "
-            f"{estimate_minutes:.0f} minutes (gate.after_minutes is {config.gate.after_minutes:g}): "
-            "give --answers FILE (repro prelaunch --write-answers FILE makes one to fill in) or --skip REASON"
+            "there is no terminal to ask the pre-launch questions on, and this takes about "
+            f"{format_hours(estimate_minutes / 60)} (gate.after_minutes is {config.gate.after_minutes:g}): answer them "
+            "before, with repro prelaunch (or repro prelaunch --write-answers FILE, fill it in, --answers FILE), and "
+            "start again, dvc repro as well; or give --answers FILE or --skip REASON here"
         )
     record["decided"] = now()
     if skip_reason is not None and earlier and earlier["passed"] == "answered":
