@@ -91,15 +91,16 @@ def page(found: dict[str, list[dict]]) -> str:
     def area(run: dict) -> float:
         return float(run["curve"][1].mean())
 
+    seeds = " | ".join(f"seed {seed}" for seed in SEEDS)
     lines = [
         "# Learning in bfloat16 and in float32",
         "",
-        "Made by `PYTHONPATH=template/src python tests/benchmarks/bf16_curves.py`. PPO with the Nature CNN on the moving dot of",
-        f"84 x 84 pixels, true reward, {STEPS:,} agent steps: the preset `moving-dot-true-reward`. Each seed was trained",
-        "in both precisions, with the same initial weights. Scores are 0 for random actions and 1 for the best possible; intervals are",
-        "95% t-intervals over seeds, those of differences of seeds in pairs.",
+        "Made by `PYTHONPATH=template/src python tests/benchmarks/bf16_curves.py`. PPO with the Nature CNN on the",
+        f"moving dot of 84 x 84 pixels, true reward, {STEPS:,} agent steps: the preset `moving-dot-true-reward`. Each",
+        "seed was trained in both precisions, with the same initial weights. Scores are 0 for random actions and 1",
+        "for the best possible; intervals are 95% t-intervals over seeds, those of differences of seeds in pairs.",
         "",
-        f"| | {' | '.join(f'seed {seed}' for seed in SEEDS)} | final score | mean score while training | CPU seconds, median |",
+        f"| | {seeds} | final score | mean score while training | CPU seconds, median |",
         f"|{'---|' * (len(SEEDS) + 4)}",
     ]
     for precision in PRECISIONS:
@@ -118,9 +119,11 @@ def page(found: dict[str, list[dict]]) -> str:
         "",
         "![Learning curves in both precisions](bf16.svg)",
         "",
-        "- What these runs can exclude is a loss larger than the lower end of the interval of the differences; no more.",
-        "- Pong, whose speed is what bfloat16 is for, takes hours here in either precision: its curve was not measured. The network,",
-        "  the size of the images and the algorithm are the same; rewards as rare as Pong's are not covered.",
+        f"- A loss of more than {max(0.0, -t_interval(differences)[1]):.3f} in the final score is excluded with 97.5%"
+        " confidence; a smaller one is not.",
+        "- Pong, whose speed is what bfloat16 is for, takes hours here in either precision: its curve was not",
+        "  measured. The network, the size of the images and the algorithm are the same; rewards as rare as Pong's are",
+        "  not covered.",
     ]
     return "\n".join(lines) + "\n"
 
