@@ -18,8 +18,6 @@ from repro.agents import ON_POLICY
 
 SEEDS = pytest.mark.parametrize("seed", [0, 1, 2])
 OURS = [name for name in ON_POLICY if name != "sb3-ppo"]  # Stable-Baselines3 has tests of its own
-# Of 1 at best. TRPO's steps never shrink, so that its policy, and what it earns, stays a little random.
-LEAST_VALUE = {"ppo": 0.8, "a2c": 0.8, "vpg": 0.8, "trpo": 0.7}
 pytestmark = pytest.mark.parametrize("algorithm", OURS)
 
 
@@ -43,7 +41,7 @@ def test_rewards_are_discounted_on_their_way_back(algorithm, seed, discount):
 @SEEDS
 def test_the_better_action_is_chosen(algorithm, seed):
     agent = train(algorithm, ActionReward, seed)
-    assert probabilities(agent, 0.0)[0] > 0.95 and values(agent, 0.0)[0] > LEAST_VALUE[algorithm]
+    assert probabilities(agent, 0.0)[0] > 0.95 and values(agent, 0.0)[0] > 0.8
 
 
 @SEEDS
@@ -51,7 +49,7 @@ def test_the_action_depends_on_the_observation(algorithm, seed):
     agent = train(algorithm, ObservationActionReward, seed)
     wrong, right = probabilities(agent, -1.0, 1.0)
     assert wrong < 0.05 and right > 0.95
-    assert min(values(agent, -1.0, 1.0)) > LEAST_VALUE[algorithm]
+    assert min(values(agent, -1.0, 1.0)) > 0.8
 
 
 @SEEDS
