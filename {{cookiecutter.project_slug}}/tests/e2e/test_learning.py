@@ -55,6 +55,14 @@ def test_small_dot_from_true_rewards(project: Project) -> None:
     assert sum(score >= SUCCESS for score in found) >= 2 and min(found) >= FAIR
 
 
+def test_cartpole_by_dqn_from_synthetic_preferences(project: Project) -> None:
+    """Off-policy, where each sample is paid what the reward model thinks of it by then."""
+    agent = load_config(SOURCE / "presets/cartpole-dqn.yaml").agent.model_dump(mode="json")
+    overrides = (f"agent={json.dumps(agent)}", "env.num_envs=4", "training.total_steps=30000")
+    found = scores(project, "cartpole-preferences", overrides, (100, 101, 102), at_once=2)
+    assert sum(score >= SUCCESS for score in found) >= 2 and min(found) >= FAIR
+
+
 @pytest.mark.slow
 def test_full_dot_from_synthetic_preferences(project: Project) -> None:
     """At least nine of ten seeds succeed, by the preset as it is."""
