@@ -1,7 +1,9 @@
 """CartPole in native batches: the same as Gymnasium's single ones, and with a fixed horizon."""
 
 import numpy as np
+import pytest
 from gym_examples import gym_config, gym_envs, play, some_actions
+from gymnasium.envs.classic_control.cartpole import CartPoleVectorEnv
 
 from repro.envs.cartpole import NativeCartPole
 from repro.envs.gym import EnvLoop
@@ -23,6 +25,21 @@ def test_a_batch_equals_single_environments_from_the_same_starts():
             np.testing.assert_array_equal(one, other)
         ended += (native[2] | native[3]).sum()
     assert ended > 30
+
+
+@pytest.mark.parametrize("settings", [{}, {"sutton_barto_reward": True}], ids=["usual", "sutton-barto"])
+def test_it_is_gymnasium_s_batch_bit_for_bit(settings):
+    ours, theirs = gym_envs(num_envs=7, max_steps=30, settings=settings), CartPoleVectorEnv(7, 30, **settings)
+    np.testing.assert_array_equal(ours.reset(seed=1)[0], theirs.reset(seed=1)[0])
+    ended = np.zeros(2, int)
+    for actions in some_actions(ours, 1000):
+        mine, other = ours.step(actions), theirs.step(actions)
+        for one, expected in zip(mine[:4], other[:4], strict=True):
+            assert one.dtype == expected.dtype
+            np.testing.assert_array_equal(one, expected)
+        np.testing.assert_array_equal(ours.state, theirs.state)
+        ended += mine[2].sum(), mine[3].sum()
+    assert (ended > 20).all()
 
 
 def test_truncation_is_not_termination():

@@ -1,5 +1,6 @@
 """Networks and action distributions against torch.distributions and known shapes."""
 
+import copy
 import math
 
 import numpy as np
@@ -16,7 +17,9 @@ from repro.agents.networks import (
     ScaleImages,
     SeparateActorCritic,
     TwinEncoder,
+    flatten_parameters,
     make_policy,
+    tanh,
 )
 from repro.normalisation import NormalisedBox
 
@@ -133,6 +136,36 @@ def test_a_twin_encoder_is_two_encoders_with_weights_of_their_own():
             expected = torch.tanh(expected @ weight + bias[index])
         torch.testing.assert_close(features, expected)
     assert not torch.equal(twin.second[0], twin.second[1])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_tanh_and_its_gradient_are_pytorch_s(dtype):
+    inputs = torch.cat([torch.linspace(-12, 12, 999), torch.tensor([0.0, 1e-30, -1e-6, torch.inf, -torch.inf])])
+    ours, theirs = (inputs.to(dtype, copy=True).requires_grad_() for _ in range(2))
+    for one, function in ((ours, tanh), (theirs, torch.tanh)):
+        (function(one) * torch.linspace(1, 2, len(one))).sum().backward()
+    torch.testing.assert_close(tanh(ours), torch.tanh(theirs), atol=0, rtol=1e-6)
+    torch.testing.assert_close(ours.grad, theirs.grad, atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("space", [IMAGES, VECTORS], ids=["images", "vectors"])
+def test_parameters_and_gradients_are_views_of_one_vector(space):
+    network = ActorCritic(space, Box(-1, 1, (2,), np.float32))
+    plain = copy.deepcopy(network)
+    flat = flatten_parameters(network)
+    space.seed(0)
+    observations = torch.from_numpy(np.stack([space.sample() for _ in range(6)]))
+    for one in (plain, network):
+        policy, values = one(observations)
+        (policy.square().sum() + values.sum() + one.log_std.sum()).backward()
+    for (name, ours), theirs in zip(network.named_parameters(), plain.parameters(), strict=True):
+        assert torch.equal(ours, theirs) and ours.stride() == theirs.stride(), name
+        torch.testing.assert_close(ours.grad, theirs.grad, msg=name)
+    norm = float(sum(one.grad.square().sum() for one in plain.parameters())) ** 0.5
+    assert float(flat.grad.norm()) == pytest.approx(norm, rel=1e-4)
+    with torch.no_grad():
+        flat.zero_(), flat.grad.zero_()
+    assert not any(one.any() or one.grad.any() for one in network.parameters())
 
 
 @pytest.mark.parametrize(("space", "moves"), [(IMAGES, True), (VECTORS, False)], ids=["images", "vectors"])

@@ -12,18 +12,15 @@ import torch
 from gymnasium.spaces import Box, Discrete
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
 from repro.agents.acting import Actor
-from repro.agents.networks import ActorCritic, clip_gradients
+from repro.agents.networks import ActorCritic, clip_gradient, flatten_parameters
 from repro.agents.rollout import Rollout, approximate_kl, generalised_advantages, normalise, take
 from repro.agents.values import value_metrics
 from repro.config import PPOConfig
 
-# Of a gradient step; the mean over all of them is reported.
-METRICS = (
-    *("policy/loss", "policy/entropy", "policy/approx_kl", "policy/clip_fraction"),
-    *("value/loss", "gradient/norm"),
-)
+LOSSES = ("policy/loss", "policy/entropy", "value/loss", "gradient/norm")  # of a gradient step; means are reported
 
 
 class PPO:
@@ -43,7 +40,8 @@ class PPO:
         self.config, self.device, self.generator = config, device, generator
         self.network = ActorCritic(observation_space, action_space)
         self.actor = Actor(self.network, config, device, generator, precision)
-        self.optimizer = torch.optim.Adam(self.network.parameters(), config.learning_rate, eps=1e-5, fused=True)
+        self.parameters = flatten_parameters(self.network)
+        self.optimizer = torch.optim.Adam([self.parameters], config.learning_rate, eps=1e-5, fused=True)
 
     def act(self, observations: NDArray, greedy: bool = False) -> tuple[Tensor, Tensor, Tensor]:
         """Actions (N, ...), their log-probabilities (N,) and values (N,), on the CPU. Raises UserError (diverged)."""
@@ -61,19 +59,25 @@ class PPO:
         advantages = generalised_advantages(rollout, config.discount, config.gae_lambda)
         returns = advantages + rollout.values[:-1]
         rows = rollout.rows(self.device, advantages, returns)
-        reported = []
+        losses, log_ratios = [], []
         for _ in range(config.epochs):
             order = torch.randperm(len(rows[0]), generator=self.generator, device=self.device)
             shuffled = [take(row, order).tensor_split(config.minibatches) for row in rows]
-            reported += [self._update_minibatch(*minibatch) for minibatch in zip(*shuffled, strict=True)]
-        means = dict(zip(METRICS, torch.stack(reported).mean(0).tolist(), strict=True))
-        rate = self.optimizer.param_groups[0]["lr"]
-        return means | value_metrics(rollout, returns) | {"learning_rate": rate}
+            for minibatch in zip(*shuffled, strict=True):
+                of_losses, of_ratios = self._update_minibatch(*minibatch)
+                losses.append(of_losses)
+                log_ratios.append(of_ratios)
+        return (
+            dict(zip(LOSSES, torch.stack(losses).mean(0).tolist(), strict=True))
+            | ratio_metrics(torch.cat(log_ratios), config.clip_range)
+            | value_metrics(rollout, returns)
+            | {"learning_rate": self.optimizer.param_groups[0]["lr"]}
+        )
 
     def _update_minibatch(
         self, observations: Tensor, actions: Tensor, old_log_probs: Tensor, advantages: Tensor, returns: Tensor
-    ) -> Tensor:
-        """One gradient step. Returns METRICS, float32 (6,)."""
+    ) -> tuple[Tensor, Tensor]:
+        """One gradient step. Returns LOSSES, float32 (4,), and the logarithms of the ratios, float32 (rows,)."""
         config = self.config
         policy, values = self.actor(observations)
         advantages = normalise(advantages)
@@ -81,18 +85,16 @@ class PPO:
         ratios = log_ratios.exp()
         clipped = ratios.clamp(1 - config.clip_range, 1 + config.clip_range)
         policy_loss = -torch.min(advantages * ratios, advantages * clipped).mean()
-        value_loss = 0.5 * (values - returns).square().mean()
+        value_loss = 0.5 * functional.mse_loss(values, returns)
         entropy = policy.entropy().mean()
         loss = policy_loss + config.value_coefficient * value_loss - config.entropy_coefficient * entropy
 
-        self.optimizer.zero_grad()
+        self.optimizer.zero_grad(set_to_none=False)
         loss.backward()
-        gradient_norm = clip_gradients(self.network.parameters(), config.max_gradient_norm)
+        gradient_norm = clip_gradient(self.parameters, config.max_gradient_norm)
         self.optimizer.step()
         with torch.no_grad():
-            clip_fraction = ((ratios - 1).abs() > config.clip_range).float().mean()
-            metrics = (policy_loss, entropy, approximate_kl(log_ratios), clip_fraction, value_loss, gradient_norm)
-            return torch.stack(metrics)
+            return torch.stack((policy_loss, entropy, value_loss, gradient_norm)), log_ratios.detach()
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that `act` and `update` depend on."""
@@ -107,3 +109,12 @@ class PPO:
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.generator.set_state(state["generator"].cpu())
+
+
+def ratio_metrics(log_ratios: Tensor, clip_range: float) -> dict[str, float]:
+    """How far the policy had moved in the minibatches, from log(new / old) of their actions."""
+    beyond = (log_ratios.exp() - 1).abs() > clip_range
+    return {
+        "policy/approx_kl": approximate_kl(log_ratios).item(),
+        "policy/clip_fraction": beyond.float().mean().item(),
+    }

@@ -60,7 +60,8 @@ def generalised_advantages(rollout: Rollout, discount: float, gae_lambda: float)
 
 def normalise(advantages: Tensor) -> Tensor:
     """To mean 0 and standard deviation 1, (rows,)."""
-    return (advantages - advantages.mean()) / (advantages.std() + 1e-8)
+    deviation, mean = torch.std_mean(advantages)
+    return (advantages - mean) / (deviation + 1e-8)
 
 
 def approximate_kl(log_ratios: Tensor) -> Tensor:
