@@ -1,10 +1,11 @@
-"""The published result: the preset moving-dot on its ten final seeds, in a freshly generated project.
+"""The published results: a preset (moving-dot, unless another is named) on its ten final seeds, in a new project.
 
-Refuses to run from uncommitted changes. Generates build/final/<project>, sets it up, makes `seeds.final` the pipeline's
-seeds, commits, runs `dvc repro`, and copies the report to docs/results/moving-dot/ with the commit it came from.
+Refuses to run from uncommitted changes. Generates build/final/<preset>/<project>, sets it up, makes `seeds.final` the
+pipeline's seeds, commits, runs `dvc repro`, and copies the report to docs/results/<preset>/, with its commit's name.
 A project that is already there (with results of an interrupted run) is gone on with if it came from the same commit.
 
-    make final-results      # about half an hour on two cores
+    make final-results                                  # about half an hour on two cores
+    make final-results PRESET=moving-dot-off-centre     # the same
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-FOLDER = ROOT / "build/final"
+PRESET = sys.argv[1] if len(sys.argv) > 1 else "moving-dot"
+FOLDER = ROOT / "build/final" / PRESET
 PROJECT = FOLDER / "moving-dot-from-preferences"
-PUBLISHED = ROOT / "docs/results/moving-dot"
+PUBLISHED = ROOT / "docs/results" / PRESET
 
 
 def run(*command: str, cwd: Path = PROJECT) -> None:
@@ -37,7 +39,8 @@ def git(*arguments: str) -> str:
 def generate() -> None:
     """A project whose pipeline runs the final seeds, committed, so that its results come from clean code."""
     shutil.rmtree(PROJECT, ignore_errors=True)
-    run(sys.executable, "-m", "cookiecutter", "--no-input", "--default-config", "-o", str(FOLDER), ".", cwd=ROOT)
+    command = ("cookiecutter", "--no-input", "--default-config", "-o", str(FOLDER), ".", f"preset={PRESET}")
+    run(sys.executable, "-m", *command, cwd=ROOT)
     params = PROJECT / "params.yaml"
     text = params.read_text()
     final = re.search(r"^  final: (\[.*\])$", text, re.MULTILINE).group(1)
@@ -47,14 +50,14 @@ def generate() -> None:
 
 def publish(commit: str) -> None:
     """Copy table and plots, under a heading that says where they come from."""
-    shutil.copytree(PROJECT / "reports/moving-dot", PUBLISHED)
+    shutil.copytree(PROJECT / "reports" / PRESET, PUBLISHED)
     shutil.copyfile(PROJECT / "reports/results.csv", PUBLISHED / "results.csv")
     table = (PROJECT / "reports/results.md").read_text()
-    table = table.replace("](moving-dot/", "](").split("\n", 1)[1]  # its own heading gives way to ours
-    heading = f"""# Moving dot from synthetic preferences, ten final seeds
+    table = table.replace(f"]({PRESET}/", "](").split("\n", 1)[1]  # its own heading gives way to ours
+    heading = f"""# {PRESET}: ten final seeds
 
-Made by `make final-results` from template commit `{commit[:10]}`, in a generated project, on {os.cpu_count()} cores
-({platform.machine()}), Python {platform.python_version()}. The preset was fixed before these seeds were run.
+Made by `make final-results PRESET={PRESET}` from template commit `{commit[:10]}`, in a generated project,
+on {os.cpu_count()} cores ({platform.machine()}), Python {platform.python_version()}. The preset was fixed before these seeds were run.
 """
     (PUBLISHED / "README.md").write_text(heading + table)
 
