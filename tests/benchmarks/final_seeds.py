@@ -57,7 +57,8 @@ def publish(commit: str) -> None:
     heading = f"""# {PRESET}: ten final seeds
 
 Made by `make final-results PRESET={PRESET}` from template commit `{commit[:10]}`, in a generated project,
-on {os.cpu_count()} cores ({platform.machine()}), Python {platform.python_version()}. The preset was fixed before these seeds were run.
+on {os.cpu_count()} cores ({platform.machine()}), Python {platform.python_version()}.
+The preset was fixed before these seeds were run.
 """
     (PUBLISHED / "README.md").write_text(heading + table)
 
