@@ -27,6 +27,7 @@ class PreferenceConfig(Section):
     annotator: Literal["oracle", "person"]
     when_unlabelled: Literal["wait", "continue"]  # while a person owes labels that are due
     segment_steps: PositiveInt  # an episode that terminates sooner gives shorter ones
+    instruction: str  # what people who compare clips are told: one or two sentences
     total_labels: PositiveInt
     initial_labels: PositiveInt  # from the untrained policy, before any training
     initial_action_repeat: Fraction  # probability that the untrained policy repeats its last action

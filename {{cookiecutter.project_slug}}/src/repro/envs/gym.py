@@ -37,7 +37,7 @@ def make_gym_envs(config: GymConfig, num_envs: int, render: bool = False) -> Sca
     that no agent here can use.
     """
     entry_point = str(_find(config.id).entry_point)
-    with _explained(config):
+    with explained(config):
         if entry_point.startswith("gymnasium.envs.mujoco"):
             forward_warnings()
         if render:
@@ -164,7 +164,7 @@ def _import(package: str, name: str) -> None:
 
 
 @contextmanager
-def _explained(config: GymConfig) -> Iterator[None]:
+def explained(config: GymConfig) -> Iterator[None]:
     """Say in one line why the environments of `config` cannot be made. Raises UserError."""
     try:
         yield

@@ -1,0 +1,79 @@
+"""Clips: the pictures of a segment on one sheet, which a browser can step through without a decoder of its own."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from repro.preferences.segments import Segment
+
+MAX_PICTURES = 120  # of a clip; phones hold no larger sheets
+MAX_WIDTH = 320  # pixels of a picture that was drawn for people
+SHORTEST_SECONDS = 1.0  # Christiano et al. 2017, section 2.2: clips last 1 to 2 seconds
+
+Draw = Callable[[NDArray], list[NDArray]]  # observations (T, D) to T colour pictures, uint8 (H, W, 3)
+
+
+@dataclass(frozen=True)
+class Clip:
+    """Pictures side by side and row by row in one WebP image."""
+
+    image: bytes
+    pictures: int
+    columns: int
+    width: int  # of a picture, in pixels
+    height: int
+    rate: float  # pictures a second
+    pixelated: bool  # what the agent itself sees; to be enlarged without smoothing
+
+    def description(self) -> dict[str, int | float | bool]:
+        """All but the image."""
+        return {name: value for name, value in self.__dict__.items() if name != "image"}
+
+
+def make_clip(segment: Segment, draw: Draw | None, frames_per_second: int) -> Clip:
+    """A clip of what the actions of `segment` led to.
+
+    Images are shown as the agent sees them, one a step; vectors are drawn by `draw`. A clip that would be over in less
+    than a second is slowed down. Raises what `draw` raises.
+    """
+    steps = len(segment)
+    thinned = slice(None, None, math.ceil(steps / MAX_PICTURES))
+    images = segment.observations.ndim > 2
+    if images:
+        pictures = [np.repeat(frame[:, :, None], 3, axis=2) for frame in segment.observations[-steps:][thinned]]
+    elif draw:
+        pictures = [_shrink(picture) for picture in draw(segment.observations)[thinned]]
+    else:
+        raise ValueError("vectors cannot be shown unless they are drawn")
+    height, width = pictures[0].shape[:2]
+    columns = math.ceil(math.sqrt(len(pictures)))
+    sheet = np.zeros((math.ceil(len(pictures) / columns) * height, columns * width, 3), np.uint8)
+    for index, picture in enumerate(pictures):
+        row, column = divmod(index, columns)
+        sheet[row * height : (row + 1) * height, column * width : (column + 1) * width] = picture
+    seconds = max(steps / frames_per_second, SHORTEST_SECONDS)
+    return Clip(_webp(sheet, images), len(pictures), columns, width, height, len(pictures) / seconds, images)
+
+
+def _webp(sheet: NDArray[np.uint8], lossless: bool) -> bytes:
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(sheet).save(buffer, "WEBP", lossless=lossless, quality=50 if lossless else 90, method=1)
+    return buffer.getvalue()
+
+
+def _shrink(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The picture, not wider than MAX_WIDTH."""
+    from PIL import Image
+
+    if picture.shape[1] <= MAX_WIDTH:
+        return picture
+    size = (MAX_WIDTH, round(picture.shape[0] * MAX_WIDTH / picture.shape[1]))
+    return np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.LANCZOS))

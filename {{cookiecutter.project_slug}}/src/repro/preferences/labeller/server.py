@@ -1,0 +1,225 @@
+"""The server of the labelling page: a few files, clips, and the answers, each committed before it is confirmed."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import socket
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from repro.preferences.export import ANSWERS
+from repro.preferences.labeller.desk import Desk
+from repro.preferences.labeller.guard import MAX_BODY, Guard, refuse
+from repro.preferences.labelling import Labelling, Pair, Stale, check_annotator
+from repro.preferences.schema import UNDO
+from repro.reading import UserError, parse_json
+
+PAGES = Path(__file__).parent / "pages"
+KINDS = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+AHEAD = 3  # pairs that a page has at hand, the one that is shown included
+REVIEWED = 30  # answers that the review page asks for at once
+DAY = 86400.0
+
+
+class BadRequest(UserError):
+    """Not what the page sends."""
+
+
+def make_app(desk: Desk, port: int, token: str | None) -> Guard:
+    """The application. token: what a browser needs to know; None where the page is on the loopback interface."""
+    routes = [Route("/", partial(_file, "label.html")), Route("/review", partial(_file, "review.html"))]
+    routes += [
+        Route(f"/{path.name}", partial(_file, path.name)) for path in PAGES.iterdir() if path.suffix != ".html"
+    ]  # no path that a browser sends is ever looked up on the disk
+    api = _Api(desk)
+    routes += [
+        Route("/api/setting", api.setting),
+        Route("/api/work", api.work),
+        Route("/api/answers", api.answer, methods=["POST"]),
+        Route("/api/given", api.given),
+        Route("/api/pair", api.pair),
+        Route("/clips/{name}", api.clip),
+    ]
+    handlers: Any = {Stale: _explain(409), BadRequest: _explain(400), UserError: _explain(503), 404: _not_found}
+    return Guard(Starlette(routes=routes, exception_handlers=handlers), port, token)
+
+
+async def _file(name: str, request: Request) -> Response:
+    path = PAGES / name
+    return Response(path.read_bytes(), media_type=KINDS[path.suffix])
+
+
+def _explain(status: int) -> Any:
+    async def handler(request: Request, error: Exception) -> Response:
+        return refuse(status, str(error))
+
+    return handler
+
+
+async def _not_found(request: Request, error: Exception) -> Response:
+    return refuse(404, "there is no such page")
+
+
+class _Api:
+    """What the pages ask for. Nothing of the oracle and of true rewards is sent."""
+
+    def __init__(self, desk: Desk):
+        self.desk, self.task = desk, desk.task
+
+    async def setting(self, request: Request) -> Response:
+        """What does not change while the server runs."""
+        names = ("run", "environment", "instruction", "annotator", "wanted")
+        return JSONResponse({name: getattr(self.task, name) for name in names})
+
+    async def work(self, request: Request) -> Response:
+        """How things stand, and the pairs that the page lacks, beside those it has (`held`: keys)."""
+        annotator, held = self._annotator(request.query_params.get("annotator")), request.query_params.get("held", "")
+        return JSONResponse(await self._work(annotator, [key for key in held.split(",") if key]))
+
+    async def answer(self, request: Request) -> Response:
+        """Store an answer, or an `undo`; then as `work`. After an undo, `again` is the pair to be answered anew."""
+        body = await _read_json(request)
+        annotator = self._annotator(body.get("annotator"))
+        pair, answer, held = _parse_pair(body.get("pair")), body.get("answer"), body.get("held")
+        seconds = _parse_seconds(body.get("seconds"))
+        if answer not in (*ANSWERS, UNDO):
+            raise BadRequest(f"answer: expected one of {', '.join((*ANSWERS, UNDO))}")
+        if not isinstance(held, list) or len(held) > 2 * AHEAD or not all(isinstance(key, str) for key in held):
+            raise BadRequest("held: expected the keys of a few pairs")
+        env_step = self.task.situation().env_step
+        await self.desk.ask(lambda labelling: labelling.answer(annotator, pair, answer, seconds, env_step))
+        stored = {"key": pair.key, "answer": answer}
+        if answer == UNDO:
+            again = await self.desk.ask(lambda labelling: labelling.pair(pair.key, annotator))
+            return JSONResponse(await self._work(annotator, [*held, pair.key]) | {"stored": stored, "again": _show(again)})
+        return JSONResponse(await self._work(annotator, held) | {"stored": stored})
+
+    async def given(self, request: Request) -> Response:
+        """The annotator's answers, latest first; `before`: those that follow on the next page."""
+        annotator, before = self._annotator(request.query_params.get("annotator")), request.query_params.get("before")
+        if before is not None and not re.fullmatch(r"\d{1,18}", before):
+            raise BadRequest("before: expected a number")
+        rows = await self.desk.ask(
+            lambda labelling: labelling.given(annotator, REVIEWED, None if before is None else int(before))
+        )
+        for row in rows:
+            row["repeated"] = bool(row.pop("mark"))
+            row["key"] = f"{row['number']}{'r' if row['repeated'] else ''}"
+        progress = await self.desk.ask(lambda labelling: labelling.progress(annotator))
+        return JSONResponse({"given": rows, "progress": progress, "more": len(rows) == REVIEWED})
+
+    async def pair(self, request: Request) -> Response:
+        """One pair, to look at again."""
+        annotator, key = self._annotator(request.query_params.get("annotator")), request.query_params.get("key", "")
+        return JSONResponse(_show(await self.desk.ask(lambda labelling: labelling.pair(key, annotator))))
+
+    async def clip(self, request: Request) -> Response:
+        """The pictures of a segment on one sheet; how they lie on it is in the header `Clip`."""
+        name = request.path_params["name"]
+        if not re.fullmatch(r"[0-9a-f]{64}", name):
+            return refuse(404, "there is no such clip")
+        clip = await self.desk.clip(name)
+        headers = {"Clip": json.dumps(clip.description()), "Cache-Control": "private, max-age=86400, immutable"}
+        return Response(clip.image, media_type="image/webp", headers=headers)
+
+    async def _work(self, annotator: str, held: list[str]) -> dict[str, Any]:
+        def look(labelling: Labelling) -> dict[str, Any]:
+            last = labelling.last(annotator)
+            pairs = labelling.pairs(annotator, max(0, AHEAD - len(held)), held)
+            progress = labelling.progress(annotator)
+            return {"pairs": [_show(pair) for pair in pairs], "last": last and _show(last), "progress": progress}
+
+        return await self.desk.ask(look) | {"status": self.task.situation().status}
+
+    def _annotator(self, name: Any) -> str:
+        if self.task.annotator is not None:
+            return self.task.annotator
+        if not isinstance(name, str):
+            raise BadRequest("annotator: expected a name")
+        try:
+            return check_annotator(name)
+        except UserError as error:
+            raise BadRequest(str(error)) from None
+
+
+def _show(pair: Pair) -> dict[str, Any]:
+    return {"key": pair.key, "version": pair.version, "left": pair.left, "right": pair.right}
+
+
+async def _read_json(request: Request) -> dict[str, Any]:
+    content = b""
+    async for part in request.stream():
+        content += part
+        if len(content) > MAX_BODY:
+            raise BadRequest(f"more than {MAX_BODY} bytes")
+    try:
+        body = parse_json(content)
+    except ValueError:
+        raise BadRequest("not valid JSON") from None
+    if not isinstance(body, dict):
+        raise BadRequest("expected an object")
+    return body
+
+
+def _parse_pair(value: Any) -> Pair:
+    """A pair as `_show` sent it."""
+    wanted = {"key": r"\d{1,18}r?", "left": r"[0-9a-f]{64}", "right": r"[0-9a-f]{64}"}
+    if isinstance(value, dict) and type(value.get("version")) is int and 0 <= value["version"] < 2**62:
+        texts = [value.get(name) for name in wanted]
+        if all(isinstance(text, str) and re.fullmatch(wanted[name], text, re.ASCII) for name, text in zip(wanted, texts)):
+            key, left, right = (str(text) for text in texts)
+            return Pair(int(key.removesuffix("r")), key.endswith("r"), value["version"], left, right)
+    raise BadRequest("pair: expected one as it was sent")
+
+
+def _parse_seconds(value: Any) -> float | None:
+    """How long an answer took."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not (math.isfinite(value) and value >= 0):
+        raise BadRequest("seconds: expected a number, 0 or more")
+    return min(float(value), DAY)
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A socket that listens there. Raises UserError."""
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, kind)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+    except OSError as error:
+        raise UserError(f"--host {host} --port {port}: {error.strerror or error}; --port 0 takes any free one") from None
+    return listener
+
+
+def page_address(host: str, listener: socket.socket, token: str | None) -> str:
+    """The link to open. Where all addresses are listened on, it has the one by which others reach this machine."""
+    if host in ("0.0.0.0", "::"):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            try:
+                probe.connect(("192.0.2.1", 9))  # chooses a route; nothing is sent
+                host = probe.getsockname()[0]
+            except OSError:
+                host = socket.gethostname()
+    name = f"[{host}]" if ":" in host else host
+    return f"http://{name}:{listener.getsockname()[1]}/" + (f"?token={token}" if token else "")
+
+
+def serve(desk: Desk, listener: socket.socket, token: str | None) -> None:
+    """Serve the page until the process is interrupted."""
+    app = make_app(desk, listener.getsockname()[1], token)
+    config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False, lifespan="off")
+    try:
+        uvicorn.Server(config).run(sockets=[listener])
+    finally:
+        desk.close()
