@@ -19,7 +19,9 @@ def label(
     ),
     store: Annotated[
         Path | None,
-        typer.Option(help="A file for the answers, where the comparisons are an oracle's or a folder's.", metavar="FILE"),
+        typer.Option(
+            help="A file for the answers, where the comparisons are of an oracle or a folder.", metavar="FILE"
+        ),
     ] = None,
     annotator: Annotated[
         str | None, typer.Option(help="Who answers.", metavar="NAME", show_default="the page asks")

@@ -73,7 +73,7 @@ class Redrawing:
         self.rate = int(self.env.metadata.get("render_fps", 15))  # steps a second at which it is watched
         self.env.reset(seed=0)
         inner: Any = self.env.unwrapped
-        self.structure = getattr(inner, "observation_structure", None)  # of most of MuJoCo's
+        self.structure: dict[str, int] = getattr(inner, "observation_structure", {})  # of most of MuJoCo's
         self.restore = RESTORE.get(type(inner))
         if not self.restore and not self.structure:
             raise UserError(
@@ -84,8 +84,8 @@ class Redrawing:
     def __call__(self, observations: NDArray) -> list[NDArray]:
         """A colour picture of each observation (T, D), uint8 (H, W, 3)."""
         inner: Any = self.env.unwrapped
-        travelled = np.zeros((self.structure or {}).get("skipped_qpos", 0))
-        pictures = []
+        travelled = np.zeros(self.structure.get("skipped_qpos", 0))
+        pictures: list[NDArray] = []
         for observation in observations:
             if self.restore:
                 self.restore(inner, observation)

@@ -10,7 +10,9 @@ queries of a run of their own, `<run> repeats`, under the number of the first: n
 
 from __future__ import annotations
 
+import itertools
 import random
+import re
 import time
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -72,6 +74,8 @@ class Labelling:
 
     def pairs(self, annotator: str, count: int, held: Collection[str] = ()) -> list[Pair]:
         """Up to `count` comparisons to show next, none of them in `held` (keys), in the order they were asked."""
+        if count <= 0:
+            return []
         now = time.monotonic()
         open_queries = self.store.rows(
             "SELECT number, left_hash, right_hash FROM queries LEFT JOIN standing_labels USING (run, number) "
@@ -115,7 +119,7 @@ class Labelling:
         number, repeated = key.removesuffix("r"), key.endswith("r")
         query = self.store.rows(
             "SELECT left_hash, right_hash FROM queries WHERE run = ? AND number = ?",
-            (self.run, int(number) if number.isdecimal() and len(number) < 19 else -1),
+            (self.run, int(number) if re.fullmatch(r"[0-9]{1,18}", number) else -1),
         )
         if not query:
             raise Stale(f"there is no comparison {key[:20]} in {self.run}")
@@ -133,7 +137,9 @@ class Labelling:
         with self.store.transaction():
             current = self.pair(pair.key, annotator)
             if (current.left, current.right) != (pair.left, pair.right):
-                raise Stale(f"comparison {pair.key} of {self.run} is of other clips than those shown; load the page again")
+                raise Stale(
+                    f"comparison {pair.key} of {self.run} is of other clips than those shown; load the page again"
+                )
             if current.version == pair.version + 1 and self._last_answer(run, pair.number, annotator) == answer:
                 return
             if current.version != pair.version:
@@ -200,6 +206,6 @@ class Labelling:
 def labels_per_hour(created: list[str]) -> float | None:
     """The rate of answers given at these times (ISO 8601), latest first, pauses left out; None where there are few."""
     times = [datetime.fromisoformat(text).timestamp() for text in created]
-    gaps = [later - earlier for later, earlier in zip(times, times[1:], strict=False)]
+    gaps: list[float] = [later - earlier for later, earlier in itertools.pairwise(times)]
     worked = [gap for gap in gaps if 0 <= gap <= PAUSE_SECONDS]
-    return 3600 * len(worked) / sum(worked) if len(worked) >= 3 and sum(worked) else None
+    return 3600 * len(worked) / sum(worked) if len(worked) >= 3 and any(worked) else None

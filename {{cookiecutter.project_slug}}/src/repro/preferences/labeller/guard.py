@@ -20,8 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 MAX_BODY = 4096  # bytes
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 HEADERS = {
-    "Content-Security-Policy": "default-src 'self'; img-src 'self' blob:; frame-ancestors 'none'; form-action 'self'; "
-    "base-uri 'none'",
+    "Content-Security-Policy": "default-src 'self'; frame-ancestors 'none'; form-action 'self'; base-uri 'none'",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
@@ -106,6 +105,6 @@ def _split_host(header: str) -> tuple[str, int | None] | None:
     """Name in lower case and port of a Host header, None if it is none."""
     try:
         parts = urlsplit(f"//{header}")
-        return (parts.hostname, parts.port) if parts.hostname and parts.netloc == header else None
+        return (parts.hostname, parts.port) if parts.hostname and parts.netloc == header and "@" not in header else None
     except ValueError:
         return None

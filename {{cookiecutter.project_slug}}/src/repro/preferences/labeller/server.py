@@ -82,26 +82,31 @@ class _Api:
 
     async def work(self, request: Request) -> Response:
         """How things stand, and the pairs that the page lacks, beside those it has (`held`: keys)."""
-        annotator, held = self._annotator(request.query_params.get("annotator")), request.query_params.get("held", "")
-        return JSONResponse(await self._work(annotator, [key for key in held.split(",") if key]))
+        annotator = self._annotator(request.query_params.get("annotator"))
+        held = [key for key in request.query_params.get("held", "").split(",") if key][:AHEAD]
+
+        def look(labelling: Labelling) -> dict[str, Any]:
+            last = labelling.last(annotator)
+            pairs = labelling.pairs(annotator, AHEAD - len(held), held)
+            progress = labelling.progress(annotator)
+            return {"pairs": [_show(pair) for pair in pairs], "last": last and _show(last), "progress": progress}
+
+        return JSONResponse(await self.desk.ask(look) | {"status": self.task.situation().status})
 
     async def answer(self, request: Request) -> Response:
-        """Store an answer, or an `undo`; then as `work`. After an undo, `again` is the pair to be answered anew."""
+        """Store an answer, or an `undo`; returns the pair as it is then, when the answer is on disk."""
         body = await _read_json(request)
         annotator = self._annotator(body.get("annotator"))
-        pair, answer, held = _parse_pair(body.get("pair")), body.get("answer"), body.get("held")
-        seconds = _parse_seconds(body.get("seconds"))
+        pair, answer, seconds = _parse_pair(body.get("pair")), body.get("answer"), _parse_seconds(body.get("seconds"))
         if answer not in (*ANSWERS, UNDO):
             raise BadRequest(f"answer: expected one of {', '.join((*ANSWERS, UNDO))}")
-        if not isinstance(held, list) or len(held) > 2 * AHEAD or not all(isinstance(key, str) for key in held):
-            raise BadRequest("held: expected the keys of a few pairs")
         env_step = self.task.situation().env_step
-        await self.desk.ask(lambda labelling: labelling.answer(annotator, pair, answer, seconds, env_step))
-        stored = {"key": pair.key, "answer": answer}
-        if answer == UNDO:
-            again = await self.desk.ask(lambda labelling: labelling.pair(pair.key, annotator))
-            return JSONResponse(await self._work(annotator, [*held, pair.key]) | {"stored": stored, "again": _show(again)})
-        return JSONResponse(await self._work(annotator, held) | {"stored": stored})
+
+        def store(labelling: Labelling) -> Pair:
+            labelling.answer(annotator, pair, answer, seconds, env_step)
+            return labelling.pair(pair.key, annotator)
+
+        return JSONResponse(_show(await self.desk.ask(store)))
 
     async def given(self, request: Request) -> Response:
         """The annotator's answers, latest first; `before`: those that follow on the next page."""
@@ -130,15 +135,6 @@ class _Api:
         clip = await self.desk.clip(name)
         headers = {"Clip": json.dumps(clip.description()), "Cache-Control": "private, max-age=86400, immutable"}
         return Response(clip.image, media_type="image/webp", headers=headers)
-
-    async def _work(self, annotator: str, held: list[str]) -> dict[str, Any]:
-        def look(labelling: Labelling) -> dict[str, Any]:
-            last = labelling.last(annotator)
-            pairs = labelling.pairs(annotator, max(0, AHEAD - len(held)), held)
-            progress = labelling.progress(annotator)
-            return {"pairs": [_show(pair) for pair in pairs], "last": last and _show(last), "progress": progress}
-
-        return await self.desk.ask(look) | {"status": self.task.situation().status}
 
     def _annotator(self, name: Any) -> str:
         if self.task.annotator is not None:
@@ -172,13 +168,16 @@ async def _read_json(request: Request) -> dict[str, Any]:
 
 def _parse_pair(value: Any) -> Pair:
     """A pair as `_show` sent it."""
-    wanted = {"key": r"\d{1,18}r?", "left": r"[0-9a-f]{64}", "right": r"[0-9a-f]{64}"}
-    if isinstance(value, dict) and type(value.get("version")) is int and 0 <= value["version"] < 2**62:
-        texts = [value.get(name) for name in wanted]
-        if all(isinstance(text, str) and re.fullmatch(wanted[name], text, re.ASCII) for name, text in zip(wanted, texts)):
-            key, left, right = (str(text) for text in texts)
-            return Pair(int(key.removesuffix("r")), key.endswith("r"), value["version"], left, right)
-    raise BadRequest("pair: expected one as it was sent")
+    kinds = {"key": r"[0-9]{1,18}r?", "left": r"[0-9a-f]{64}", "right": r"[0-9a-f]{64}", "version": r"[0-9]{1,18}"}
+    if not isinstance(value, dict) or type(value.get("version")) is not int:
+        raise BadRequest("pair: expected one as it was sent")
+    texts = {name: str(value.get(name)) for name in kinds}
+    if any(value.get(name) != texts[name] for name in ("key", "left", "right")) or not all(
+        re.fullmatch(kinds[name], text) for name, text in texts.items()
+    ):
+        raise BadRequest("pair: expected one as it was sent")
+    key = texts["key"]
+    return Pair(int(key.removesuffix("r")), key.endswith("r"), value["version"], texts["left"], texts["right"])
 
 
 def _parse_seconds(value: Any) -> float | None:
@@ -197,8 +196,11 @@ def bind(host: str, port: int) -> socket.socket:
         listener = socket.socket(family, kind)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
+        listener.listen()
     except OSError as error:
-        raise UserError(f"--host {host} --port {port}: {error.strerror or error}; --port 0 takes any free one") from None
+        raise UserError(
+            f"--host {host} --port {port}: {error.strerror or error}; --port 0 takes any free one"
+        ) from None
     return listener
 
 
@@ -215,11 +217,17 @@ def page_address(host: str, listener: socket.socket, token: str | None) -> str:
     return f"http://{name}:{listener.getsockname()[1]}/" + (f"?token={token}" if token else "")
 
 
+def make_server(desk: Desk, port: int, token: str | None) -> uvicorn.Server:
+    """A server of the page; `run(sockets=[...])` serves it."""
+    app = make_app(desk, port, token)
+    return uvicorn.Server(
+        uvicorn.Config(app, log_level="warning", access_log=False, server_header=False, lifespan="off")
+    )
+
+
 def serve(desk: Desk, listener: socket.socket, token: str | None) -> None:
     """Serve the page until the process is interrupted."""
-    app = make_app(desk, listener.getsockname()[1], token)
-    config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False, lifespan="off")
     try:
-        uvicorn.Server(config).run(sockets=[listener])
+        make_server(desk, listener.getsockname()[1], token).run(sockets=[listener])
     finally:
         desk.close()

@@ -57,8 +57,6 @@ export function complain(line) {
   alert.hidden = !line;
 }
 
-export const count = (number, one, many) => `${number.toLocaleString("en")} ${number === 1 ? one : many}`;
-
 /** The annotator's name, if it is known. */
 export function storedName(setting) {
   try {

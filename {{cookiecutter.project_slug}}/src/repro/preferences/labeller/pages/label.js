@@ -1,6 +1,6 @@
 // The labelling page. A label is confirmed only when the server has it on disk; until then the same pair stays.
 
-import { WORDS, Refused, Unreachable, ask, complain, count, find, load, storeName, storedName } from "./common.js";
+import { WORDS, Refused, Unreachable, ask, complain, find, load, storeName, storedName } from "./common.js";
 import { Player } from "./player.js";
 
 const RETRY = 1000; // milliseconds between two tries to reach a server that is gone
@@ -14,8 +14,8 @@ const pairs = []; // loaded; the first is the one that is shown
 let setting, annotator, last, shownAt;
 let busy = false; // while an answer is on its way
 let fetching = false;
-
-export const costs = (window.labelCosts = []); // milliseconds from a key to the next pair, for who measures
+let lacking = false; // whether to look for more when that is done
+let sent = 0; // answers so far
 
 const sleep = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 const held = () => pairs.map((pair) => pair.key);
@@ -58,16 +58,20 @@ async function persist(action) {
 
 /** Have pairs at hand, so that the next one is there when it is wanted. */
 async function refill() {
+  lacking = true;
   if (fetching) return;
   fetching = true;
   try {
-    for (;;) {
-      const query = new URLSearchParams({ annotator, held: held().join(",") });
+    while (lacking) {
+      lacking = false;
+      const [before, query] = [sent, new URLSearchParams({ annotator, held: held().join(",") })];
       const work = await persist(() => ask(`api/work?${query}`));
-      if (busy) break; // an answer is on its way, and brings newer work
-      await take(work);
-      if (pairs.length) break;
-      await sleep(LOOK_AGAIN);
+      if (before !== sent) lacking = true; // answered meanwhile: this is no longer how things stand
+      else await take(work);
+      if (!pairs.length && !lacking) {
+        await sleep(LOOK_AGAIN);
+        lacking = true;
+      }
     }
   } catch (error) {
     complain(error.message);
@@ -81,7 +85,6 @@ async function refill() {
 async function take(work) {
   report(work);
   for (const pair of work.pairs) {
-    if (held().includes(pair.key)) continue;
     const loaded = await persist(() => load(pair));
     if (held().includes(pair.key)) continue;
     pairs.push(loaded);
@@ -119,52 +122,43 @@ function show() {
   shownAt = performance.now();
 }
 
-/** Send an answer to `pair`; returns what the server says then, once it has it. */
-const send = (pair, answer, seconds) =>
-  persist(() => {
-    const { key, version, left, right } = pair;
-    const rest = held().filter((one) => one !== key);
-    return ask("api/answers", { annotator, pair: { key, version, left, right }, answer, seconds, held: rest });
-  });
+/** Send an answer to `pair`; returns the pair as it is then, once the server has the answer on disk. */
+const send = ({ key, version, left, right }, answer, seconds) =>
+  persist(() => ask("api/answers", { annotator, pair: { key, version, left, right }, answer, seconds }));
 
 async function choose(answer) {
   if (busy || !pairs.length) return;
   const pressed = performance.now();
-  const [pair] = pairs;
-  mark(answer, "chosen");
+  mark(answer);
   await act(async () => {
-    const work = await send(pair, answer, (pressed - shownAt) / 1000);
+    last = await send(pairs[0], answer, (pressed - shownAt) / 1000);
     pairs.shift();
-    mark(answer, null);
     show();
-    requestAnimationFrame(() => costs.push(performance.now() - pressed));
+    requestAnimationFrame(() => performance.measure("label", { start: pressed })); // what the page itself costs
     say(`Stored: ${WORDS[answer]}.`);
-    return work;
   });
 }
 
 async function undo() {
   if (busy || !last) return;
   await act(async () => {
-    const pair = last;
-    const work = await send(pair, "undo", null);
-    const index = held().indexOf(work.again.key);
+    const pair = await send(last, "undo", null);
+    last = null; // until the server says what was before
+    const index = held().indexOf(pair.key);
     if (index >= 0) pairs.splice(index, 1);
-    pairs.unshift(await persist(() => load(work.again)));
+    pairs.unshift(await persist(() => load(pair)));
     show();
     say("Taken back: answer it again.");
-    return work;
   });
 }
 
-/** Do one thing at a time. What the server says in the end is taken in; what it refuses is shown. */
+/** Do one thing at a time; what the server refuses is shown. Then see how things stand. */
 async function act(action) {
   busy = true;
-  let work;
+  sent += 1;
   try {
-    work = await action();
+    await action();
   } catch (error) {
-    mark(null, null);
     complain(`Not stored: ${error.message}`);
     if (error instanceof Refused && error.stale) {
       pairs.length = 0;
@@ -172,15 +166,16 @@ async function act(action) {
     }
   } finally {
     busy = false;
+    mark(null);
+    find("undo").disabled = !last;
   }
-  if (work) await take(work);
-  if (!pairs.length) refill();
+  refill();
 }
 
-/** Mark what was chosen, on the clip and the button. */
-function mark(answer, state) {
+/** Mark what was chosen, on the clip and the button, while it is being stored. */
+function mark(answer) {
   for (const button of document.querySelectorAll("[data-answer]")) {
-    button.classList.toggle("chosen", Boolean(state) && button.dataset.answer === answer);
+    button.classList.toggle("chosen", button.dataset.answer === answer);
   }
 }
 

@@ -1,6 +1,6 @@
 // The review page: all that the annotator has answered; any of it can be looked at again and corrected.
 
-import { WORDS, ask, complain, count, find, load, storedName } from "./common.js";
+import { WORDS, ask, complain, find, load, storedName } from "./common.js";
 import { Player } from "./player.js";
 
 const player = new Player(
@@ -31,7 +31,7 @@ async function more() {
 }
 
 function report({ mine, repeated, consistent }) {
-  const parts = [count(mine, "label of yours", "labels of yours")];
+  const parts = [`${mine.toLocaleString("en")} ${mine === 1 ? "label" : "labels"} of yours`];
   if (repeated) parts.push(`asked again about ${repeated}, the same answer to ${consistent}`);
   find("counts").textContent = parts.join(" · ");
 }
@@ -74,13 +74,14 @@ async function correct(answer) {
   const { pair, row } = looked;
   const { key, version, left, right } = pair;
   try {
-    await ask("api/answers", { annotator, pair: { key, version, left, right }, answer, seconds: null, held: [] });
+    looked.pair.version = (
+      await ask("api/answers", { annotator, pair: { key, version, left, right }, answer, seconds: null })
+    ).version;
   } catch (error) {
     complain(`Not stored: ${error.message}`);
     return;
   }
   complain(null);
-  pair.version += 1;
   row.dataset.answer = answer;
   row.children[1].textContent = WORDS[answer];
   mark(answer);
