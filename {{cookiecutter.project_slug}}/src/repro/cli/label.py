@@ -60,5 +60,8 @@ def label(
     listener = bind(host, port)
     desk = Desk(task)
     print(f"label {task.run} in the browser: {page_address(host, listener, token)}", flush=True)
-    print("Ctrl-C ends the page; what it has confirmed is kept", flush=True)
-    serve(desk, listener, token)
+    print("Ctrl-C closes the page; what it has confirmed is kept", flush=True)
+    try:
+        serve(desk, listener, token)
+    except KeyboardInterrupt:
+        print("\nthe page is closed")

@@ -1,0 +1,157 @@
+"""`repro label`: what it serves, what it refuses in one line, and that nothing confirmed is lost when it is killed."""
+
+import os
+import re
+import signal
+import socket
+
+import pytest
+from labeller_examples import Page, fill, make_segment
+from project import here, kill
+
+from repro.envs import describe_environment
+from repro.preferences.store import PreferenceStore
+
+
+@pytest.fixture(scope="module")
+def run(shared_project):
+    """A run with 12 comparisons, which an oracle has answered."""
+    run = shared_project.queue(100)
+    environment = describe_environment(shared_project.config().env)
+    fill(run.path / "preferences.db", 12, run.id, environment)
+    with PreferenceStore(run.path / "preferences.db") as store:
+        for number in range(12):
+            store.add_label(run.id, number, "left", "oracle", None, 0)
+        store.export(shared_project.root / "exported", name="dot", seed=100, env_steps=100, run=run.id)
+    return run
+
+
+def serve(project, *arguments):
+    """The process that serves the page, and the page."""
+    process = project.start("label", *arguments, "--port", "0")
+    line = process.stdout.readline()
+    port = re.search(r"http://[^/]*:(\d+)/", line)
+    assert port, line + process.communicate()[1]
+    return process, Page(int(port[1])), line
+
+
+def labels(path):
+    with PreferenceStore(path) as store:
+        return store.rows("SELECT number, answer, annotator FROM labels ORDER BY id")
+
+
+@pytest.mark.parametrize("source", ["run", "exported"])
+def test_a_killed_server_loses_no_label_that_was_confirmed(shared_project, run, source, tmp_path):
+    path = tmp_path / "mine.db"
+    source = run.id if source == "run" else "exported"
+    process, page, _ = serve(shared_project, source, "--store", str(path), "--annotator", "anna", "--repeats", "0")
+    confirmed = []
+    for answer in ("left", "tie", "right"):
+        pair = page.work()["pairs"][0]
+        assert page.post(pair, answer)[0] == 200
+        confirmed.append({"number": int(pair["key"]), "answer": answer, "annotator": "anna"})
+    unconfirmed = page.work()["pairs"][0]
+    kill(process)
+    process, page, _ = serve(shared_project, source, "--store", str(path), "--annotator", "anna", "--repeats", "0")
+    assert labels(path) == confirmed
+    assert page.post(pair, "right")[0] == 200  # sent again, as the page does when it has heard nothing
+    assert labels(path) == confirmed
+    assert page.post(unconfirmed, "left")[0] == 200
+    assert [one["key"] for one in page.work()["pairs"]] == ["4", "5", "6"]
+    process.send_signal(signal.SIGINT)
+    out, error = process.communicate(timeout=30)
+    assert process.returncode == 0 and error == "" and out.endswith("the page is closed\n"), out + error
+    assert len(labels(path)) == 4
+
+
+def test_the_page_says_what_to_do(shared_project, run, tmp_path):
+    process, page, line = serve(shared_project, "latest", "--store", str(tmp_path / "mine.db"))
+    try:
+        assert run.id in line and "http://127.0.0.1:" in line and "token" not in line
+        setting = page.get("/api/setting")
+        assert setting["instruction"] == shared_project.config().preferences.instruction != ""
+        assert setting["run"] == run.id and setting["annotator"] is None
+    finally:
+        kill(process)
+
+
+def test_on_a_network_the_link_holds_a_token(shared_project, run, tmp_path):
+    process, page, line = serve(shared_project, "latest", "--store", str(tmp_path / "mine.db"), "--host", "0.0.0.0")
+    try:
+        token = re.search(r"token=([\w-]{30,})", line)[1]
+        assert page.request("GET", "/")[0] == 401
+        assert page.request("GET", f"/?token={token}")[0] == 303
+    finally:
+        kill(process)
+
+
+def test_a_full_disk_is_one_line_and_loses_nothing(tmp_path):
+    """The disk is full for this process: files can grow no further."""
+    import resource
+
+    from labeller_examples import make_task, serving
+
+    path = fill(tmp_path / "preferences.db", 3)
+    with serving(make_task(path)) as page:
+        first, second = page.work()["pairs"][:2]
+        assert page.post(first, "left")[0] == 200
+        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1, limits[1]))
+        try:
+            status, content = page.post(second, "right")
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        assert status == 503 and "is the disk full?" in content["error"] and "\n" not in content["error"]
+        assert page.post(second, "right")[0] == 200  # once there is room again
+        assert page.work()["progress"]["labels"] == 2
+
+
+def refuse(project, monkeypatch, capsys, *arguments):
+    monkeypatch.setattr("repro.preferences.labeller.server.serve", lambda *_: pytest.fail("it is served"))
+    code, out, error = here(project, monkeypatch, capsys, "label", *arguments)
+    assert code == 2 and out == "" and error.count("\n") == 1, out + error
+    return error
+
+
+def test_what_cannot_be_labelled_is_one_line(shared_project, run, monkeypatch, capsys, tmp_path):
+    def line(*arguments):
+        return refuse(shared_project, monkeypatch, capsys, *arguments)
+
+    assert "no run 'nothing'" in line("nothing")
+    assert f"repro label {run.id} --store mine.db" in line(run.id)
+    assert "--store mine.db" in line("exported")
+    other = fill(tmp_path / "other.db", 1)
+    assert "holds preferences for dot, not for moving-dot" in line(run.id, "--store", str(other))
+    assert "other.db" in line("exported", "--store", str(other))
+    (tmp_path / "text.db").write_text("no database at all, but long enough to be taken for one" * 20)
+    assert "text.db" in line(run.id, "--store", str(tmp_path / "text.db"))
+    store = ("--store", str(tmp_path / "mine.db"))
+    assert "holds preferences for moving-dot" in line("exported", *store, "--set", "env.image_size=50")
+    assert "annotator: oracle is the name" in line(run.id, *store, "--annotator", "oracle")
+    assert "--repeats" in line(run.id, *store, "--repeats", "2")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        assert f"--port {port}: " in line(run.id, *store, "--port", port)
+    assert "--host nowhere.invalid" in line(run.id, *store, "--host", "nowhere.invalid")
+
+
+def test_a_run_without_comparisons_is_one_line(project, monkeypatch, capsys):
+    assert "there is no run yet" in refuse(project, monkeypatch, capsys)
+    run = project.queue(100, "reward.source=environment")
+    assert "learns from the environment's reward" in refuse(project, monkeypatch, capsys, run.id)
+    run = project.queue(101)
+    assert "no preferences.db" in refuse(project, monkeypatch, capsys, run.id, "--store", "mine.db")
+    assert not (run.path / "preferences.db").exists() and not os.path.exists(project.root / "mine.db")
+
+
+def test_a_damaged_segment_is_one_line_and_changes_nothing(project, monkeypatch, capsys, tmp_path):
+    run = project.queue(100)
+    environment = describe_environment(project.config().env)
+    path = fill(run.path / "preferences.db", 2, run.id, environment)
+    with PreferenceStore(path) as store:
+        store.execute("UPDATE segments SET observations = x'00' WHERE hash = ?", (make_segment(3).hash,))
+    mine = tmp_path / "mine.db"
+    assert "is damaged" in refuse(project, monkeypatch, capsys, run.id, "--store", str(mine))
+    with PreferenceStore(mine) as store:
+        assert store.query_count(run.id) == 0
