@@ -20,11 +20,10 @@ from datetime import datetime
 from typing import Any
 
 from repro.preferences.oracle import ORACLE
-from repro.preferences.schema import UNDO
+from repro.preferences.schema import REPEATS, UNDO
 from repro.preferences.store import PreferenceStore
 from repro.reading import UserError
 
-REPEATS = " repeats"  # what the run's name is followed by
 REPEAT = "repeat"  # the strategy by which such queries were chosen
 REPEAT_DISTANCE = 10  # so many answers lie between a comparison and its repeat, lest the first be remembered
 HELD_SECONDS = 120.0  # for so long, a comparison that one page was given is given to no other annotator

@@ -117,6 +117,7 @@ function report(work) {
 function show() {
   const pair = pairs[0];
   for (const id of ["clips", "timeline", "answers"]) find(id).hidden = !pair;
+  find("clips").dataset.pair = pair?.key ?? "";
   find("waiting").hidden = Boolean(pair);
   player.show(pair?.clips ?? null);
   shownAt = performance.now();
