@@ -100,7 +100,9 @@ def test_a_robot_is_put_where_it_was_seen_and_moves_along(name):
     hidden = redrawing.structure.get("skipped_qpos", 0)
     for (position, velocity), (true_position, true_velocity) in zip(poses, were, strict=True):
         np.testing.assert_allclose(position[hidden:], true_position[hidden:], atol=1e-5)
-        np.testing.assert_allclose(velocity, np.clip(true_velocity, -10, 10) if name == "Hopper-v5" else true_velocity, atol=1e-4)
+        np.testing.assert_allclose(
+            velocity, np.clip(true_velocity, -10, 10) if name == "Hopper-v5" else true_velocity, atol=1e-4
+        )
     if hidden:  # the way along the track, from the first picture on
         way, true_way = poses[-1][0][0] - poses[0][0][0], were[-1][0][0] - were[0][0][0]
         assert way == pytest.approx(true_way, abs=0.1)
