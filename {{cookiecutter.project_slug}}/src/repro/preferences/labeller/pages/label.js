@@ -6,6 +6,12 @@ import { Player } from "./player.js";
 const RETRY = 1000; // milliseconds between two tries to reach a server that is gone
 const LOOK_AGAIN = 1000; // milliseconds, while there is nothing to label
 
+const WAITING = {
+  queued: "The run has not begun yet. Its comparisons appear here by themselves.",
+  running: "All labelled. Training goes on; its next comparisons appear here by themselves.",
+  ended: "All labelled. There is nothing left to compare in this run.",
+};
+
 const player = new Player(
   [...document.querySelectorAll(".clip canvas")],
   document.querySelector("#timeline div"),
@@ -107,11 +113,7 @@ function report(work) {
   find("counts").innerHTML = parts.join(" · "); // numbers only
   find("status").textContent = work.status ?? "";
   find("waiting-text").textContent =
-    work.status === "running"
-      ? "All labelled. Training goes on; its next comparisons appear here by themselves."
-      : work.status === "queued"
-        ? "The run has not begun yet. Its comparisons appear here by themselves."
-        : "All labelled. There is nothing left to compare in this run.";
+    work.pairs.length || pairs.length ? "The next clips are on their way." : (WAITING[work.status] ?? WAITING.ended);
 }
 
 function show() {
