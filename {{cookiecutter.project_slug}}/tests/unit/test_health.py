@@ -69,14 +69,14 @@ def with_last_kl(values: list[float], rows=None) -> list[dict[str, float]]:
         [0.059],  # 12 x the median: the largest single one in runs that solved their task
         [0.0419, 0.004, 0.03, 0.028, 0.002],  # of CartPole, PPO, seed 100
         [0.0105],
-        [0.024, 0.024, 0.024],  # what a clip range of 0.2 allows
+        [0.0377, 0.03, 0.0287],  # of CartPole, PPO, seed 109
     ],
 )
 def test_single_and_small_updates_are_no_spike(values):
     assert found(with_last_kl(values)) == []
 
 
-@pytest.mark.parametrize("values", [[0.06, 0.07, 0.06], [0.06, 0.001, 0.06], [0.03, 0.03, 0.03]])
+@pytest.mark.parametrize("values", [[0.06, 0.07, 0.06], [0.06, 0.001, 0.06], [0.042, 0.042, 0.042]])
 def test_several_large_updates_are_a_spike(values):
     rows = with_last_kl(values)
     assert found(rows[:-2]) == [] and found(rows) == ["kl_spike"]
