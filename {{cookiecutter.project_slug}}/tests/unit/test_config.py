@@ -56,6 +56,21 @@ def test_whole_numbers_are_taken_for_floats():
     assert discount == 1.0 and isinstance(discount, float)
 
 
+def test_the_reward_model_must_fit_what_is_observed_and_who_answers():
+    cnn = ["reward_model.network=cnn", "reward_model.batch_norm=true", "reward_model.dropout=0.5"]
+    assert load_config(DEFAULT, [*cnn, "env.image_size=43"]).reward_model.dropout == 0.5
+    for overrides, message in (
+        ([*cnn, "env.image_size=42"], r"env.image_size \(42\) must be at least 43 for reward_model.network: cnn"),
+        (["reward_model.target=true_return", "preferences.annotator=person"], "is what only an oracle knows"),
+    ):
+        with pytest.raises(UserError, match=message):
+            load_config(DEFAULT, overrides)
+        load_config(DEFAULT, [*overrides, "reward.source=environment"])  # where it is not used
+    vectors = DEFAULT.with_name("cartpole-preferences.yaml")
+    with pytest.raises(UserError, match="keypoints will not do: CartPole-v1 is observed as vectors; write mlp"):
+        load_config(vectors, ["reward_model.network=keypoints"])
+
+
 def test_a_configuration_cannot_be_changed():
     with pytest.raises(pydantic.ValidationError):
         load_config(DEFAULT).agent.epochs = 4
@@ -97,6 +112,21 @@ def test_a_configuration_cannot_be_changed():
             "agent.discount: 1.01 will not do: input should be less than or equal to 1",
         ),
         ("answer_noise: 0.1", "answer_noise: 1", "reward_model.answer_noise: 1 will not do"),
+        ("weight_decay: 0.1", "weight_decay: -1", "reward_model.weight_decay: -1 will not do: write adaptive, or"),
+        ("weight_decay: 0.1", "weight_decay: adaptve", 'reward_model.weight_decay: "adaptve" will not do: write adapt'),
+        ("weight_decay: 0.1", "weight_decay: true", "reward_model.weight_decay: true will not do"),
+        ("weight_decay: 0.1", "weight_decay: .nan", "reward_model.weight_decay: nan will not do"),
+        ("early_stopping: null", "early_stopping: 0", "reward_model.early_stopping: 0 will not do"),
+        ("label_window: null", "label_window: all", 'reward_model.label_window: "all" will not do'),
+        ("dropout: 0.0", "dropout: 1", "reward_model.dropout: 1 will not do: input should be less than 1"),
+        ("dropout: 0.0", "dropout: 0.5", "reward_model: batch_norm and dropout are of network cnn; with keypoints"),
+        ("batch_norm: false", "batch_norm: true", "reward_model: batch_norm and dropout are of network cnn"),
+        (
+            "network: keypoints",
+            "network: mlp",
+            "reward_model.network: mlp will not do: moving-dot is observed as",
+        ),
+        ("network: keypoints", "network: resnet", 'reward_model.network: "resnet" will not do: input should be \'key'),
         ("reward_std: 1.0", "reward_std: .inf", "reward_model.reward_std: Infinity will not do"),
         ("anneal_learning_rate: true", "anneal_learning_rate: yes", 'agent.anneal_learning_rate: "yes" will not do'),
         (

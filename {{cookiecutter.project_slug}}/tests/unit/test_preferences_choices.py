@@ -8,7 +8,7 @@ import pytest
 from reward_examples import PRESET, SPACES, make_model, make_segment, stacks
 
 from repro.config import load_config
-from repro.preferences.queries import informative_pairs, predicted_returns, uniform_pairs
+from repro.preferences.queries import informative_pairs, uniform_pairs
 from repro.preferences.schedule import labels_due
 
 
@@ -121,7 +121,7 @@ def test_huge_returns_neither_overflow_nor_warn():
 def test_predicted_returns_are_the_sums_of_what_the_agent_would_be_given(space):
     model = make_model(space)
     segments = [make_segment(space, seed) for seed in range(4)]
-    returns = predicted_returns(model.raw, segments)
+    returns = model.returns(segments)
     for index, segment in enumerate(segments):
         np.testing.assert_allclose(returns[:, index], model.raw(stacks(space, segment)).sum(1), rtol=1e-5)
     assert returns.shape == (3, 4)

@@ -6,14 +6,10 @@ learns. Pairs are indices (left, right) into the segments of the choice; there a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
-
-from repro.preferences.segments import Segment, stack_frames
 
 Pairs = list[tuple[int, int]]
 
@@ -68,12 +64,3 @@ def _entropy(probability: NDArray) -> NDArray:
     """Of a yes or no, in nats."""
     clipped = probability.clip(1e-12, 1 - 1e-12)
     return -(clipped * np.log(clipped) + (1 - clipped) * np.log1p(-clipped))
-
-
-def predicted_returns(raw: Callable[[NDArray], Tensor], segments: Sequence[Segment]) -> NDArray:
-    """The sum of rewards over each segment as each member predicts it, (members, segments).
-
-    raw: each member's reward (members, B) of observations, as `RewardModel.raw` has it. A segment is predicted at a
-    time: stacked, all of a rollout's frames would take several times the memory of the rollout.
-    """
-    return np.stack([raw(stack_frames(segment)).sum(1).numpy() for segment in segments], axis=1)

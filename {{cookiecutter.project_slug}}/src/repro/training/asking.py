@@ -8,7 +8,7 @@ import numpy as np
 
 from repro.config import PreferenceConfig
 from repro.preferences.oracle import Oracle
-from repro.preferences.queries import informative_pairs, predicted_returns, uniform_pairs
+from repro.preferences.queries import informative_pairs, uniform_pairs
 from repro.preferences.reward_model import RewardModel
 from repro.preferences.segments import Segment, cut_segments
 from repro.preferences.store import PREFERENCES, PreferenceStore
@@ -56,7 +56,7 @@ def choose_pairs(
     if model is None or config.queries == "uniform" or not segments:
         pairs = uniform_pairs(len(segments), count, generator)
     else:
-        returns = predicted_returns(model.raw, segments)
+        returns = model.returns(segments).numpy()
         pairs = informative_pairs(returns, count, config.query_candidates, config.queries, generator)
     chosen = [(segments[left], segments[right]) for left, right in pairs]
     return [(left, right) for left, right in chosen if left.hash != right.hash]
