@@ -54,11 +54,15 @@ def shown_seconds(summary: Record, status: str) -> float | None:
     return active_seconds(summary, running=status == "running") or None
 
 
+def asked(record: Record) -> str:
+    """The question of a run, after the ablation that it is asked of; empty if there is neither."""
+    ablation = f"[{record['ablation']}]" if record.get("ablation") else None
+    return " ".join(filter(None, (ablation, record.get("question"))))
+
+
 def shown_question(summary: Record) -> str:
-    """The question, the ablation that it is asked of, and why the gate was skipped if it was."""
-    question = summary.get("question") or ""
-    if summary.get("ablation"):
-        question = f"[{summary['ablation']}] {question}"
+    """What was asked, and why the gate was skipped if it was."""
+    question = asked(summary)
     return f"[gate skipped: {summary['skip_reason']}] {question}" if summary.get("skip_reason") else question
 
 

@@ -134,7 +134,7 @@ def _init(job: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         "project": settings["project"],
         "id": job["id"],
         "name": run_dir.name,
-        "group": record["name"],
+        "group": "/".join(filter(None, (record["name"], record.get("ablation")))),
         "job_type": "train",
         "notes": record.get("question"),
         "config": record["params"] | {key: record[key] for key in ("seed", "commit", "dirty", "code_hash", "cell")},

@@ -11,6 +11,7 @@ from urllib.parse import quote, unquote
 from repro.tracking.archive import effective_status
 from repro.tracking.durations import shown_time
 from repro.tracking.index import outcome
+from repro.tracking.listing import asked
 from repro.workflow.pages import CELL, COLUMNS, escape, find_region, table_row, with_row, without_rows
 from repro.workflow.sparkline import draw_curve
 
@@ -67,7 +68,7 @@ def _cells(root: Path, record: dict[str, Any], region: str) -> dict[str, str]:
     crashed = region == "runs" and effective_status(record) == "crashed"
     texts = {
         "seed": record.get("seed"),
-        "question": record.get("question") or "not stated",
+        "question": asked(record) or "not stated",
         "started": shown_time(record.get("started")),
         "environment": (record["params"].get("env") or {}).get("id", "unknown"),
         "result": outcome(record),
