@@ -7,14 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from report_examples import SAMPLED, Page, make_cell, make_results, table_rows
+from report_examples import GREEDY, SAMPLED, Page, make_cell, make_results, table_rows
 
 from repro.config.ablations import ABLATIONS
 from repro.reading import UserError
-from repro.results.statistics import difference_interval, t_interval
+from repro.results.statistics import difference_interval
 from repro.workflow.report import write_report
-
-WHOLE = list(SAMPLED.values())
 
 
 @pytest.fixture
@@ -38,14 +36,24 @@ def test_each_ablation_stands_beside_the_whole_method_and_the_papers_finding(pro
     write_report(project)
     rows = comparison(project)
     assert list(rows) == ["none", "random-queries", "no-ensemble"]  # in the order of the table in the code
-    mean, low, high = t_interval(WHOLE)
-    assert rows["none"]["judged score"] == rf"{mean:.3f} \[{low:.3f}, {high:.3f}\]"
+    assert rows["none"]["judged score"] == "0.820 (0.600 to 0.950)"
     assert rows["none"]["difference"] == "–"
-    _, low, high = difference_interval([score - 0.2 for score in WHOLE], WHOLE)
-    assert rows["no-ensemble"]["difference"] == rf"-0.200 \[{low:+.3f}, {high:+.3f}\]"
+    assert rows["no-ensemble"]["difference"] == "-0.200 (n=3, no interval)"
     assert rows["no-ensemble"]["seeds"] == "3" and rows["no-ensemble"]["success"].startswith("0/3")
     assert rows["no-ensemble"]["the paper"] == ABLATIONS["no-ensemble"].finding
     assert rows["random-queries"]["difference"].endswith("(n=1, no interval)")
+
+
+def test_of_five_seeds_each_the_difference_has_welchs_interval(tmp_path: Path, monkeypatch) -> None:
+    for seed, score in ((103, 0.8), (104, 0.7)):
+        monkeypatch.setitem(SAMPLED, seed, score)
+        monkeypatch.setitem(GREEDY, seed, score)
+    root, whole = make_results(tmp_path / "five"), list(SAMPLED.values())
+    for seed in SAMPLED:
+        make_cell(root, seed, ablation="no-ensemble", worse=0.2)
+    write_report(root)
+    _, low, high = difference_interval([score - 0.2 for score in whole], whole)
+    assert comparison(root)["no-ensemble"]["difference"] == rf"-0.200 \[{low:+.3f}, {high:+.3f}\]"
 
 
 def test_seeds_of_ablations_do_not_enter_the_methods_mean(project: Path) -> None:

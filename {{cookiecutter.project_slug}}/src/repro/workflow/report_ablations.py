@@ -11,7 +11,7 @@ import numpy as np
 from repro.config.ablations import ABLATIONS, WHOLE
 from repro.results.ablation_plot import ablations_height, draw_ablations
 from repro.results.records import Cell
-from repro.results.statistics import difference_interval
+from repro.results.statistics import SEEDS_FOR_INTERVAL, difference_interval
 from repro.workflow.report_content import NOTHING, Table, mean_text, success_text
 from repro.workflow.report_plots import Plot, make_plot
 
@@ -35,12 +35,16 @@ def compare_ablations(groups: Mapping[str | None, list[Cell]]) -> tuple[Table, P
         scores=[np.array(scores[name]) for name in order],
         random=random,
     )
-    caption = "Judged score of each seed, their mean and its 95% t-interval. Dashed: the mean of the whole method."
+    caption = (
+        "Judged score of each seed, their mean and its 95% t-interval; of fewer seeds than "
+        f"{SEEDS_FOR_INTERVAL} their range. Dashed: the mean of the whole method."
+    )
     return Table(header, rows), make_plot("ablations", "Ablations", caption, draw, ablations_height(len(order)))
 
 
 def _difference_text(ablated: list[float], whole: list[float]) -> str:
     mean, low, high = difference_interval(ablated, whole)
-    if min(len(ablated), len(whole)) == 1:
-        return f"{mean:+.3f} (n=1, no interval)"
+    fewest = min(len(ablated), len(whole))
+    if fewest < SEEDS_FOR_INTERVAL:
+        return f"{mean:+.3f} (n={fewest}, no interval)"
     return f"{mean:+.3f} [{low:+.3f}, {high:+.3f}]"

@@ -22,7 +22,8 @@ LEGEND = (
 
 ABLATIONS = (
     "Each ablation takes one part of the method away. Differences are of the mean judged scores, ablation less whole "
-    "method, with 95% intervals of Welch's t; seeds are not paired. What the paper found is of Christiano et al. 2017."
+    f"method; where both have {SEEDS_FOR_INTERVAL} seeds, with 95% intervals of Welch's t (seeds are not paired). What "
+    "the paper found is of Christiano et al. 2017."
 )
 
 
