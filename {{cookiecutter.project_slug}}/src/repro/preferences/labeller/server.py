@@ -221,7 +221,7 @@ def make_server(desk: Desk, port: int, token: str | None) -> uvicorn.Server:
     """A server of the page; `run(sockets=[...])` serves it."""
     app = make_app(desk, port, token)
     return uvicorn.Server(
-        uvicorn.Config(app, log_level="warning", access_log=False, server_header=False, lifespan="off")
+        uvicorn.Config(app, ws="none", log_level="warning", access_log=False, server_header=False, lifespan="off")
     )
 
 

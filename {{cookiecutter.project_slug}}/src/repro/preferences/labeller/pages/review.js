@@ -47,7 +47,7 @@ function rowOf(label) {
   button.addEventListener("click", () => look(label.key, row).catch((error) => complain(error.message)));
   name.append(button);
   row.append(name);
-  const given = new Date(label.created).toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
+  const given = new Date(label.created).toLocaleString([], { dateStyle: "short", timeStyle: "short" });
   for (const text of [WORDS[label.answer], seconds == null ? "" : `${seconds.toFixed(1)} s`, given]) {
     const cell = document.createElement("td");
     cell.textContent = text;
