@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from repro.cli.common import Params, Set, open_project
+from repro.cli.common import Params, Set, open_project, project_root
+from repro.reading import UserError
 
 app = typer.Typer()
 
@@ -51,11 +52,12 @@ def label(
     from repro.workflow.labelling import export_task, run_task
 
     name = None if annotator is None else check_annotator(annotator)
-    root, config = open_project(params, overrides)
     if (Path(source) / "meta.json").exists():
-        task = export_task(config, Path(source), store, name, repeats)
+        task = export_task(open_project(params, overrides)[1], Path(source), store, name, repeats)
+    elif params or overrides:
+        raise UserError("--params, --set: are for an exported folder; a run has its own parameters")
     else:
-        task = run_task(root, source, store, name, repeats)
+        task = run_task(project_root(), source, store, name, repeats)
     token = None if host in LOOPBACK else secrets.token_urlsafe()
     listener = bind(host, port)
     desk = Desk(task)

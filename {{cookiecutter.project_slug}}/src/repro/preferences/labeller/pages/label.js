@@ -32,6 +32,7 @@ async function start() {
   if (setting.instruction) find("instruction").textContent = setting.instruction;
   annotator = storedName(setting) || (await askName());
   find("annotator").textContent = `Labelling as ${annotator}`;
+  find("other").hidden = Boolean(setting.annotator);
   await refill();
 }
 
@@ -224,8 +225,15 @@ document.addEventListener("keydown", (event) => {
   if (!event.repeat) action();
 });
 for (const button of document.querySelectorAll("[data-answer]")) {
-  button.addEventListener("click", () => choose(button.dataset.answer));
+  button.addEventListener("click", (event) => {
+    if (event.detail) button.blur(); // by a pointer: the space bar is to pause, not to press it again
+    choose(button.dataset.answer);
+  });
 }
+find("other").addEventListener("click", () => {
+  storeName("");
+  location.reload();
+});
 find("undo").addEventListener("click", undo);
 find("pause").addEventListener("click", pause);
 find("slow").addEventListener("click", slow);
