@@ -129,6 +129,7 @@ def test_what_cannot_be_labelled_is_one_line(shared_project, run, monkeypatch, c
     store = ("--store", str(tmp_path / "mine.db"))
     assert "holds preferences for moving-dot" in line("exported", *store, "--set", "env.image_size=50")
     assert "annotator: oracle is the name" in line(run.id, *store, "--annotator", "oracle")
+    assert "--params, --set: are for an exported folder" in line(run.id, *store, "--set", "name=dot")
     assert "--repeats" in line(run.id, *store, "--repeats", "2")
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])

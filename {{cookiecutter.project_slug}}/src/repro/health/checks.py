@@ -32,7 +32,9 @@ MIN_ENTROPY_SHARE = 0.02  # of the largest possible entropy (J)
 MAX_KL = 0.05  # of the middle one of the last KL_ROWS rollouts (J)
 MAX_KL_ONCE = 0.1  # of any single one
 MAX_KL_RATIO = 5.0  # of the same middle one to the recent median (J) ...
-KL_HARMLESS = 0.04  # ... but for this much: among 60 runs that learned the largest was 0.037, of those that did not 0.12
+KL_HARMLESS = (
+    0.04  # ... but for this much: among 60 runs that learned the largest was 0.037, of those that did not 0.12
+)
 KL_ROWS = 3
 ROWS_FOR_A_MEDIAN = 10
 RECENT_ROWS = 300  # as far back as checks look
