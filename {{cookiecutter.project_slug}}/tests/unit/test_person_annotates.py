@@ -136,6 +136,10 @@ def test_answers_that_are_corrected_undone_or_late_are_taken_as_they_stand(tmp_p
         store.add_label("run", undone, "incomparable", "ann", 1.0, 0)
         learning.load_labels(learning.queries)
         assert undone not in held()
+        for number in held():
+            store.add_label("run", number, UNDO, "ann", None, 0)
+        metrics = learning.learn(trainer.storage, trainer.env_step, 0.5)
+        assert metrics["preferences/labels"] == 0 and "reward_model/loss_train" not in metrics
 
 
 def test_a_run_that_was_stopped_keeps_its_questions_and_takes_what_was_answered_meanwhile(tmp_path, monkeypatch):

@@ -80,7 +80,8 @@ class PreferenceLearning:
         if due > 0:  # after a resume there may be more than are due
             due -= self._ask(storage, due, env_step)
         metrics = {} if self.oracle else self._take_standing_labels()
-        metrics |= self.model.train(self.config.reward_model.steps_per_rollout, progress) | self.model.validate()
+        if self.taken:  # a person may have taken back all of it
+            metrics |= self.model.train(self.config.reward_model.steps_per_rollout, progress) | self.model.validate()
         preferences = [preference for _, preference in self.taken.values()]
         # Not counted in the store: after a resume it holds labels that are yet to be asked for again.
         return metrics | {
