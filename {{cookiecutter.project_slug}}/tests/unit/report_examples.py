@@ -66,6 +66,9 @@ def make_cell(
         if learned:
             row |= {"predicted_return/mean": 30 * share + random.standard_normal()}
             row |= {"reward_model/accuracy_train": 0.9, "reward_model/accuracy_val": 0.8}
+            row |= {"reward_model/loss_train": 0.3, "reward_model/loss_val": 0.36, "reward_model/loss_floor": 0.2}
+            row |= {"reward_model/loss_ratio": 1.2, "reward_model/disagreement": 0.1}
+            row |= {"reward_model/return_correlation": share, "reward/correlation": share / 2}
         rows.append(json.dumps(row) + "\n")
     curve = root / "results" / "curves" / experiment / (ablation or "") / f"seed-{seed}.jsonl"
     curve.parent.mkdir(parents=True, exist_ok=True)

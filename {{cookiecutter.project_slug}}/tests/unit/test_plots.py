@@ -17,7 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 
-from repro.results import plots
+from repro.results import plots, reward_plots
 from repro.results.records import Columns
 from repro.results.statistics import t_interval
 
@@ -127,10 +127,26 @@ def test_seed_scores_of_one_seed_have_no_interval() -> None:
 
 def test_reward_model_shows_training_and_held_out_accuracy() -> None:
     training, validation = curves(0, 1), {seed: (steps, values - 0.1) for seed, (steps, values) in curves(0, 1).items()}
-    axes = drawn(partial(plots.draw_reward_model, training=training, validation=validation))
+    axes = drawn(partial(reward_plots.draw_reward_model, training=training, validation=validation))
     labels = [line.get_label() for line in axes.lines]
     assert {"training: mean, n=2", "held out: mean, n=2"} <= set(labels)
     assert len(bands(axes)) == 2
+
+
+def test_losses_stand_beside_chance_and_the_lowest_possible() -> None:
+    steps = np.arange(20.0)
+    losses = {seed: (steps, np.full(20, 0.3), np.full(20, 0.4 + seed / 100), np.full(20, 0.2)) for seed in (0, 1)}
+    axes = drawn(partial(reward_plots.draw_losses, losses=losses))
+    assert {text.get_text() for text in axes.texts} == {"lowest\npossible", "chance"}
+    levels = {float(line.get_ydata()[0]) for line in axes.lines if len(set(line.get_ydata())) == 1}
+    assert {0.2, 0.3, float(np.log(2))} <= levels and axes.get_ylim()[0] == 0
+
+
+def test_the_ratio_of_losses_shows_the_band_of_the_paper() -> None:
+    ratios = {0: (np.arange(20.0), np.linspace(1, 2, 20))}
+    axes = drawn(partial(reward_plots.draw_loss_ratio, ratios=ratios))
+    (band,) = (patch for patch in axes.patches if patch.get_height() == pytest.approx(0.4))
+    assert band.get_y() == pytest.approx(1.1)
 
 
 def points(level: float, slope: float) -> Columns:

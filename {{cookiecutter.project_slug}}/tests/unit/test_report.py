@@ -62,9 +62,9 @@ def test_csv_holds_the_unrounded_numbers(project: Path) -> None:
 def test_all_plots_are_written(project: Path) -> None:
     make_cell(project, 101, learned=True)
     result = write_report(project)
-    names = {
-        f"{name}.{form}" for name in ("curves", "seeds", "reward_model", "predicted_return") for form in ("png", "svg")
-    }
+    plots = ("curves", "seeds", "reward_model", "reward_losses", "loss_ratio")
+    plots += ("predicted_return", "reward_correlation", "disagreement")
+    names = {f"{name}.{form}" for name in plots for form in ("png", "svg")}
     assert {path.name for path in (project / "reports" / "moving-dot").iterdir()} == names
     assert result.not_made == []
     found = {path for path in files_of(project) if not path.startswith("results/")}

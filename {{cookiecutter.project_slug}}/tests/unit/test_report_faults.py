@@ -163,6 +163,18 @@ def test_missing_metrics_and_curves_are_told_where_rewards_are_learned(project: 
     assert "Left out, for want of the metric: seed 102" in page
 
 
+def test_a_run_that_hacked_its_reward_is_warned_of(project: Path) -> None:
+    curve = project / "results" / "curves" / "moving-dot" / "seed-101.jsonl"
+    rows = [
+        {"env_step": 80_000 * (n + 1) // 40, "return/mean": -n, "return/score": -n / 100, "predicted_return/mean": n}
+        for n in range(40)
+    ]
+    curve.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    warnings = [warning for warning in write_report(project).warnings if "reward_hacking" in warning]
+    assert len(warnings) == 1 and "seed 101: step 60,000: reward_hacking: over 30 rollouts" in warnings[0]
+    assert "reward_hacking" in Page((project / "reports" / "report.html").read_text()).text
+
+
 def test_only_plots_of_the_reported_experiments_are_removed(project: Path) -> None:
     mine = project / "reports" / "figures of mine" / "curves.png"
     for path in (mine, project / "reports" / "curves.svg", project / "reports" / "moving-dot" / "reward_model.png"):

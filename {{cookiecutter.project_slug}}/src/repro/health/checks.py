@@ -7,6 +7,7 @@ starting points; J = Jones (2021), "Debugging RL, Without the Agonizing Pain".
 
 from __future__ import annotations
 
+import itertools
 import math
 import statistics
 from collections.abc import Callable, Sequence
@@ -38,6 +39,9 @@ KL_HARMLESS = (
 KL_ROWS = 3
 ROWS_FOR_A_MEDIAN = 10
 RECENT_ROWS = 300  # as far back as checks look
+HACKING_ROWS = 30  # in which episodes ended
+MIN_TREND = 0.3  # of the predicted return, and of the true one downwards; by chance .13 (std) in 30 independent rows
+MIN_FALL = 0.1  # of the score, whose 0 is about random and 1 the best known, from the first third to the last
 MIN_REWARD_STD = 1e-3  # of the raw predicted reward
 
 
@@ -140,9 +144,44 @@ def flat_reward(rows: Sequence[Row], max_entropy: float | None = None) -> Findin
     )
 
 
+def reward_hacking(rows: Sequence[Row], max_entropy: float | None = None) -> Finding | None:
+    """The predicted return rises while the true return falls (synthetic annotators only: a person's truth is unknown).
+
+    Both by their trend over the last rows in which episodes ended, and the true score by its fall.
+    """
+    found = [row for row in rows[-RECENT_ROWS:] if {"predicted_return/mean", "return/score"} <= row.keys()]
+    found = found[-HACKING_ROWS:]
+    predicted = [row["predicted_return/mean"] for row in found]
+    scores = [row["return/score"] for row in found]
+    if len(found) < HACKING_ROWS or not all(map(math.isfinite, predicted + scores)):
+        return None
+    third = HACKING_ROWS // 3
+    fall = statistics.fmean(scores[:third]) - statistics.fmean(scores[-third:])
+    if trend(predicted) < MIN_TREND or trend(scores) > -MIN_TREND or fall < MIN_FALL:
+        return None
+    return Finding(
+        "reward_hacking",
+        rows[-1]["env_step"],
+        f"over {len(found)} rollouts predicted_return/mean rose, and return/score fell by {fall:.2f}",
+        "The agent has found what the reward model likes and its annotator would not.",
+        "label what it does now (more labels, or later ones), a larger ensemble; look at the segments of the highest "
+        "predicted reward",
+    )
+
+
+def trend(values: Sequence[float]) -> float:
+    """Kendall's rank correlation with time: 1 if each value is above all earlier ones, -1 if below all of them.
+
+    Mann (1945). It does not change where values are scaled, and one outlier hardly matters.
+    """
+    pairs = list(itertools.combinations(values, 2))
+    return sum((later > earlier) - (later < earlier) for earlier, later in pairs) / len(pairs)
+
+
 CHECKS: dict[str, Check] = {
     "non_finite": non_finite,
     "entropy_collapse": entropy_collapse,
     "kl_spike": kl_spike,
     "flat_reward": flat_reward,
+    "reward_hacking": reward_hacking,
 }

@@ -111,16 +111,16 @@ def draw_learning_curves(
 
     `curves`: seed -> (env steps, scores). `random` and `success` are scores too; the best known return's is 1.
     """
-    _draw_group(axes, list(curves.values()), theme.blue, "-", "")
+    draw_group(axes, list(curves.values()), theme.blue, "-", "")
     for level, style in ((1.0, "-"), (success, "--"), (random, ":")):
         axes.axhline(level, color=theme.faint, linestyle=style, linewidth=1.1, zorder=1.5)
-    _step_axis(axes)
+    step_axis(axes)
     axes.set_ylabel("score (1: best known return)")
     low = min(random, min(values.min() for _, values in curves.values()))
     high = max(1.0, max(values.max() for _, values in curves.values()))
     axes.set_ylim(low - 0.06 * (high - low), high + 0.04 * (high - low))
-    _label_levels(axes, theme, {1.0: "best known", success: f"success {success:g}", random: "random"})
-    _legend_above(axes)
+    label_levels(axes, theme, {1.0: "best known", success: f"success {success:g}", random: "random"})
+    legend_above(axes)
 
 
 def draw_seed_scores(
@@ -183,24 +183,6 @@ def seed_scores_height(seeds: int) -> float:
     return 1.7 + 0.28 * seeds
 
 
-def draw_reward_model(
-    axes: Axes, theme: Theme, training: Mapping[int, Columns], validation: Mapping[int, Columns]
-) -> None:
-    """Share of comparisons the reward model orders as the annotator did; every seed, means, intervals.
-
-    Both map a seed to (env steps, accuracies).
-    """
-    _draw_group(axes, list(training.values()), theme.orange, "--", "training: ")
-    _draw_group(axes, list(validation.values()), theme.blue, "-", "held out: ")
-    axes.axhline(0.5, color=theme.faint, linestyle=":", linewidth=1.1, zorder=1.5)
-    _step_axis(axes)
-    axes.set_ylabel("accuracy on comparisons")
-    values = np.concatenate([values for _, values in (*training.values(), *validation.values())])
-    axes.set_ylim(min(0.45, values.min() - 0.03), 1.02)
-    _label_levels(axes, theme, {0.5: "chance"})
-    _legend_above(axes, columns=2)
-
-
 def draw_predicted_return(axes: Axes, theme: Theme, points: Mapping[int, Columns]) -> None:
     """Mean predicted return against mean true return of the same episodes, one point a rollout, by env step.
 
@@ -245,7 +227,7 @@ def correlations(points: Mapping[int, Columns]) -> dict[int, float]:
     }
 
 
-def _draw_group(axes: Axes, curves: Sequence[Columns], color: str, style: str, prefix: str) -> None:
+def draw_group(axes: Axes, curves: Sequence[Columns], color: str, style: str, prefix: str) -> None:
     """Each curve thin; if there are several with steps in common, their mean and its interval, or range."""
     several = len(curves) > 1
     for number, (steps, values) in enumerate(curves):
@@ -274,14 +256,14 @@ def _draw_group(axes: Axes, curves: Sequence[Columns], color: str, style: str, p
     axes.plot(grid, mean, color=color, linestyle=style, linewidth=2.2, label=f"{prefix}mean, n={len(curves)}", zorder=3)
 
 
-def _step_axis(axes: Axes) -> None:
+def step_axis(axes: Axes) -> None:
     axes.set_xlabel("environment steps (agent steps, all environments)")
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))
     axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
     axes.margins(x=0.02)
 
 
-def _label_levels(axes: Axes, theme: Theme, labels: dict[float, str]) -> None:
+def label_levels(axes: Axes, theme: Theme, labels: dict[float, str]) -> None:
     """Name horizontal levels at the right edge; labels that would overlap are pushed upwards."""
     low, high = axes.get_ylim()
     gap = 0.06 * (high - low)
@@ -299,7 +281,7 @@ def _label_levels(axes: Axes, theme: Theme, labels: dict[float, str]) -> None:
         )
 
 
-def _legend_above(axes: Axes, columns: int = 3) -> None:
+def legend_above(axes: Axes, columns: int = 3) -> None:
     axes.legend(
         loc="lower left",
         bbox_to_anchor=(0, 1.0),

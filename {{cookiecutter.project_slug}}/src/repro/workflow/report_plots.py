@@ -9,13 +9,26 @@ from functools import partial
 
 import numpy as np
 
-from repro.results import plots
+from repro.results import plots, reward_plots
 from repro.results.records import Cell, Columns, Rows, columns
 from repro.results.statistics import SEEDS_FOR_INTERVAL
 
-PLOT_NAMES = ("curves", "seeds", "reward_model", "predicted_return", "ablations")
+PLOT_NAMES = (
+    "curves",
+    "seeds",
+    "reward_model",
+    "reward_losses",
+    "loss_ratio",
+    "predicted_return",
+    "reward_correlation",
+    "disagreement",
+    "ablations",
+)
 RETURN, SCORE, PREDICTED = "return/mean", "return/score", "predicted_return/mean"
 ACCURACIES = ("reward_model/accuracy_train", "reward_model/accuracy_val")
+LOSSES = ("reward_model/loss_train", "reward_model/loss_val", "reward_model/loss_floor")
+RATIO, DISAGREEMENT = "reward_model/loss_ratio", "reward_model/disagreement"
+CORRELATIONS = ("reward_model/return_correlation", "reward/correlation")
 PLOTTED = (RETURN, SCORE, PREDICTED, *ACCURACIES)
 BAND = " Thin: each seed. Thick: their mean, over the steps that all of them cover. Band: "
 
@@ -44,7 +57,8 @@ def make_plots(cells: list[Cell], curves: dict[int, Rows]) -> tuple[list[Plot], 
     made, not_made = [], []
     makers = [_learning_curves, _seed_scores]
     if any(name.startswith("reward_model/") for rows in curves.values() for row in rows for name in row):
-        makers += [_reward_model, _predicted_return]  # else nothing was predicted
+        makers += [_reward_model, _reward_losses, _loss_ratio]  # else nothing was predicted
+        makers += [_predicted_return, _reward_correlation, _disagreement]
     for make in makers:
         try:
             made.append(make(cells, curves))
@@ -95,7 +109,7 @@ def _reward_model(cells: list[Cell], curves: dict[int, Rows]) -> Plot:
     title = "Accuracy of the reward model"
     both = _metrics(title, curves, *ACCURACIES)
     draw = partial(
-        plots.draw_reward_model,
+        reward_plots.draw_reward_model,
         training={seed: (steps, accuracy) for seed, (steps, accuracy, _) in both.items()},
         validation={seed: (steps, accuracy) for seed, (steps, _, accuracy) in both.items()},
     )
@@ -115,6 +129,42 @@ def _predicted_return(cells: list[Cell], curves: dict[int, Rows]) -> Plot:
     )
     draw = partial(plots.draw_predicted_return, points=points)
     return make_plot("predicted_return", title, caption + _left_out(cells, points), draw)
+
+
+def _reward_losses(cells: list[Cell], curves: dict[int, Rows]) -> Plot:
+    title = "Losses of the reward model"
+    losses = _metrics(title, curves, *LOSSES)
+    caption = (
+        "Cross-entropy on comparisons learned from and held out. Dotted: what no model can go below, as ties cost ln 2 "
+        "each and some answers are assumed to be random."
+    )
+    draw = partial(reward_plots.draw_losses, losses=losses)
+    return make_plot("reward_losses", title, caption + _seeds_shown(cells, losses), draw)
+
+
+def _loss_ratio(cells: list[Cell], curves: dict[int, Rows]) -> Plot:
+    title = "Overfitting of the reward model"
+    ratios = _metrics(title, curves, RATIO)
+    low, high = reward_plots.HELD_RATIO
+    caption = f"Validation loss by training loss; Christiano et al. (2017) hold it between {low} and {high}."
+    draw = partial(reward_plots.draw_loss_ratio, ratios=ratios)
+    return make_plot("loss_ratio", title, caption + _seeds_shown(cells, ratios), draw)
+
+
+def _reward_correlation(cells: list[Cell], curves: dict[int, Rows]) -> Plot:
+    title = "Predicted against true reward"
+    found = _metrics(title, curves, *CORRELATIONS)
+    caption = "Pearson's r of predicted and true returns of held-out segments, and of rewards of the rollout's steps."
+    draw = partial(reward_plots.draw_correlations, found=found)
+    return make_plot("reward_correlation", title, caption + _seeds_shown(cells, found), draw)
+
+
+def _disagreement(cells: list[Cell], curves: dict[int, Rows]) -> Plot:
+    title = "Disagreement of the ensemble"
+    found = _metrics(title, curves, DISAGREEMENT)
+    caption = "Standard deviation of a step's normalised reward over the members, mean over the steps of a rollout."
+    draw = partial(reward_plots.draw_disagreement, found=found)
+    return make_plot("disagreement", title, caption + _seeds_shown(cells, found), draw)
 
 
 def make_plot(name: str, title: str, caption: str, draw: plots.Draw, height: float = plots.HEIGHT) -> Plot:
