@@ -22,6 +22,10 @@ Stage = Annotated[
     str | None, typer.Option(help="Stage of budget.yaml to book it to.", show_default="the one that is on")
 ]
 Preferences = Annotated[Path | None, typer.Option(help="Start from comparisons exported to this folder.")]
+RewardModel = Annotated[
+    str | None,
+    typer.Option(help="Start with the reward model of this run; without --preferences it stays as it is, unasked."),
+]
 Answers = Annotated[Path | None, typer.Option(help="Answers to the pre-launch questions, for use without a terminal.")]
 Skip = Annotated[str | None, typer.Option(help="Start without the pre-launch questions, for this reason (recorded).")]
 Ablation = Annotated[

@@ -13,6 +13,7 @@ from repro.cli.common import (
     Params,
     Preferences,
     Question,
+    RewardModel,
     Run,
     Seed,
     Set,
@@ -34,6 +35,7 @@ def train(
     question: Question = None,
     stage: Stage = None,
     preferences: Preferences = None,
+    reward_model: RewardModel = None,
     ablation: Ablation = None,
     cell: Annotated[bool, typer.Option(help="Publish models and curve for the pipeline (used by dvc.yaml).")] = False,
     answers: Answers = None,
@@ -47,7 +49,9 @@ def train(
     from repro.workflow.predictions import withdrawn
 
     root, config = open_project(params, set_, ablation)
-    request = runs.RunRequest(seed, set_ or (), question, stage, preferences, cell, answers, skip, ablation)
+    request = runs.RunRequest(
+        seed, set_ or (), question, stage, preferences, cell, answers, skip, ablation, reward_model
+    )
     run = runs.prepare_run(root, config, request)
     if said := withdrawn(run.record):  # of an unfinished run of the cell
         print(said, flush=True)
@@ -63,6 +67,7 @@ def launch(
     question: Question = None,
     stage: Stage = None,
     preferences: Preferences = None,
+    reward_model: RewardModel = None,
     ablation: Ablation = None,
     ablations: Annotated[
         str | None, typer.Option(help="Several, with a comma between, none for the whole method; or all. One by one.")
@@ -81,7 +86,15 @@ def launch(
         raise UserError("--ablation and --ablations: give one of them")
     root, config = open_project(params, set_, ablation)
     request = runs.RunRequest(
-        seed[0], set_ or (), question, stage, preferences, answers=answers, skip=skip, ablation=ablation
+        seed[0],
+        set_ or (),
+        question,
+        stage,
+        preferences,
+        answers=answers,
+        skip=skip,
+        ablation=ablation,
+        reward_model=reward_model,
     )
     if len(seed) == 1 and ablations is None:
         run = runs.prepare_run(root, config, request)

@@ -21,6 +21,8 @@ from repro.tracking.git import GitState, read_git, write_untracked
 from repro.tracking.parameters import params_hash
 from repro.tracking.snapshot import snapshot_code, sweep_leftovers
 
+INITIAL_REWARD_MODEL = "initial_reward_model.pt"  # in a run's folder: what it was given to start with
+
 
 @dataclass(frozen=True)
 class Code:
@@ -52,13 +54,15 @@ def create_run(
     estimate_minutes: float | None = None,
     device: str | None = None,
     preferences: Path | None = None,
+    reward_model: Path | None = None,
     rerun_of: str | None = None,
 ) -> RunFolder:
     """Create the folder of a run that this process is about to do.
 
     `config` holds all parameters, resolved; `gate` is the record of the pre-launch gate, whose prediction and question
-    are the run's; `estimate_minutes` is for this run alone. The folder appears complete or not at all. Raises UserError
-    if the disk is full. The environment's variables are not recorded, and keys in the command are blanked out.
+    are the run's; `estimate_minutes` is for this run alone. Of `reward_model`, which the run starts with, there is a
+    copy in the folder (INITIAL_REWARD_MODEL). The folder appears complete or not at all. Raises UserError if the disk
+    is full. The environment's variables are not recorded, and keys in the command are blanked out.
     """
     git, gate, started = code.git, gate or {}, datetime.now().astimezone()
     temporary = root / "runs" / f".new-{secrets.token_hex(8)}"
@@ -69,6 +73,8 @@ def create_run(
         (temporary / "params.yaml").write_text(_to_yaml(config), encoding="utf-8")
         if git.diff is not None:
             (temporary / "code.diff").write_bytes(git.diff)
+        if reward_model:
+            shutil.copyfile(reward_model, temporary / INITIAL_REWARD_MODEL)
         left_out = write_untracked(root, git.untracked, temporary / "untracked.tar.gz") if git.untracked else []
         record: Record = {
             "id": "",  # known once the folder has its name
@@ -100,6 +106,7 @@ def create_run(
             "versions": provenance.versions(root),
             "data_hashes": provenance.data_hashes(root, cell),
             "preferences": _below(root, preferences) if preferences else None,
+            "reward_model": _below(root, reward_model) if reward_model else None,
             "rerun_of": rerun_of,
             "question": question or gate.get("question"),
             "prediction": gate.get("prediction"),

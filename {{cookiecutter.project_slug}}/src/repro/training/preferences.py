@@ -22,6 +22,8 @@ class PreferenceLearning:
     An oracle answers at once. A person answers in another process, which meets this one in the store only: what stands
     there is taken before each training of the model, corrected and undone answers are taken back. The initial labels
     are waited for in any case; later ones, where they are due and missing, as `preferences.when_unlabelled` says.
+
+    A model that was trained before may be given: it needs no first training, and if it is `fixed` no labels at all.
     """
 
     def __init__(self, config: Config, seed: int, store: PreferenceStore, run: str, model: RewardModel):
@@ -32,10 +34,18 @@ class PreferenceLearning:
         self.queries = 0  # asked so far; the number of the next one
         self.taken: dict[int, tuple[frozenset[str], float]] = {}  # learned from: pair and preference, by number
         self.said: set[str] = set()  # notes on the terminal
+        self.given = self.fixed = False  # whether the model was trained before, and whether it stays as it is
+
+    def begin_with(self, inference_state: dict[str, Any], fixed: bool) -> None:
+        """Take the reward model of another run; if `fixed`, nobody is asked anything and it learns nothing more."""
+        self.model.load_inference_state(inference_state)
+        self.given, self.fixed = True, fixed
 
     def start(self, initial_steps: int) -> None:
         """Learn from the initial labels, which cost so many agent steps, before the policy is trained."""
         self.initial_steps = initial_steps
+        if self.fixed:
+            return
         if self.oracle is None:
             wait_for_labels(self.store, self.store.query_count(self.run))
         self.load_labels(self.config.preferences.initial_labels)
@@ -46,8 +56,9 @@ class PreferenceLearning:
             )
         if self.oracle is None:  # what was asked before a run was killed stays asked
             self.load_labels(max(self.queries, self.store.query_count(self.run)))
-        self.model.standardise()
-        self.model.train(self.config.reward_model.pretraining_steps)
+        if not self.given:
+            self.model.standardise()
+            self.model.train(self.config.reward_model.pretraining_steps)
 
     def load_labels(self, queries: int) -> None:
         """Take the labels of the first `queries` queries as they stand in the store now."""
@@ -75,6 +86,8 @@ class PreferenceLearning:
             env_step: agent steps done, those of this rollout included.
             progress: the share of training that was behind before this rollout, as the agent's update has it.
         """
+        if self.fixed:
+            return {"preferences/labels": 0}
         training_steps = self.config.training.total_steps - self.initial_steps
         due = labels_due(self.config.preferences, env_step - self.initial_steps, training_steps) - self.queries
         if due > 0:  # after a resume there may be more than are due

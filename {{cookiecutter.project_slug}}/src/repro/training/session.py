@@ -17,6 +17,7 @@ from repro.health.checks import RECENT_ROWS, find_problems
 from repro.preferences.store import PreferenceStore
 from repro.reading import UserError
 from repro.tracking.archive import RunFolder
+from repro.tracking.creation import INITIAL_REWARD_MODEL
 from repro.tracking.findings import add_finding, read_findings
 from repro.tracking.metrics import MetricsWriter, read_metrics
 from repro.tracking.provenance import devices
@@ -37,17 +38,21 @@ def train_run(run: RunFolder, config: Config, settings: WandbSettings, preferenc
     """Train, or go on from the last checkpoint, until `training.total_steps`. Returns the latest value of each metric.
 
     Args:
-        preferences: a folder of exported comparisons that the run starts from, instead of collecting its own.
+        preferences: a folder of exported comparisons that the run starts from, instead of collecting its own. A run
+            that was given a reward model but no comparisons keeps it as it is, and asks nothing.
     """
     seed = run.record["seed"]
     (run.path / CHECKPOINT).parent.mkdir(exist_ok=True)
     checkpoint = _read_checkpoint(run.path / CHECKPOINT)
     with open_store(run, config) as store:
-        initial_steps = None
+        given = run.path / INITIAL_REWARD_MODEL
+        initial_steps = 0 if given.exists() else None
         if preferences and not checkpoint:
             check_export(config, preferences, seed)
             initial_steps = store.import_from(preferences, run.id)["env_steps"]
         trainer = make_trainer(config, seed, run.id, store, initial_steps)
+        if trainer.learning and given.exists():
+            trainer.learning.begin_with(load_checkpoint(given), fixed=preferences is None)
         run.update(devices=devices())
         with MetricsWriter(run.path / "metrics.jsonl") as metrics:
             if checkpoint:

@@ -70,6 +70,10 @@ def check_clock(root: Path) -> None:
 
 
 def _same_start(root: Path, record: dict[str, Any], preferences: Path | None) -> bool:
-    """Whether a run started from these comparisons; its path is kept from the project's folder, or in full."""
+    """Whether a run started from these comparisons; its path is kept from the project's folder, or in full.
+
+    A run that was given a reward model started from more than these.
+    """
     recorded = record.get("preferences")
-    return (recorded and (root / recorded).resolve()) == (preferences and preferences.resolve())
+    same = (recorded and (root / recorded).resolve()) == (preferences and preferences.resolve())
+    return same and not record.get("reward_model")

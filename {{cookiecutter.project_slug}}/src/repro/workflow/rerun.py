@@ -11,7 +11,7 @@ from repro.config import Config, parse_config
 from repro.reading import UserError
 from repro.tracking import provenance
 from repro.tracking.archive import RunFolder
-from repro.tracking.creation import Code, create_run
+from repro.tracking.creation import INITIAL_REWARD_MODEL, Code, create_run
 from repro.tracking.git import GitState
 from repro.tracking.metrics import read_last_row
 from repro.tracking.snapshot import code_hash, snapshot_path
@@ -66,6 +66,7 @@ def prepare_rerun(
         estimate_minutes=round(minutes, 2),
         device=device.type,
         preferences=preferences,
+        reward_model=original.path / INITIAL_REWARD_MODEL if record.get("reward_model") else None,
         rerun_of=original.id,
     )
     if (original.path / "untracked.tar.gz").exists():

@@ -51,6 +51,7 @@ class RunRequest:
     answers: Path | None = None
     skip: str | None = None
     ablation: str | None = None  # that the parameters are of
+    reward_model: str | None = None  # start with that of this run
 
 
 def prepare_run(root: Path, config: Config, request: RunRequest) -> RunFolder:
@@ -63,6 +64,7 @@ def prepare_run(root: Path, config: Config, request: RunRequest) -> RunFolder:
     from repro.training.initial_labels import check_export
     from repro.training.loops import check_algorithm
     from repro.workflow.expected import say_expected
+    from repro.workflow.given_model import reward_model_of
     from repro.workflow.prelaunch import check_given
 
     importlib.import_module("repro.training.session")  # as the run will: an error in it shows before there is a run
@@ -76,6 +78,7 @@ def prepare_run(root: Path, config: Config, request: RunRequest) -> RunFolder:
         preferences = preferences or root / "data" / name
     if preferences:
         check_export(config, preferences, request.seed)
+    reward_model = reward_model_of(root, config, request.reward_model)
     check_clock(root)
     code = keep_code(root)  # before the gate: what is checked and asked about is what will run
     params = resolve_auto(config)
@@ -86,7 +89,7 @@ def prepare_run(root: Path, config: Config, request: RunRequest) -> RunFolder:
     minutes = estimate_minutes(config, request.seed)
     runs = len(config.seeds.pipeline) if request.cell else 1  # a sweep passes once, for its total
     say_expected(root, config.name, device.type, minutes, runs)
-    if earlier := find_same_run(root, code.hash, params, request.seed, preferences):
+    if not reward_model and (earlier := find_same_run(root, code.hash, params, request.seed, preferences)):
         long = minutes > config.gate.after_minutes
         offer_earlier(earlier, input if long and sys.stdin.isatty() else None)
     gate = pass_gate(
@@ -110,6 +113,7 @@ def prepare_run(root: Path, config: Config, request: RunRequest) -> RunFolder:
         estimate_minutes=float(f"{minutes:.3g}"),
         device=device.type,
         preferences=preferences,
+        reward_model=reward_model,
     )
 
 

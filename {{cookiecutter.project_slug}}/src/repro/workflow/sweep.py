@@ -48,6 +48,8 @@ def prepare_sweep(
     from repro.workflow.expected import say_expected
     from repro.workflow.prelaunch import check_given
 
+    if request.reward_model:
+        raise UserError("--reward-model: is for one run; of several each learns its own, so leave it out")
     if request.preferences:
         raise UserError(
             "--preferences: is for one run; of several each collects comparisons of its own, so leave it out"
