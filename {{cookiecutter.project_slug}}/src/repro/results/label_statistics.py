@@ -9,17 +9,16 @@ import itertools
 import math
 import statistics
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from datetime import datetime
+from collections.abc import Iterable
 from typing import Any
 
 from repro.preferences.export import ANSWERS
+from repro.preferences.labelling import labels_per_hour
 from repro.preferences.schema import REPEATS, UNDO
 from repro.preferences.store import PREFERENCES, PreferenceStore
 from repro.reading import UserError
 from repro.results.proportions import wilson_interval
 
-PAUSE_SECONDS = 120  # a longer gap between two answers was a pause, and does not count as work
 SIDES = ("left", "right")
 
 Row = dict[str, Any]
@@ -105,7 +104,8 @@ def _annotator(store: PreferenceStore, run: str, name: str, rows: list[Row], ret
     given = Counter(first.values())
     seconds = [row["latency_seconds"] for row in rows if row["latency_seconds"] is not None]
     created = store.rows(
-        "SELECT created FROM labels WHERE run IN (?1, ?1 || ?2) AND annotator = ?3 AND answer <> ?4",
+        "SELECT created FROM labels WHERE run IN (?1, ?1 || ?2) AND annotator = ?3 AND answer <> ?4 "
+        "ORDER BY created DESC",
         (run, REPEATS, name, UNDO),
     )
     undone = "SELECT count(*) FROM labels WHERE run IN (?1, ?1 || ?2) AND annotator = ?3 AND answer = ?4"
@@ -161,11 +161,3 @@ def share(count: int, of: int) -> Row | None:
         return None
     low, high = wilson_interval(count, of)
     return {"count": count, "of": of, "share": count / of, "low": low, "high": high}
-
-
-def labels_per_hour(created: Sequence[str]) -> float | None:
-    """The rate of answers given at these times (ISO 8601), pauses left out; None where there are few."""
-    times = sorted(datetime.fromisoformat(text).timestamp() for text in created)
-    gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
-    worked = [gap for gap in gaps if gap <= PAUSE_SECONDS]
-    return 3600 * len(worked) / sum(worked) if len(worked) >= 3 and sum(worked) > 0 else None
