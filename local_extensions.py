@@ -14,7 +14,7 @@ from typing import Any
 from jinja2 import Environment
 from jinja2.ext import Extension
 
-MUJOCO_PRESETS = ("inverted-pendulum", "half-cheetah")
+MUJOCO_PRESETS = ("inverted-pendulum", "half-cheetah", "hopper")
 # What the presets' names begin with -> the task as a sentence names it, and what is observed there. The longest counts.
 TASKS = {
     "moving-dot": ("the moving dot", "dot"),
@@ -24,6 +24,7 @@ TASKS = {
     "pendulum": ("Pendulum", "numbers"),
     "inverted-pendulum": ("MuJoCo's InvertedPendulum", "numbers"),
     "half-cheetah": ("MuJoCo's HalfCheetah", "numbers"),
+    "hopper": ("MuJoCo's Hopper", "numbers"),
     "pong": ("Atari's Pong", "game"),
     "breakout": ("Atari's Breakout", "game"),
 }

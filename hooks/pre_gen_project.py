@@ -35,6 +35,7 @@ PRESETS = (
     "pendulum-ddpg",
     "inverted-pendulum",
     "half-cheetah",
+    "hopper",
     "pong",
     "pong-preferences",
     "breakout",
