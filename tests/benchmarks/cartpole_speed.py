@@ -1,10 +1,10 @@
 """Speed of PPO on CartPole-v1, 8 environments: ours against Stable-Baselines3 and CleanRL's ppo.py.
 
-All have the same hyperparameters and networks. Ours is the whole trainer with its metrics, on Gymnasium's native vector
-environment; the others are as they come: Stable-Baselines3 with `make_vec_env` and its default MlpPolicy, CleanRL's
-file unchanged, by an adapter from the old `gym` it was written for, and with a writer that writes nothing. Each side
-runs in a process of its own; rounds are interleaved, so that whatever else the machine does meets all sides alike.
-Each side is taken at its best number of threads.
+All have the same hyperparameters and networks. Ours is the whole trainer with its metrics, on its own batch of
+cart-poles, which a test holds bit for bit to Gymnasium's; the others are as they come: Stable-Baselines3 with
+`make_vec_env` and its default MlpPolicy, CleanRL's file unchanged, by an adapter from the old `gym` it was written for,
+and with a writer that writes nothing. Each side runs in a process of its own; rounds are interleaved, so that whatever
+else the machine does meets all sides alike. Each side is taken at its best number of threads. Prints a Markdown table.
 
     PYTHONPATH=template/src python tests/benchmarks/cartpole_speed.py [ROUNDS]    (5 by default; about ten minutes)
 

@@ -9,15 +9,17 @@ processor computes in it) harms learning is for the curve of presets/pong.yaml t
     pip install --no-deps stable-baselines3==2.9.2 cloudpickle
     PYTHONPATH=template/src python tests/benchmarks/pong_speed.py [--rounds 9] [--threads 1 2]
 
-In an environment of a generated project, on a machine that does nothing else. About ten minutes on two cores.
+Prints a Markdown table. In an environment of a generated project, on a machine that does nothing else. About ten
+minutes on two cores.
 """
 
 from __future__ import annotations
 
 import argparse
 import functools
-import json
 import multiprocessing
+import os
+import platform
 import statistics
 import tempfile
 import time
@@ -132,27 +134,23 @@ def main() -> None:
         if choose_precision("auto", torch.device("cpu")) == "bfloat16":
             sides["ours, bfloat16"] = functools.partial(ours, "bfloat16", Path(folder))
         speeds = measure(sides, arguments.threads, arguments.rounds)
-    result: dict[str, Any] = {"rounds": arguments.rounds, "sides": {}, "ratios": {}}
-    best = {}
-    for side in sides:
-        medians = {count: statistics.median(wall for wall, _ in speeds[side, count]) for count in arguments.threads}
-        best[side] = max(medians, key=lambda count: medians[count])
-        result["sides"][side] = {
-            f"{count} threads": {
-                "steps_per_second": round(medians[count]),
-                "steps_per_cpu_second": round(statistics.median(cpu for _, cpu in speeds[side, count])),
-            }
-            for count in arguments.threads
-        } | {"best": best[side]}
-    for side in list(sides)[1:]:
-        blocks = zip(speeds[side, best[side]], speeds[BASELINE, best[BASELINE]], strict=True)
-        ratios = [(one[0] / other[0], one[1] / other[1]) for one, other in blocks]
-        result["ratios"][side] = {
-            "speed": round(statistics.median(ratio for ratio, _ in ratios), 2),
-            "per_cpu_second": round(statistics.median(ratio for _, ratio in ratios), 2),
-            "rounds": [round(ratio, 2) for ratio, _ in ratios],
-        }
-    print(json.dumps(result, indent=2))
+    best = {
+        side: max(
+            arguments.threads, key=lambda count, side=side: statistics.median(wall for wall, _ in speeds[side, count])
+        )
+        for side in sides
+    }
+    print(f"{platform.machine()}, {os.cpu_count()} cores; {arguments.rounds} rounds of {GAMES * STEPS:,} steps\n")
+    print(
+        "| | threads | steps/s, median | times as fast as the baseline, median of rounds (range) | by processor time |"
+    )
+    print("|---|---|---|---|---|")
+    for side, threads in best.items():
+        blocks = list(zip(speeds[side, threads], speeds[BASELINE, best[BASELINE]], strict=True))
+        by_clock, by_processor = ([mine[kind] / theirs[kind] for mine, theirs in blocks] for kind in (0, 1))
+        rate = statistics.median(wall for wall, _ in speeds[side, threads])
+        ratio = f"{statistics.median(by_clock):.2f} ({min(by_clock):.2f} to {max(by_clock):.2f})"
+        print(f"| {side} | {threads} | {rate:,.0f} | {ratio} | {statistics.median(by_processor):.2f} |")
 
 
 if __name__ == "__main__":

@@ -203,3 +203,22 @@ def test_other_actions_are_refused(algorithm, monkeypatch):
     assert "\n" not in str(raised.value)
     assert make_agent(algorithm, VECTORS, Discrete(2)).network
     assert isinstance(CONTINUOUS, Box)
+
+
+@pytest.mark.parametrize("actions", [DISCRETE, CONTINUOUS], ids=["discrete", "continuous"])
+def test_what_acts_is_always_the_network_as_it_is(algorithm, actions):
+    """Before and after an update, and after other weights were loaded."""
+    agent, start = (make_agent(algorithm, VECTORS, actions, **LARGE_STEPS.get(algorithm, {})) for _ in range(2))
+
+    def distance(acting, other):
+        rollout = collect(acting)
+        policy, values = other.actor(rollout.observations[:-1].flatten(0, 1))
+        log_probs = policy.log_prob(rollout.actions.flatten(0, 1))
+        errors = (rollout.values[:-1].flatten() - values, rollout.log_probs.flatten() - log_probs)
+        return max(float(error.detach().abs().max()) for error in errors)
+
+    assert distance(agent, agent) < 1e-5
+    agent.update(collect(agent), progress=0.0)
+    assert distance(agent, agent) < 1e-5 and distance(agent, start) > 1e-3
+    agent.load_state_dict(start.state_dict())
+    assert distance(agent, start) < 1e-5

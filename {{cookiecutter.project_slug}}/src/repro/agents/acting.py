@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
-from repro.agents.networks import ActorCritic, Policy, SeparateActorCritic, make_policy
+from repro.agents.networks import ActorCritic, Policy, SeparateActorCritic, TwinEncoder, make_policy
 from repro.config import AgentConfig
 from repro.reading import UserError
 
@@ -27,6 +28,10 @@ class Actor:
         self.network = network.to(device)
         self.config, self.device, self.generator = config, device, generator
         self.half = precision == "bfloat16"
+        self.quick: NumpyForward | None = None
+        plain = device.type == "cpu" and not self.half and isinstance(network, ActorCritic)
+        if plain and isinstance(network.encoder, TwinEncoder) and network.encoder.normaliser is None:
+            self.quick = NumpyForward(network)
 
     def __call__(self, observations: Tensor) -> tuple[Policy, Tensor]:
         """Distributions of actions, and values (batch,), for a batch of observations on the device."""
@@ -39,7 +44,7 @@ class Actor:
 
         Raises UserError if the network has diverged so far that there is nothing to sample from.
         """
-        outputs, values = self._forward(torch.from_numpy(observations).to(self.device))
+        outputs, values = self._forward_few(observations)
         if not math.isfinite(outputs.sum() + values.sum()):
             rates = [f"agent.{name} is {rate:g}" for name, rate in self.config if name in LEARNING_RATES]
             raise UserError(
@@ -53,13 +58,41 @@ class Actor:
     @torch.inference_mode()
     def value(self, observations: NDArray) -> Tensor:
         """Values of observations (N, ...), float32 (N,) on the CPU."""
-        return self._forward(torch.from_numpy(observations).to(self.device))[1].cpu()
+        return self._forward_few(observations)[1].cpu()
+
+    def _forward_few(self, observations: NDArray) -> tuple[Tensor, Tensor]:
+        """Of the environments' current observations (N, ...); without gradients."""
+        if self.quick:
+            return self.quick(observations)
+        return self._forward(torch.from_numpy(observations).to(self.device))
 
     def _forward(self, observations: Tensor) -> tuple[Tensor, Tensor]:
         if not self.half:  # entering autocast takes as long as a small layer
             return self.network(observations)
         with torch.autocast(self.device.type, torch.bfloat16):
             return self.network(observations)
+
+
+class NumpyForward:
+    """The forward pass of an ActorCritic with a TwinEncoder, by numpy: a third of PyTorch's time for a few rows.
+
+    The weights are views of the network's, so that they are always those of the last gradient step.
+    """
+
+    def __init__(self, network: nn.Module):
+        self.parameters = list(network.parameters())[-8:]  # before them may stand `log_std`
+        self.address = 0  # in memory, of the parameters that `weights` are views of
+
+    def __call__(self, observations: NDArray) -> tuple[Tensor, Tensor]:
+        """Policy outputs, float32 (N, outputs), and values, float32 (N,)."""
+        if self.parameters[0].data_ptr() != self.address:  # all have moved: laid out in one vector
+            self.address = self.parameters[0].data_ptr()
+            self.weights = [parameter.detach().numpy() for parameter in self.parameters]
+        first, first_bias, second, second_bias, policy, policy_bias, value, value_bias = self.weights
+        features = np.tanh(observations @ first + first_bias)
+        for_policy, for_value = np.tanh(features @ second + second_bias)
+        outputs, values = for_policy @ policy.T + policy_bias, for_value @ value[0] + value_bias
+        return torch.from_numpy(outputs), torch.from_numpy(values)
 
 
 LEARNING_RATES = ("learning_rate", "value_learning_rate")

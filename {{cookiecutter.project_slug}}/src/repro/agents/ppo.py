@@ -12,7 +12,6 @@ import torch
 from gymnasium.spaces import Box, Discrete
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional
 
 from repro.agents.acting import Actor
 from repro.agents.networks import ActorCritic, clip_gradient, flatten_parameters
@@ -20,7 +19,7 @@ from repro.agents.rollout import Rollout, approximate_kl, generalised_advantages
 from repro.agents.values import value_metrics
 from repro.config import PPOConfig
 
-LOSSES = ("policy/loss", "policy/entropy", "value/loss", "gradient/norm")  # of a gradient step; means are reported
+ROW_METRICS = ("policy/loss", "value/loss", "policy/entropy")
 
 
 class PPO:
@@ -59,17 +58,13 @@ class PPO:
         advantages = generalised_advantages(rollout, config.discount, config.gae_lambda)
         returns = advantages + rollout.values[:-1]
         rows = rollout.rows(self.device, advantages, returns)
-        losses, log_ratios = [], []
+        reported = []
         for _ in range(config.epochs):
             order = torch.randperm(len(rows[0]), generator=self.generator, device=self.device)
             shuffled = [take(row, order).tensor_split(config.minibatches) for row in rows]
-            for minibatch in zip(*shuffled, strict=True):
-                of_losses, of_ratios = self._update_minibatch(*minibatch)
-                losses.append(of_losses)
-                log_ratios.append(of_ratios)
+            reported += [self._update_minibatch(*minibatch) for minibatch in zip(*shuffled, strict=True)]
         return (
-            dict(zip(LOSSES, torch.stack(losses).mean(0).tolist(), strict=True))
-            | ratio_metrics(torch.cat(log_ratios), config.clip_range)
+            minibatch_metrics(reported, config.clip_range)
             | value_metrics(rollout, returns)
             | {"learning_rate": self.optimizer.param_groups[0]["lr"]}
         )
@@ -77,24 +72,24 @@ class PPO:
     def _update_minibatch(
         self, observations: Tensor, actions: Tensor, old_log_probs: Tensor, advantages: Tensor, returns: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """One gradient step. Returns LOSSES, float32 (4,), and the logarithms of the ratios, float32 (rows,)."""
+        """One gradient step. Returns ROW_METRICS and log(new / old) of each row, (4, rows), and the gradient's norm."""
         config = self.config
         policy, values = self.actor(observations)
         advantages = normalise(advantages)
         log_ratios = policy.log_prob(actions) - old_log_probs
         ratios = log_ratios.exp()
         clipped = ratios.clamp(1 - config.clip_range, 1 + config.clip_range)
-        policy_loss = -torch.min(advantages * ratios, advantages * clipped).mean()
-        value_loss = 0.5 * functional.mse_loss(values, returns)
-        entropy = policy.entropy().mean()
-        loss = policy_loss + config.value_coefficient * value_loss - config.entropy_coefficient * entropy
+        policy_losses = -torch.min(advantages * ratios, advantages * clipped)
+        value_losses = 0.5 * (values - returns).square()
+        entropies = policy.entropy()
+        losses = policy_losses + config.value_coefficient * value_losses - config.entropy_coefficient * entropies
 
         self.optimizer.zero_grad(set_to_none=False)
-        loss.backward()
+        losses.mean().backward()
         gradient_norm = clip_gradient(self.parameters, config.max_gradient_norm)
         self.optimizer.step()
         with torch.no_grad():
-            return torch.stack((policy_loss, entropy, value_loss, gradient_norm)), log_ratios.detach()
+            return torch.stack((policy_losses, value_losses, entropies, log_ratios)), gradient_norm
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that `act` and `update` depend on."""
@@ -111,10 +106,13 @@ class PPO:
         self.generator.set_state(state["generator"].cpu())
 
 
-def ratio_metrics(log_ratios: Tensor, clip_range: float) -> dict[str, float]:
-    """How far the policy had moved in the minibatches, from log(new / old) of their actions."""
+def minibatch_metrics(reported: list[tuple[Tensor, Tensor]], clip_range: float) -> dict[str, float]:
+    """Means over all rows of all minibatches, and over their gradients, from what `_update_minibatch` returned."""
+    rows = torch.cat([of_rows for of_rows, _ in reported], dim=1)
+    log_ratios = rows[-1]
     beyond = (log_ratios.exp() - 1).abs() > clip_range
-    return {
+    return dict(zip(ROW_METRICS, rows[:-1].mean(1).tolist(), strict=True)) | {
         "policy/approx_kl": approximate_kl(log_ratios).item(),
         "policy/clip_fraction": beyond.float().mean().item(),
+        "gradient/norm": torch.stack([norm for _, norm in reported]).mean().item(),
     }
