@@ -143,7 +143,8 @@ def bytes_per_label() -> tuple[int, int]:
     sizes = []
     for preset in ("moving-dot-small", "moving-dot"):
         config = load_config(PRESETS / f"{preset}.yaml")
-        sizes.append(2 * config.preferences.segment_steps * config.env.frame_stack * config.env.image_size**2)
+        frames = config.preferences.segment_steps + config.env.frame_stack - 1
+        sizes.append(2 * frames * config.env.image_size**2)
     return sizes[0], sizes[1]
 
 
@@ -167,7 +168,7 @@ def main() -> None:
         "## What grows by design",
         "",
         f"Labelled comparisons stay in memory as they are asked for: {small:,} bytes each here, {large:,} in the",
-        f"preset `moving-dot` (two segments of stacked frames), so at most {large * 700 / 2**20:,.0f} MiB for its 700.",
+        f"preset `moving-dot` (two segments, each frame once), so at most {large * 700 / 2**20:,.0f} MiB for its 700.",
         "A replay buffer is reserved whole at the start, but the system counts its pages only as they are filled.",
     ]
     PAGE.write_text("\n".join(text) + "\n")
