@@ -37,7 +37,7 @@ class TestTraining:
         project.env["PATH"] = "/nonexistent"
         out = project.ok("train", "--seed", "100", "--question", "does it run?", "--set", "training.total_steps=1024")
         run = project.only_run()
-        assert out.startswith(f"run {run.id}\n")
+        assert re.match(rf"tiny: about [\d.]+ (s|min).*\nrun {run.id}\n", out)
         record = run.record
         assert (record["status"], record["exit_code"], record["seed"]) == ("finished", 0, 100)
         assert record["command"][:4] == ["repro", "train", "--seed", "100"]
@@ -188,7 +188,7 @@ class TestLaunch:
         )
         run = project.only_run()
         os.kill(run.record["pid"], signal.SIGSTOP)  # until the code is edited
-        assert out == f"{run.id} has started; follow it with: repro watch {run.id}\n"
+        assert out.splitlines()[1:] == [f"{run.id} has started; follow it with: repro watch {run.id}"]
         for file in (project.root / "src/repro").rglob("*.py"):
             file.write_text("raise RuntimeError('edited')\n")
         assert effective_status(run.record) == "running" and log_of(project, run.id) in ([], [3])

@@ -17,7 +17,7 @@ from repro.preferences.reward_model import VALIDATION_COMPARISONS, RewardModel
 from repro.preferences.store import PreferenceStore
 from repro.preflight.waiting import waiting
 from repro.tracking.video import VideoWriter
-from repro.training.checkpoint import save_checkpoint
+from repro.training.checkpoint import checkpoint_bytes
 from repro.training.loops import make_trainer
 from repro.training.playing import make_player, policy_of
 from repro.training.trainer import Trainer
@@ -72,7 +72,7 @@ def estimate_minutes(config: Config, seed: int) -> float:
 def _saving_and_filming(trainer: Trainer, config: Config, rollouts: int, folder: Path) -> float:
     """Seconds that all checkpoints and videos of a run of so many rollouts take."""
     checkpoints = rollouts // config.training.checkpoint_rollouts + 1
-    seconds = checkpoints * _time(lambda: save_checkpoint(folder / "checkpoint.pt", trainer.state_dict()))
+    seconds = checkpoints * _time(lambda: checkpoint_bytes(trainer.state_dict()), warm_up=False)
     if config.evaluation.video_rollouts:
         videos = rollouts // config.evaluation.video_rollouts + 1
         seconds += videos * min(config.env.max_steps, FILMED_STEPS) * _filmed_step(trainer, folder)

@@ -25,9 +25,14 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
 
     A reader sees the old checkpoint or the new one, never half of one. Raises UserError (disk full).
     """
+    write_atomic(path, checkpoint_bytes(state))
+
+
+def checkpoint_bytes(state: dict[str, Any]) -> bytes:
+    """The content of a checkpoint's file."""
     buffer = io.BytesIO()
     torch.save(_arrays_to_tensors(state), buffer)
-    write_atomic(path, buffer.getvalue())
+    return buffer.getvalue()
 
 
 def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
