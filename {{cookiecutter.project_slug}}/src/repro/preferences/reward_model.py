@@ -47,7 +47,7 @@ class RewardModel:
         self.optimizer = torch.optim.AdamW(self.network.parameters(), config.learning_rate, fused=True)
         self._set_weight_decay()
         self.generator = torch.Generator().manual_seed(seed)
-        self.dropout_generator = torch.Generator(device).manual_seed(seed)
+        self.dropout_generator = torch.Generator(device).manual_seed(seed + 1)
         self.raw_mean = torch.zeros(config.members, 1)
         self.raw_variance = torch.ones(config.members, 1)
         self.return_scale = 1.0  # of true returns, where they are regressed on
