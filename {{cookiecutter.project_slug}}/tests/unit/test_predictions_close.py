@@ -233,9 +233,9 @@ class TestCriterion:
 
     def test_by_the_judged_score(self, root):
         run = write_run(root, prediction=prediction())
-        assert run.record["params"]["evaluation"]["success_score"] == 0.85
-        assert close_by_criterion(root, run, self.evaluation(0.85)) == "closed as succeeded"
-        said = close_by_criterion(root, run, self.evaluation(0.8499))
+        assert run.record["params"]["evaluation"]["success_score"] == 0.9
+        assert close_by_criterion(root, run, self.evaluation(0.9)) == "closed as succeeded"
+        said = close_by_criterion(root, run, self.evaluation(0.8999))
         assert said == f'closed as failed; say what went wrong: repro close {run.id} --cause "…" --foreseen NUMBER|no'
         stored = read_run(run.path).record["closed"]
         assert (stored["outcome"], stored["cause"], stored["foreseen"], stored["by"]) == (
