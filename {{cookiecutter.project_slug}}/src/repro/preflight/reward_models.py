@@ -8,8 +8,10 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
 
 from repro.config import Config
+from repro.preferences.comparisons import pad_segments
 from repro.preferences.reward_losses import compare, cross_entropy
 from repro.preferences.reward_model import RewardModel
 from repro.preflight.checks import CheckResult
@@ -148,23 +150,26 @@ def check_reward_predictable(config: Config, root: Path) -> CheckResult:
         segments, model = random_segments(trainer), trainer.learning.model
         trainer.learning.load_labels(REGRESSION_LABELS)
     model.standardise()
-    observations = torch.stack([torch.from_numpy(segment.observations) for segment in segments])  # (B, ...)
-    rewards = torch.stack([torch.from_numpy(segment.true_rewards) for segment in segments])  # (B, T)
-    rewards = (rewards - rewards.mean()) / (rewards.std() + 1e-8)
+    observations, lengths = pad_segments(segments)
+    rewards = pad_sequence([torch.from_numpy(segment.true_rewards) for segment in segments], batch_first=True)  # (B, T)
+    there = torch.arange(rewards.shape[1]) < lengths[:, None]  # a segment at an episode's end may be short
+    rewards = (rewards - rewards[there].mean()) / (rewards[there].std() + 1e-8)
     fitted = len(segments) * 3 // 4
     optimizer = torch.optim.Adam(model.network.parameters(), REGRESSION_RATE)
     correlation, steps = 0.0, 0
     while not correlation >= MIN_CORRELATION and steps < REGRESSION_STEPS:  # it may be nan
         for _ in range(REGRESSION_BLOCK):
             batch = torch.randint(fitted, (REGRESSION_BATCH,))
-            loss = (model.network.train()(observations[batch]) - rewards[batch]).square().mean()
+            errors = model.network.train()(observations[batch], lengths[batch]) - rewards[batch]
+            loss = errors[:, there[batch]].square().mean()
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
         steps += REGRESSION_BLOCK
         with torch.no_grad():
-            predicted = model.network.eval()(observations[fitted:]).mean(0)
-        correlation = float(torch.corrcoef(torch.stack([predicted.flatten(), rewards[fitted:].flatten()]))[0, 1])
+            predicted = model.network.eval()(observations[fitted:], lengths[fitted:]).mean(0)
+        others = there[fitted:]
+        correlation = float(torch.corrcoef(torch.stack([predicted[others], rewards[fitted:][others]]))[0, 1])
     return CheckResult(
         "reward_predictable",
         correlation >= MIN_CORRELATION,

@@ -5,6 +5,7 @@ It is the trainer of the first tuning seed, in float32 on the CPU, with few init
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,8 +25,10 @@ COMPARISONS = 8
 @contextmanager
 def open_trainer(config: Config, labels: int = COMPARISONS) -> Iterator[Trainer]:
     """The trainer before its first step, set to collect `labels` initial comparisons, which an oracle answers."""
+    longer = math.ceil(labels / config.preferences.initial_labels)  # more labels than the run has may take more steps
+    steps = config.training.total_steps * longer
     changes = {
-        "training": config.training.model_copy(update={"device": "cpu", "precision": "float32"}),
+        "training": config.training.model_copy(update={"device": "cpu", "precision": "float32", "total_steps": steps}),
         "preferences": config.preferences.model_copy(update={"annotator": "oracle", "initial_labels": labels}),
         "reward_model": config.reward_model.model_copy(update={"batch_size": COMPARISONS}),
     }
