@@ -7,7 +7,7 @@ import math
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from repro.agents.networks import ActorCritic, Policy, SeparateActorCritic, TwinEncoder, make_policy
 from repro.config import AgentConfig
@@ -29,8 +29,13 @@ class Actor:
         self.config, self.device, self.generator = config, device, generator
         self.half = precision == "bfloat16"
         self.quick: NumpyForward | None = None
-        plain = device.type == "cpu" and not self.half and isinstance(network, ActorCritic)
-        if plain and isinstance(network.encoder, TwinEncoder) and network.encoder.normaliser is None:
+        if (
+            precision == "float32"
+            and device.type == "cpu"
+            and isinstance(network, ActorCritic)
+            and isinstance(network.encoder, TwinEncoder)
+            and network.encoder.normaliser is None
+        ):
             self.quick = NumpyForward(network)
 
     def __call__(self, observations: Tensor) -> tuple[Policy, Tensor]:
@@ -62,7 +67,7 @@ class Actor:
 
     def _forward_few(self, observations: NDArray) -> tuple[Tensor, Tensor]:
         """Of the environments' current observations (N, ...); without gradients."""
-        if self.quick:
+        if self.quick and self.quick.fits(observations):
             return self.quick(observations)
         return self._forward(torch.from_numpy(observations).to(self.device))
 
@@ -79,15 +84,29 @@ class NumpyForward:
     The weights are views of the network's, so that they are always those of the last gradient step.
     """
 
-    def __init__(self, network: nn.Module):
-        self.parameters = list(network.parameters())[-8:]  # before them may stand `log_std`
+    def __init__(self, network: ActorCritic):
+        self.network = network
+        self.parameters = [parameter for name, parameter in network.named_parameters() if name != "log_std"]
         self.address = 0  # in memory, of the parameters that `weights` are views of
+        self.same = False
+
+    def fits(self, observations: NDArray) -> bool:
+        """Whether it computes what the network does, which may have been changed; else PyTorch has to.
+
+        Looked at on these observations, at first and when the parameters have moved in memory.
+        """
+        if self.parameters[0].data_ptr() != self.address:
+            self.address = self.parameters[0].data_ptr()
+            self.weights = [parameter.detach().numpy() for parameter in self.parameters]
+            try:
+                pairs = zip(self(observations), self.network(torch.from_numpy(observations)), strict=True)
+                self.same = all(bool((mine - its).abs().max() <= 1e-5 * its.abs().max()) for mine, its in pairs)
+            except ValueError:  # other layers
+                self.same = False
+        return self.same
 
     def __call__(self, observations: NDArray) -> tuple[Tensor, Tensor]:
         """Policy outputs, float32 (N, outputs), and values, float32 (N,)."""
-        if self.parameters[0].data_ptr() != self.address:  # all have moved: laid out in one vector
-            self.address = self.parameters[0].data_ptr()
-            self.weights = [parameter.detach().numpy() for parameter in self.parameters]
         first, first_bias, second, second_bias, policy, policy_bias, value, value_bias = self.weights
         features = np.tanh(observations @ first + first_bias)
         for_policy, for_value = np.tanh(features @ second + second_bias)

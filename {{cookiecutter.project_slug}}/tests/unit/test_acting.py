@@ -1,0 +1,87 @@
+"""Acting by numpy says what the network says, whatever somebody makes of the network."""
+
+import numpy as np
+import pytest
+import torch
+from gymnasium.spaces import Box, Discrete
+from torch import nn
+
+from repro.agents.acting import Actor
+from repro.agents.networks import ActorCritic, TwinEncoder, flatten_parameters
+from repro.config import load_config
+from repro.normalisation import NormalisedBox
+
+VECTORS = Box(-1, 1, (3,), np.float32)
+OBSERVATIONS = np.random.default_rng(0).normal(size=(8, 3)).astype(np.float32)
+ACTIONS = {"discrete": Discrete(4), "continuous": Box(-1, 1, (2,), np.float32)}
+
+
+def make_actor(actions="discrete", space=VECTORS):
+    torch.manual_seed(0)
+    config = load_config("presets/cartpole.yaml").agent
+    return Actor(ActorCritic(space, ACTIONS[actions]), config, torch.device("cpu"), torch.Generator(), "float32")
+
+
+def assert_says_what_the_network_says(actor):
+    outputs, values = actor._forward_few(OBSERVATIONS)
+    with torch.no_grad():
+        expected, expected_values = actor.network(torch.from_numpy(OBSERVATIONS))
+    torch.testing.assert_close(outputs.detach(), expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(values.detach(), expected_values, rtol=1e-4, atol=1e-5)
+
+
+def take_a_step(actor):
+    with torch.no_grad():
+        for parameter in actor.network.parameters():
+            parameter += torch.randn_like(parameter)
+
+
+@pytest.mark.parametrize("actions", ACTIONS)
+def test_it_follows_gradient_steps_and_parameters_that_are_laid_out_anew(actions):
+    actor = make_actor(actions)
+    assert_says_what_the_network_says(actor)
+    take_a_step(actor)
+    assert_says_what_the_network_says(actor)
+    flatten_parameters(actor.network)
+    take_a_step(actor)
+    assert_says_what_the_network_says(actor)
+    assert actor.quick.same
+
+
+class Squashed(ActorCritic):
+    def forward(self, observations):
+        outputs, values = super().forward(observations)
+        return torch.tanh(outputs), values  # at first, hardly another number
+
+
+class Rectified(TwinEncoder):
+    def forward(self, observations):
+        return torch.relu(super().forward(observations))
+
+
+class Deeper(ActorCritic):
+    def __init__(self, *spaces):
+        super().__init__(*spaces)
+        self.value = nn.Sequential(nn.Linear(64, 64), nn.Linear(64, 1))
+
+
+@pytest.mark.parametrize("change", [Squashed, Rectified, Deeper])
+def test_a_network_that_somebody_changed_acts_as_it_computes(change, monkeypatch):
+    """Or the actions would silently be those of another network than the one that is trained."""
+    name = "TwinEncoder" if change is Rectified else "ActorCritic"
+    monkeypatch.setattr(f"repro.agents.networks.{name}", change)
+    monkeypatch.setitem(globals(), name, change)
+    actor = make_actor("continuous")
+    assert_says_what_the_network_says(actor)
+    take_a_step(actor)
+    assert_says_what_the_network_says(actor)
+    assert actor.quick is None or not actor.quick.same
+
+
+def test_normalised_observations_are_left_to_the_network():
+    """At first the normaliser changes nothing, so that a look would not tell."""
+    space = NormalisedBox(VECTORS)
+    actor = make_actor(space=space)
+    actor._forward_few(OBSERVATIONS)
+    space.normaliser.update(torch.from_numpy(5 + 3 * OBSERVATIONS))
+    assert_says_what_the_network_says(actor)
