@@ -97,7 +97,6 @@ class TestCommands:
             ),
             ("train --seed 1 --preferences data/x --set reward.source=environment", "which needs none"),
             ("prelaunch --answers missing.yaml", "missing.yaml: no such file"),
-            ("train --seed 1 --set gate.after_minutes=0", "no terminal to ask the pre-launch questions on"),
         ],
     )
     def test_bad_input_is_one_line_and_starts_nothing(self, shared_project, monkeypatch, capsys, arguments, message):
@@ -105,6 +104,14 @@ class TestCommands:
         assert (code, out) == (2, "")
         assert error.startswith("error: ") and error.count("\n") == 1
         assert message in error and str(shared_project.root) not in error
+        assert not [path for path in (shared_project.root / "runs").glob("*") if path.name != ".snapshots"]
+
+    def test_a_gate_without_a_terminal_starts_nothing(self, shared_project, monkeypatch, capsys):
+        code, out, error = here(
+            shared_project, monkeypatch, capsys, "train", "--seed", "1", "--set", "gate.after_minutes=0"
+        )
+        assert code == 2 and out.startswith("tiny: about ") and out.count("\n") == 1
+        assert "no terminal to ask the pre-launch questions on" in error and error.count("\n") == 1
         assert not [path for path in (shared_project.root / "runs").glob("*") if path.name != ".snapshots"]
 
     def test_damaged_parameters(self, project, monkeypatch, capsys):

@@ -261,7 +261,7 @@ class TestCriterion:
 @pytest.mark.parametrize(
     ("outcome", "fields", "said"),
     [
-        ("failed", {"evaluation": 0.994}, "it succeeded: its score is 0.99 (evaluated), and 0.85 is wanted"),
+        ("failed", {"evaluation": 0.994}, "it succeeded: its score is 0.99 (evaluated), and 0.9 is wanted"),
         (
             "failed",
             {"training": 0.9},
@@ -270,10 +270,10 @@ class TestCriterion:
         (
             "succeeded",
             {"evaluation": 0.5, "training": 0.9},
-            "it failed: its score is 0.50 (evaluated), and 0.85 is wanted",
+            "it failed: its score is 0.50 (evaluated), and 0.9 is wanted",
         ),
-        ("succeeded", {"evaluation": 0.85}, None),
-        ("failed", {"training": 0.84}, None),
+        ("succeeded", {"evaluation": 0.9}, None),
+        ("failed", {"training": 0.89}, None),
         ("failed", {"training": "NaN"}, None),
         ("failed", {}, None),
     ],

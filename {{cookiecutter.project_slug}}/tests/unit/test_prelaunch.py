@@ -157,7 +157,7 @@ def test_breaking_off_passes_nothing(root, answered):
 
 
 def test_without_a_terminal_it_says_what_to_give(root):
-    with pytest.raises(UserError, match=r"60 minutes.*--answers FILE.*--skip REASON"):
+    with pytest.raises(UserError, match=r"about 1.00 h .*repro prelaunch.*--answers FILE or --skip REASON"):
         run_gate(root, interactive=False)
 
 

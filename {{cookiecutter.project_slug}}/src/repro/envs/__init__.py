@@ -15,7 +15,7 @@ from repro.envs.moving_dot import MovingDotVectorEnv
 # What an algorithm has to solve one of before one of the next group is tried: tasks of minutes, then of hours.
 SIMPLEST_FIRST = (
     ("FrozenLake-v1", "CartPole-v1", "Pendulum-v1", "Acrobot-v1", "InvertedPendulum-v5", "moving-dot"),
-    ("HalfCheetah-v5", "ALE/Pong-v5"),
+    ("HalfCheetah-v5", "Hopper-v5", "ALE/Pong-v5"),
     ("ALE/Breakout-v5",),
 )
 
