@@ -1,6 +1,8 @@
 """How long the commands take that neither train, probe nor check: with 10 runs in the archive, and with 10,000.
 
-Medians of five calls of the whole command, Python's start included. The archive is one real small run, copied.
+Medians of five calls of the whole command, Python's start included; calls take turns, so that a machine that is slow
+for a while is slow for all. The first row is what every command begins with: Python and its packages for commands and
+parameters. The archive is one real small run, copied.
 
     python tests/benchmarks/command_times.py [RUNS ...]     (in an environment of a generated project)
 """
@@ -37,6 +39,7 @@ COMMANDS = (
     ("ledger", "--planned"),
     ("ledger", "--predictions"),
 )
+ROUNDS = 5
 
 
 def repro(root: Path, *arguments: str) -> float:
@@ -79,22 +82,43 @@ def fill_archive(root: Path, count: int) -> list[str]:
     return ids
 
 
+def first_list(root: Path) -> float:
+    """Seconds of a list that has to make the index."""
+    (root / "runs" / ".index.json").unlink(missing_ok=True)
+    return repro(root, "runs")
+
+
+def packages() -> float:
+    """Seconds of a process that does no more than to import what all commands need."""
+    start = time.perf_counter()
+    subprocess.run([sys.executable, "-P", "-c", "import typer, pydantic, ruamel.yaml"], check=True)
+    return time.perf_counter() - start
+
+
+def measure(root: Path, ids: list[str]) -> dict[str, float]:
+    """Median seconds by what was done."""
+    seconds: dict[str, list[float]] = {}
+    for _ in range(ROUNDS):
+        seconds.setdefault("(Python and packages)", []).append(packages())
+        seconds.setdefault("repro runs, without an index", []).append(first_list(root))
+        for command in COMMANDS:
+            words = [word.format(first=ids[-1], last=ids[0]) for word in command]
+            shown = f"repro {' '.join(command).format(first='RUN', last='RUN')}"
+            seconds.setdefault(shown, []).append(repro(root, *words))
+    return {shown: statistics.median(values) for shown, values in seconds.items()}
+
+
 def main() -> None:
     counts = [int(argument) for argument in sys.argv[1:]] or [10, 10_000]
-    table: dict[tuple[str, ...], list[float]] = {command: [] for command in COMMANDS}
+    columns = []
     for count in counts:
         with tempfile.TemporaryDirectory() as folder:
             root = make_project(Path(folder))
-            ids = fill_archive(root, count)
-            print(f"{count} runs; the first list, which makes the index, took {repro(root, 'runs'):.2f} s", flush=True)
-            for command in COMMANDS:
-                words = [word.format(first=ids[-1], last=ids[0]) for word in command]
-                table[command].append(statistics.median(repro(root, *words) for _ in range(5)))
-    print(f"\n| seconds, with so many runs | {' | '.join(f'{count:,}' for count in counts)} |")
+            columns.append(measure(root, fill_archive(root, count)))
+    print(f"| seconds, with so many runs | {' | '.join(f'{count:,}' for count in counts)} |")
     print(f"|---|{'---|' * len(counts)}")
-    for command, seconds in table.items():
-        words = " ".join(command).format(first="RUN", last="RUN")
-        print(f"| repro {words} | {' | '.join(f'{value:.2f}' for value in seconds)} |")
+    for shown in columns[0]:
+        print(f"| {shown} | {' | '.join(f'{column[shown]:.2f}' for column in columns)} |")
 
 
 if __name__ == "__main__":
