@@ -93,17 +93,26 @@ def test_validation_by_hand():
     assert "reward_model/calibration_error" not in validation.metrics(None)
 
 
-def test_accuracy_by_age_sees_labels_that_have_come_to_mean_something_else():
+def metrics_after_training(turned_round):
+    """Of a model fitted to 80 labels, of which the first so many are the wrong way round."""
     model = make_model(VECTORS, validation_fraction=0.3, learning_rate=1e-2)
     for number in range(80):
         left, right = rewarded_segment(2 * number), rewarded_segment(2 * number + 1)
         preference = float(left.true_return > right.true_return)
-        model.comparisons.add(number, left, right, preference if number >= 20 else 1 - preference)
+        model.comparisons.add(number, left, right, 1 - preference if number < turned_round else preference)
     model.standardise()
     model.train(150)
-    metrics = model.validate()
+    return model.validate()
+
+
+def test_accuracy_by_age_sees_labels_that_have_come_to_mean_something_else():
+    metrics = metrics_after_training(turned_round=20)
     assert metrics["reward_model/accuracy_oldest"] < 0.4 and metrics["reward_model/accuracy_newest"] > 0.6
-    assert metrics["reward_model/return_correlation"] > 0.5
+
+
+def test_predicted_returns_go_with_true_ones_where_labels_are_right():
+    assert metrics_after_training(turned_round=0)["reward_model/return_correlation"] > 0.7
+    assert metrics_after_training(turned_round=80)["reward_model/return_correlation"] < -0.7
 
 
 # True returns ------------------------------------------------------------------------------------------------
