@@ -20,7 +20,8 @@ import time
 from datetime import datetime, timedelta
 from pathlib import Path
 
-TEMPLATE = Path(__file__).resolve().parents[2] / "template"
+from presets import make_project
+
 FAST = ("training.total_steps=2048", "preferences.initial_labels=16", "preferences.total_labels=20")
 COMMANDS = (
     ("log",),
@@ -51,16 +52,11 @@ def repro(root: Path, *arguments: str) -> float:
     return time.perf_counter() - start
 
 
-def make_project(folder: Path) -> Path:
+def make_small_project(folder: Path) -> Path:
     """A project with one small finished run."""
     root = folder / "project"
-    skipped = shutil.ignore_patterns("__pycache__", ".*", "*.egg-info")
-    for name in ("src", "checklists", "presets"):
-        shutil.copytree(TEMPLATE / name, root / name, ignore=skipped)
-    shutil.copy(TEMPLATE / "budget.yaml", root)
-    pyproject = '[project]\nname = "p"\nversion = "0"\n[tool.repro.wandb]\nmode = "disabled"\n'
-    (root / "pyproject.toml").write_text(pyproject)
-    shutil.copy(TEMPLATE / "presets/moving-dot-small.yaml", root / "params.yaml")
+    root.mkdir()
+    make_project(root)
     repro(root, "train", "--seed", "100", *(part for override in FAST for part in ("--set", override)))
     return root
 
@@ -113,7 +109,7 @@ def main() -> None:
     columns = []
     for count in counts:
         with tempfile.TemporaryDirectory() as folder:
-            root = make_project(Path(folder))
+            root = make_small_project(Path(folder))
             columns.append(measure(root, fill_archive(root, count)))
     print(f"| seconds, with so many runs | {' | '.join(f'{count:,}' for count in counts)} |")
     print(f"|---|{'---|' * len(counts)}")

@@ -19,7 +19,7 @@ from pathlib import Path
 
 TEMPLATE = Path(__file__).resolve().parents[2] / "template"
 SEEDS = (100, 101, 102)
-# Names that begin so are left out unless they are named: the games take hours, and the small dot only shows that all runs.
+# Names that begin so are left out unless they are named: games take hours, and the small dot is for smoke runs.
 LEFT_OUT = ("pong", "breakout", "moving-dot-small")
 
 

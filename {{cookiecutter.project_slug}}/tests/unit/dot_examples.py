@@ -24,3 +24,17 @@ def place(envs, positions):
 def assert_same_steps(first, second):
     for one, other in zip(first[:4], second[:4], strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+class Distorted(MovingDotVectorEnv):
+    """The dot with other rewards; or with the end of episodes called terminations."""
+
+    negated = terminating = False
+
+    def step(self, actions):
+        observations, rewards, terminated, truncated, info = super().step(actions)
+        if self.negated:
+            rewards = 3.0 - 100 * rewards
+        if self.terminating:
+            terminated, truncated = truncated, terminated
+        return observations, rewards, terminated, truncated, info

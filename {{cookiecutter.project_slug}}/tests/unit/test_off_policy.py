@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from dot_examples import Distorted
 from off_policy_examples import weights, write_params
 from project import assert_equal_runs, labels
 
@@ -131,20 +132,6 @@ def test_sources_of_single_steps(tmp_path):
 
 
 # What a learned reward may not let through -----------------------------------------------------------------------
-
-
-class Distorted(MovingDotVectorEnv):
-    """The dot with other rewards; or with the end of episodes called terminations."""
-
-    negated = terminating = False
-
-    def step(self, actions):
-        observations, rewards, terminated, truncated, info = super().step(actions)
-        if self.negated:
-            rewards = 3.0 - 100 * rewards
-        if self.terminating:
-            terminated, truncated = truncated, terminated
-        return observations, rewards, terminated, truncated, info
 
 
 def trained(folder: Path, algorithm: str, source: str, **distortion: bool) -> torch.Tensor:

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from dot_examples import Distorted
 from gymnasium.spaces import Box, Discrete
 
 from repro.agents.rollout import Rollout
@@ -181,20 +182,6 @@ def test_a_rollout_has_no_field_for_true_rewards():
     assert names == {
         *("observations", "actions", "log_probs", "values", "rewards", "terminated", "done", "valid"),
     }
-
-
-class Distorted(MovingDotVectorEnv):
-    """The dot with other rewards; or with the end of episodes called terminations."""
-
-    negated = terminating = False
-
-    def step(self, actions):
-        observations, rewards, terminated, truncated, info = super().step(actions)
-        if self.negated:
-            rewards = 3.0 - 100 * rewards
-        if self.terminating:
-            terminated, truncated = truncated, terminated
-        return observations, rewards, terminated, truncated, info
 
 
 def trained_agent(tmp_path, source, *, all_labels_first=True, **distortion):
