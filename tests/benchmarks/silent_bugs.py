@@ -64,7 +64,7 @@ BUGS = (
         "agents/rollout.py",
         "valid = self.valid.flatten().nonzero()",
         "valid = torch.ones_like(self.valid).flatten().nonzero()",
-        ROLLOUT,
+        ON_POLICY,
     ),
     Bug(
         "rows that only reset are put into the replay buffer",
@@ -78,7 +78,14 @@ BUGS = (
         "training/on_policy.py",
         "actions, storage.log_probs[step], storage.values[step] = ",
         "actions, storage.log_probs[step - 1], storage.values[step] = ",
-        ON_POLICY + PROBES,
+        ("unit/test_collected_rollouts.py",),
+    ),
+    Bug(
+        "values are those of the step before",
+        "training/on_policy.py",
+        "actions, storage.log_probs[step], storage.values[step] = ",
+        "actions, storage.log_probs[step], storage.values[step - 1] = ",
+        ("unit/test_collected_rollouts.py",),
     ),
     Bug(
         "rewards are those of the step before",
