@@ -36,8 +36,8 @@ def train(precision: str, seed: int) -> dict:
     from repro.config import load_config
     from repro.preferences.store import PreferenceStore
     from repro.results.evaluate import evaluate
-    from repro.training.checkpoint import save_checkpoint
     from repro.training.loops import make_trainer
+    from repro.training.session import save_agent
 
     overrides = (f"training.precision={precision}", f"training.total_steps={STEPS}", "training.device=cpu")
     config = load_config(PRESET, overrides)
@@ -48,7 +48,7 @@ def train(precision: str, seed: int) -> dict:
             trainer = make_trainer(config, seed, "run", store)
             rows = [row for row in trainer.rows() if "return/score" in row]
             seconds = time.process_time() - before
-            save_checkpoint(folder / "agent.pt", trainer.agent.state_dict()["network"])
+            save_agent(folder / "agent.pt", trainer)
         final = evaluate(config, folder / "agent.pt", ("sampled",))
     return {
         "curve": (np.array([row["env_step"] for row in rows], float), np.array([row["return/score"] for row in rows])),

@@ -190,13 +190,18 @@ def labels(run: RunFolder | Path) -> list[tuple]:
 def tensors(run: RunFolder | Path) -> dict[str, torch.Tensor]:
     """All final tensors of a run."""
     path = run.path if isinstance(run, RunFolder) else run
-    files = sorted((path / "checkpoints").glob("[!l]*.pt"))  # all but last.pt
-    return {
-        f"{file.name}:{name}": tensor
-        for file in files
-        for name, tensor in torch.load(file, weights_only=True).items()
-        if isinstance(tensor, torch.Tensor)
-    }
+    found: dict[str, torch.Tensor] = {}
+
+    def collect(name: str, value: Any) -> None:
+        if isinstance(value, torch.Tensor):
+            found[name] = value
+        elif isinstance(value, dict):
+            for key, item in value.items():
+                collect(f"{name}:{key}", item)
+
+    for file in sorted((path / "checkpoints").glob("[!l]*.pt")):  # all but last.pt
+        collect(file.name, torch.load(file, weights_only=True))
+    return found
 
 
 def assert_equal_runs(one: RunFolder | Path, other: RunFolder | Path) -> None:

@@ -16,7 +16,7 @@ from repro.results.evaluate import load_agent
 from repro.tracking.archive import RunFolder
 from repro.training.checkpoint import check_shapes, save_checkpoint
 from repro.training.loops import make_trainer
-from repro.training.session import AGENT, CHECKPOINT, train_run
+from repro.training.session import AGENT, CHECKPOINT, save_agent, train_run
 
 TRUE = "reward.source=environment"
 
@@ -33,19 +33,19 @@ def saved(folder: Path, config: Config) -> RunFolder:
         trainer = make_trainer(config, 5, "run", store)
         trainer._start()
         save_checkpoint(folder / CHECKPOINT, {"trainer": trainer.state_dict(), "metrics_position": 0})
-        save_checkpoint(folder / AGENT, trainer.agent.state_dict()["network"])
+        save_agent(folder / AGENT, trainer)
     (folder / "metrics.jsonl").touch()
     return RunFolder(folder, {"id": "run", "seed": 5})
 
 
-def refused(run: RunFolder, config: Config) -> str:
+def refused(
+    run: RunFolder, config: Config, because: str = r"another network than the parameters describe \(.*\); start "
+) -> str:
     """What resuming with these parameters is told; nothing of the run may have changed."""
     for file in run.path.glob("preferences.db*"):  # which would refuse other observations and actions first
         file.unlink()
     before = {path: path.read_bytes() for path in run.path.rglob("*.pt")}
-    with pytest.raises(
-        UserError, match=r"last\.pt: holds another network than the parameters describe \(.*\); start "
-    ) as no:
+    with pytest.raises(UserError, match=rf"last\.pt: holds {because}") as no:
         train_run(run, config, DISABLED_WANDB, None)
     assert "\n" not in str(no.value) and not (run.path / "metrics.jsonl").read_bytes()
     assert {path: path.read_bytes() for path in run.path.rglob("*.pt")} == before
@@ -69,9 +69,21 @@ def test_other_observations(algorithm: str, tmp_path: Path) -> None:
 def test_networks_of_another_algorithm(algorithm: str, tmp_path: Path) -> None:
     """PPO and A2C share an encoder of images between policy and values, VPG and TRPO do not."""
     run = saved(tmp_path, config_of(tmp_path, *with_algorithm(algorithm), TRUE))
-    other = with_algorithm("trpo" if algorithm in ("ppo", "a2c") else "ppo")
+    other = "trpo" if algorithm in ("ppo", "a2c") else "ppo"
     actions = "env.actions=continuous" if algorithm == "ddpg" else "env.actions=discrete"
-    refused(run, config_of(tmp_path, *other, TRUE, actions))
+    named = rf"an agent of {algorithm}, but agent\.algorithm is {other}; use the parameters that it was trained with"
+    refused(run, config_of(tmp_path, *with_algorithm(other), TRUE, actions), named)
+
+
+@pytest.mark.parametrize(("saved_with", "used_with"), [("a2c", "ppo"), ("ppo", "a2c"), ("vpg", "trpo")])
+def test_another_algorithm_with_networks_of_the_same_shapes(saved_with: str, used_with: str, tmp_path: Path) -> None:
+    config, other = (config_of(tmp_path, *with_algorithm(name), TRUE) for name in (saved_with, used_with))
+    run = saved(tmp_path, config)
+    load_agent(config, run.path / AGENT)
+    named = rf"an agent of {saved_with}, but agent\.algorithm is {used_with}; use the parameters"
+    refused(run, other, named)
+    with pytest.raises(UserError, match=rf"agent\.pt: holds {named}"):
+        load_agent(other, run.path / AGENT)
 
 
 @pytest.mark.parametrize(("saved_with", "resumed_with"), [("discrete", "continuous"), ("continuous", "discrete")])

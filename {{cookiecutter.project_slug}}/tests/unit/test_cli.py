@@ -175,7 +175,9 @@ class TestExports:
         (project.root / "export/segments.npz").write_bytes(damaged)
         assert "export/segments.npz" in refusal()
         (project.root / "export/segments.npz").write_bytes(whole[project.root / "export/segments.npz"])
-        assert "holds 16 labels, but preferences.initial_labels is 12" in refusal("--set=preferences.initial_labels=12")
+        other = refusal("--set=preferences.initial_labels=12")
+        assert "holds 16 labels, but preferences.initial_labels is 12; start with what is there: --set " in other
+        assert "--set preferences.initial_labels=16; or collect them again" in other
         assert "holds preferences for moving-dot, discrete" in refusal("--set=env.actions=continuous")
 
     def test_of_true_rewards_there_are_none(self, project, monkeypatch, capsys):

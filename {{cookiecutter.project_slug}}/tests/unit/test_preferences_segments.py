@@ -7,7 +7,6 @@ import pytest
 from reward_examples import stack_frames
 
 from repro.preferences.segments import Segment, cut_segments, load_segments, save_segments
-from repro.preferences.segments import stack_frames as unpacked
 from repro.reading import UserError
 
 
@@ -96,14 +95,6 @@ def test_segments_of_one_step_are_all_steps_but_resets():
     segments = cut_segments(*episode_rollout(20, 2, {(9, 0), (3, 1)}, terminates=True), 1)
     assert len(segments) == 38 and {len(segment) for segment in segments} == {1}
     assert segments[0].observations.shape == (4, 6, 6)
-
-
-def test_frames_are_stacked_as_they_were():
-    observations, *rest = episode_rollout(12, 1, set())
-    segment = cut_segments(observations, *rest, 12)[0]
-    np.testing.assert_array_equal(unpacked(segment), observations[:, 0])
-    vectors = Segment(np.eye(3, dtype=np.float32), np.zeros(3), np.zeros(3))
-    assert unpacked(vectors) is vectors.observations
 
 
 @pytest.mark.parametrize("seed", range(5))

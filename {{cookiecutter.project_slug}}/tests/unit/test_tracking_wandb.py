@@ -221,8 +221,12 @@ def test_videos_of_training_follow_with_their_step(run_dir):
     wait_until(lambda: read_mirror(run_dir))
     (run_dir / "videos/evaluation-greedy-seed-7.mp4").write_bytes(b"asked for")
     (run_dir / "videos/step-000000200.mp4").write_bytes(b"new")
+    (run_dir / "videos/segments-000000300.mp4").write_bytes(b"of segments")
     mirror.finish(0)
-    (row,) = rows_of(entries(run_dir))
-    assert row["env_step"] == 200
-    (file,) = run_dir.glob("wandb/offline-run-*/files/media/videos/*.mp4")
-    assert file.read_bytes() == b"new"
+    steps = {name.partition(".")[0]: row["env_step"] for row in rows_of(entries(run_dir)) for name in row}
+    assert steps["video"] == 200 and steps["segments"] == 300, rows_of(entries(run_dir))
+    files = run_dir.glob("wandb/offline-run-*/files/media/videos/*.mp4")
+    assert {file.name.partition("_")[0]: file.read_bytes() for file in files} == {
+        "video": b"new",
+        "segments": b"of segments",
+    }

@@ -29,7 +29,12 @@ def evaluate(
     actions: Annotated[
         Literal["sampled", "greedy"] | None, typer.Option(help="Only these; default: both.", show_default=False)
     ] = None,
-    video: Annotated[int, typer.Option(min=0, help="Film so many of the episodes.")] = 0,
+    video: Annotated[
+        int,
+        typer.Option(
+            min=0, help="Film so many of the episodes, and the segments that a learned reward ranks first and last."
+        ),
+    ] = 0,
     cell: Annotated[bool, typer.Option(help="Evaluate models/ of the pipeline instead (used by dvc.yaml).")] = False,
     params: Params = None,
     ablation: Ablation = None,
@@ -81,7 +86,7 @@ def _evaluate_run(run: str, episodes: int | None, seed: int | None, actions: str
     else:
         _judge(root, folder, evaluation)
     if videos:
-        _film(config, agent, folder.path / "videos", actions or config.evaluation.actions, videos)
+        _film(config, agent, folder, actions or config.evaluation.actions, videos)
 
 
 def _evaluate_cell(seed: int, params: Path | None, ablation: str | None) -> None:
@@ -127,13 +132,17 @@ def _play(root: Path, config: Config, agent_file: Path, trained_by: str, play: t
     return evaluation
 
 
-def _film(config: Config, agent_file: Path, folder: Path, actions: str, count: int) -> None:
-    """Write videos of the first episodes, and say where."""
+def _film(config: Config, agent_file: Path, run: RunFolder, actions: str, count: int) -> None:
+    """Write videos of the first episodes, and of segments if rewards were learned from them; say where."""
     from repro.preflight.waiting import waiting
-    from repro.results.evaluate import film
+    from repro.results.evaluate import film, film_segments
 
-    filmed = film(config, agent_file, folder, actions, count)
+    filmed = film(config, agent_file, run.path / "videos", actions, count)
     for _ in range(count):
         with waiting("filming an episode"):
             path, returns, steps = next(filmed)
         print(f"{shown_path(path)}: return {returns:.1f} in {steps:,} steps")
+    with waiting("filming segments"):
+        segments = film_segments(config, run)
+    if segments:
+        print(f"{shown_path(segments)}: the segments with the highest and the lowest predicted returns")

@@ -16,11 +16,13 @@ from gymnasium.envs.toy_text.cliffwalking import CliffWalkingEnv
 from gymnasium.envs.toy_text.frozen_lake import FrozenLakeEnv
 from numpy.typing import NDArray
 
-from repro.config import GymConfig
+from repro.config import EnvConfig, GymConfig
 from repro.envs.gym import explained
 from repro.envs.mujoco import forward_warnings
 from repro.envs.rendering import draw, prepare_rendering
 from repro.reading import UserError
+
+IMAGE_RATE = 15  # steps a second of the environments that are seen as images; Christiano et al. 2017, section A.2
 
 Restore = Callable[[Any, NDArray], None]  # puts an environment into the state in which this was observed
 
@@ -103,3 +105,14 @@ class Redrawing:
         velocity = observation[positions : positions + self.structure["qvel"]]
         env.set_state(np.concatenate([travelled, observation[:positions]]), velocity)
         return velocity[: len(travelled)]
+
+
+def drawing_for(config: EnvConfig) -> tuple[Redrawing | None, int]:
+    """What draws segments, None where they are images already; and the steps a second at which they are watched.
+
+    Raises UserError as `Redrawing`.
+    """
+    if not isinstance(config, GymConfig):
+        return None, IMAGE_RATE
+    drawing = Redrawing(config)
+    return drawing, drawing.rate

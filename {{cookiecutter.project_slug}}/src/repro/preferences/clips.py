@@ -42,23 +42,33 @@ def make_clip(segment: Segment, draw: Draw | None, frames_per_second: int) -> Cl
     Images are shown as the agent sees them, one a step; vectors are drawn by `draw`. A clip that would be over in less
     than a second is slowed down. Raises what `draw` raises.
     """
-    steps = len(segment)
-    thinned = slice(None, None, math.ceil(steps / MAX_PICTURES))
     images = segment.observations.ndim > 2
-    if images:
-        pictures = [np.repeat(frame[:, :, None], 3, axis=2) for frame in segment.observations[-steps:][thinned]]
-    elif draw:
-        pictures = [_shrink(picture) for picture in draw(segment.observations)[thinned]]
-    else:
-        raise ValueError("vectors cannot be shown unless they are drawn")
+    pictures = pictures_of(segment, draw, every=math.ceil(len(segment) / MAX_PICTURES))
+    if not images:
+        pictures = [_shrink(picture) for picture in pictures]
     height, width = pictures[0].shape[:2]
     columns = math.ceil(math.sqrt(len(pictures)))
     sheet = np.zeros((math.ceil(len(pictures) / columns) * height, columns * width, 3), np.uint8)
     for index, picture in enumerate(pictures):
         row, column = divmod(index, columns)
         sheet[row * height : (row + 1) * height, column * width : (column + 1) * width] = picture
-    seconds = max(steps / frames_per_second, SHORTEST_SECONDS)
+    seconds = clip_seconds(len(segment), frames_per_second)
     return Clip(_webp(sheet, images), len(pictures), columns, width, height, len(pictures) / seconds, images)
+
+
+def pictures_of(segment: Segment, draw: Draw | None, every: int = 1) -> list[NDArray[np.uint8]]:
+    """What every first, second, ... action of `segment` led to, uint8 (H, W, 3) each, as `make_clip` shows it."""
+    if segment.observations.ndim > 2:
+        frames = segment.observations[-len(segment) :: every]
+        return [np.repeat(frame[:, :, None], 3, axis=2) for frame in frames]
+    if not draw:
+        raise ValueError("vectors cannot be shown unless they are drawn")
+    return draw(segment.observations)[::every]
+
+
+def clip_seconds(steps: int, frames_per_second: int) -> float:
+    """How long a clip of so many steps lasts."""
+    return max(steps / frames_per_second, SHORTEST_SECONDS)
 
 
 def _webp(sheet: NDArray[np.uint8], lossless: bool) -> bytes:

@@ -213,9 +213,9 @@ class RewardModel:
                 parts.append(self.network(observations.to(self.device), lengths).sum(2).cpu())
         return torch.cat(parts, dim=1)
 
-    def normalise(self, raw: Tensor) -> Tensor:
-        """Members' rewards (M, B) to mean 0 and std `reward_std` over the labelled segments."""
-        return (raw - self.raw_mean) / (self.raw_variance.sqrt() + 1e-8) * self.config.reward_std
+    def normalise(self, raw: Tensor, steps: Tensor | int = 1) -> Tensor:
+        """Members' rewards (M, B), or sums over `steps` (B,), to mean 0 and std `reward_std` over labelled segments."""
+        return (raw - steps * self.raw_mean) / (self.raw_variance.sqrt() + 1e-8) * self.config.reward_std
 
     @property
     def _noisy(self) -> bool:

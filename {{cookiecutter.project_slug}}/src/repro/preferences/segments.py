@@ -122,14 +122,6 @@ def _unstack(observations: np.ndarray) -> np.ndarray:
     return np.concatenate([observations[0], observations[1:, -1]])
 
 
-def stack_frames(segment: Segment) -> np.ndarray:
-    """What the agent saw after each step: (T, S, H, W) stacks, oldest frame first, or the vectors (T, D)."""
-    if segment.observations.ndim == 2:
-        return segment.observations
-    windows = len(segment.observations) - len(segment) + 1
-    return segment.observations[np.arange(len(segment))[:, None] + np.arange(windows)]
-
-
 def to_blobs(segment: Segment) -> list[bytes]:
     """Observations, actions and true rewards as compressed .npy files, for a database."""
     blobs = []

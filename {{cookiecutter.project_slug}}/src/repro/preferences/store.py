@@ -163,6 +163,15 @@ class PreferenceStore(Database):
             returns[row["hash"]] = float(rewards.sum(dtype=np.float64))
         return returns
 
+    def compared(self, run: str) -> dict[str, int]:
+        """The segments that the queries of this run show, by hash: the agent steps done when first asked about."""
+        rows = self.rows(
+            "SELECT hash, min(env_step) AS env_step FROM queries JOIN segments ON hash IN (left_hash, right_hash) "
+            "WHERE run = ? GROUP BY hash ORDER BY min(number), hash",
+            (run,),
+        )
+        return {row["hash"]: row["env_step"] for row in rows}
+
     def query_count(self, run: str) -> int:
         """How many queries of this run were entered, answered or not."""
         return self.value("SELECT count(*) FROM queries WHERE run = ?", (run,))

@@ -13,7 +13,9 @@ from repro.reading import UserError
 from repro.tracking.archive import RunFolder
 from repro.tracking.metrics import read_last_row
 from repro.tracking.parameters import params_hash, resolved_as
+from repro.tracking.video import SEGMENTS, videos_of_training
 
+SEGMENTS_VIDEO = "segments.mp4"  # beside the models of a cell
 MODEL_FACTS = ("id", "seed", "code_hash", "dirty", "params", "env_steps", "labels", "wall_seconds")
 
 
@@ -40,6 +42,8 @@ def publish_training(root: Path, run: RunFolder, cell: str) -> None:
         for file in sorted((run.path / "checkpoints").glob("*.pt")):
             if file.name != "last.pt":  # that one is for resuming
                 shutil.copyfile(file, models / file.name)
+        for file in videos_of_training(run.path, SEGMENTS)[-1:]:
+            shutil.copyfile(file, models / SEGMENTS_VIDEO)
         shutil.copyfile(run.path / "metrics.jsonl", curve)
     except OSError as error:
         raise storage_error(models, error) from None

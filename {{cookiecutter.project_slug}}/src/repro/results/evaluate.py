@@ -18,11 +18,16 @@ from repro.envs import make_envs
 from repro.normalisation import network_space
 from repro.preferences.reward_model import RewardModel
 from repro.reading import UserError
-from repro.training.checkpoint import load_checkpoint
+from repro.tracking.archive import RunFolder
+from repro.tracking.metrics import read_last_row
+from repro.tracking.video import SEGMENTS, video_path
+from repro.training.checkpoint import check_algorithm_of, load_checkpoint
 from repro.training.device import choose_device, choose_precision
 from repro.training.episodes import score
 from repro.training.playing import Episodes, film_episode, make_player, play_episodes, policy_of, random_policy
 from repro.training.seeding import numpy_generator
+from repro.training.segment_video import film_extremes
+from repro.training.session import REWARD_MODEL, open_store
 
 MOST_AT_ONCE = 128  # episodes, so that memory does not grow with their number
 
@@ -64,11 +69,29 @@ def film(config: Config, agent_file: Path, folder: Path, actions: str, count: in
         yield path, float(returns[0]), int(lengths[0])
 
 
+def film_segments(config: Config, run: RunFolder) -> Path | None:
+    """Write a video of the segments that the run's reward model values highest and lowest; returns its path.
+
+    None if the run has asked about no segments. Raises UserError as `load_agent`, or if they cannot be drawn.
+    """
+    file, database = run.path / REWARD_MODEL, run.path / "preferences.db"
+    if config.reward.source != "learned" or not database.exists():
+        return None
+    last = read_last_row(run.path / "metrics.jsonl") or {}
+    path = video_path(run.path, int(last.get("env_step", 0)), SEGMENTS)
+    with open_store(run, config) as store:
+        return path if film_extremes(config, store, run.id, load_reward_model(config, file), path) else None
+
+
 def load_agent(config: Config, agent_file: Path) -> Agent:
-    """The trained agent, for acting. Raises UserError if the file is missing, damaged or of another network."""
-    agent = make_player(config, evaluation_device(config))
+    """The trained agent, for acting.
+
+    Raises UserError if the file is missing, damaged, or of another algorithm or network.
+    """
+    agent, saved = make_player(config, evaluation_device(config)), load_checkpoint(agent_file)
+    check_algorithm_of(agent_file, saved, config.agent.algorithm)
     with _explained(agent_file, agent.network):
-        agent.network.load_state_dict(load_checkpoint(agent_file))
+        agent.network.load_state_dict(saved["network"])
     return agent
 
 

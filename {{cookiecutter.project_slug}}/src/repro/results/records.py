@@ -2,8 +2,8 @@
 
 A cell is one experiment at one seed. Its evaluation lies in `results/cells/<experiment>/seed-<n>.json`,
 the metrics of the run behind it in `results/curves/<experiment>/seed-<n>.jsonl`; those of an ablation one level
-lower, in `<experiment>/<ablation>/`. Both are written by the
-pipeline only, so what is read here does not depend on `runs/`.
+lower, in `<experiment>/<ablation>/`. A video of segments may lie beside the models, in `models/`. All are written by
+the pipeline only, so what is read here does not depend on `runs/`.
 """
 
 from __future__ import annotations
@@ -97,6 +97,10 @@ class Cell(Record):
     def curve_path(self) -> str:
         return f"results/curves/{self.group}/seed-{self.seed}.jsonl"
 
+    @property
+    def video_path(self) -> str:
+        return f"models/{self.group}/seed-{self.seed}/segments.mp4"
+
 
 def read_cells(root: Path) -> dict[str, list[Cell]]:
     """All cells under `root`, by `Cell.group`, in the order of names and seeds.
@@ -151,6 +155,12 @@ def read_curve(root: Path, cell: Cell) -> Rows | None:
             raise UserError(f"{path}, line {number}: env_step: {step!r} does not follow {before}; {REMEDY}")
         before = step
     return rows
+
+
+def read_video(root: Path, cell: Cell) -> bytes | None:
+    """The video of the segments that the cell's reward model values highest and lowest; None if there is none."""
+    path = root / cell.video_path
+    return path.read_bytes() if path.exists() else None
 
 
 def columns(rows: Rows, *names: str) -> Columns:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from repro.files import write_atomic
 
+EPISODE, SEGMENTS = "step", "segments"  # how names of videos of training begin
 MAX_FRAMES = 4500  # of a video; five minutes of a game at 15 frames a second
 
 
@@ -62,11 +63,21 @@ class VideoWriter:
             write_atomic(self.path, self._file.getvalue())
 
 
-def video_path(run_dir: Path, env_step: int) -> Path:
-    """Where the video of an episode after so many agent steps of training lies."""
-    return run_dir / "videos" / f"step-{env_step:09}.mp4"
+def video_path(run_dir: Path, env_step: int, of: str = EPISODE) -> Path:
+    """Where the video of an episode, or of SEGMENTS, after so many agent steps of training lies."""
+    return run_dir / "videos" / f"{of}-{env_step:09}.mp4"
+
+
+def videos_of_training(run_dir: Path, *kinds: str) -> list[Path]:
+    """All of these kinds that lie where `video_path` says, in the order of their names."""
+    return sorted(path for of in kinds for path in (run_dir / "videos").glob(f"{of}-*.mp4"))
+
+
+def video_kind(path: Path) -> str:
+    """What `video_path` was given: EPISODE or SEGMENTS."""
+    return path.stem.partition("-")[0]
 
 
 def video_step(path: Path) -> int:
     """The agent steps of training that `video_path` was given."""
-    return int(path.stem.removeprefix("step-"))
+    return int(path.stem.partition("-")[2])

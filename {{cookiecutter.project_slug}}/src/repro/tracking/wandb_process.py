@@ -18,7 +18,7 @@ from typing import Any
 
 from repro.files import write_atomic
 from repro.tracking.metrics import decode_row
-from repro.tracking.video import video_step
+from repro.tracking.video import EPISODE, SEGMENTS, video_kind, video_step, videos_of_training
 
 UPLOAD_SECONDS = 120.0  # this process is gone at the latest so long after the end of the run
 POLL_SECONDS = 0.5  # between two looks at the files
@@ -43,7 +43,7 @@ def _mirror(job: dict[str, Any]) -> None:
     import wandb
 
     run_dir = Path(job["run_dir"])
-    ended, videos = _End(), _Videos(run_dir / "videos")
+    ended, videos = _End(), _Videos(run_dir)
     run, report = _init(job)
     write_atomic(run_dir / "wandb" / "mirror.json", json.dumps(report).encode())
     run.define_metric("*", step_metric="env_step")
@@ -55,7 +55,8 @@ def _mirror(job: dict[str, Any]) -> None:
         for line in metrics.lines():
             run.log(decode_row(line))
         for path in videos.new():
-            run.log({"video": wandb.Video(str(path), format="mp4"), "env_step": video_step(path)})
+            name = "segments" if video_kind(path) == SEGMENTS else "video"
+            run.log({name: wandb.Video(str(path), format="mp4"), "env_step": video_step(path)})
         for line in health.lines():
             finding = json.loads(line)
             title = f"{finding['check']}: {run_dir.name}"
@@ -103,20 +104,17 @@ class _Tail:
 
 
 class _Videos:
-    """Finds videos of training that are written to a folder, in their order. The folder need not be there yet."""
+    """Finds videos of training that are written to a run's folder. There need not be any yet."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.seen = set(self._all())
+    def __init__(self, run_dir: Path) -> None:
+        self.run_dir = run_dir
+        self.seen = set(videos_of_training(run_dir, EPISODE, SEGMENTS))
 
     def new(self) -> list[Path]:
         """Those since the last look."""
-        new = [path for path in self._all() if path not in self.seen]
+        new = [path for path in videos_of_training(self.run_dir, EPISODE, SEGMENTS) if path not in self.seen]
         self.seen.update(new)
         return new
-
-    def _all(self) -> list[Path]:
-        return sorted(self.folder.glob("step-*.mp4"))
 
 
 def _init(job: dict[str, Any]) -> tuple[Any, dict[str, Any]]:

@@ -51,6 +51,19 @@ def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str,
     return state
 
 
+def check_algorithm_of(path: Path, state: dict[str, Any], algorithm: str) -> None:
+    """Refuse, in one line, a state that the agent of another algorithm left at `path`. Raises UserError.
+
+    Networks of two algorithms may be shaped alike. One that names none is let through.
+    """
+    found = state.get("algorithm", algorithm)
+    if found != algorithm:
+        raise UserError(
+            f"{path}: holds an agent of {found}, but agent.algorithm is {algorithm}; use the parameters that it was "
+            "trained with, or train again"
+        )
+
+
 def check_shapes(path: Path, state: Any, expected: dict[str, Any]) -> None:
     """Refuse, in one line, a state whose networks are not shaped as those of `expected`, which may lack other things.
 

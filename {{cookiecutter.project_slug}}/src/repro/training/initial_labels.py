@@ -33,7 +33,8 @@ def check_export(config: Config, folder: Path, seed: int) -> None:
     if meta["labels"] != config.preferences.initial_labels:
         raise UserError(
             f"{folder}: holds {meta['labels']} labels, but preferences.initial_labels is "
-            f"{config.preferences.initial_labels}; collect them again: {collect}"
+            f"{config.preferences.initial_labels}; start with what is there: --set preferences.initial_labels="
+            f"{meta['labels']}; or collect them again: {collect}"
         )
     lengths, wanted = {len(segment) for segment in segments.values()}, config.preferences.segment_steps
     # Short episodes give shorter segments, but hardly all of one length.

@@ -21,13 +21,14 @@ from repro.tracking.creation import INITIAL_REWARD_MODEL
 from repro.tracking.findings import add_finding, read_findings
 from repro.tracking.metrics import MetricsWriter, read_metrics
 from repro.tracking.provenance import devices
-from repro.tracking.video import video_path
+from repro.tracking.video import SEGMENTS, video_path
 from repro.tracking.wandb import WandbMirror, WandbSettings
-from repro.training.checkpoint import check_shapes, load_checkpoint, save_checkpoint
+from repro.training.checkpoint import check_algorithm_of, check_shapes, load_checkpoint, save_checkpoint
 from repro.training.initial_labels import check_export
 from repro.training.loops import make_trainer
 from repro.training.playing import film_episode, make_player, policy_of
 from repro.training.progress import Progress
+from repro.training.segment_video import film_extremes
 from repro.training.trainer import Trainer
 
 CHECKPOINT = Path("checkpoints/last.pt")  # the whole state, to resume from
@@ -66,15 +67,22 @@ def train_run(run: RunFolder, config: Config, settings: WandbSettings, preferenc
             exit_code = 1
             try:
                 row = _train(trainer, run, metrics, mirror)
+                _film_segments(trainer, run)
                 exit_code = 0
             finally:
                 mirror.finish(exit_code)
                 with contextlib.suppress(UserError):  # whatever is wrong with the folder is reported by others
                     run.update(wandb=mirror.record())
-    save_checkpoint(run.path / AGENT, trainer.agent.state_dict()["network"])
+    save_agent(run.path / AGENT, trainer)
     if trainer.learning:
         save_checkpoint(run.path / REWARD_MODEL, trainer.learning.model.inference_state())
     return row
+
+
+def save_agent(path: Path, trainer: Trainer) -> None:
+    """Write the network that acts, and the algorithm that trained it, for `repro.results.evaluate.load_agent`."""
+    network = trainer.agent.state_dict()["network"]
+    save_checkpoint(path, {"algorithm": trainer.config.agent.algorithm, "network": network})
 
 
 def open_store(run: RunFolder, config: Config) -> PreferenceStore:
@@ -94,6 +102,7 @@ def _read_checkpoint(path: Path) -> dict[str, Any] | None:
 
 def _check_networks(path: Path, state: dict[str, Any], trainer: Trainer) -> None:
     """Raises UserError if the state read from `path` was saved by other agents or reward models than the trainer's."""
+    check_algorithm_of(path, state, trainer.config.agent.algorithm)
     networks: dict[str, Any] = {"agent": trainer.agent.state_dict()}
     if trainer.learning:
         networks["learning"] = {"model": trainer.learning.model.state_dict()}
@@ -149,3 +158,14 @@ def _film(trainer: Trainer, run: RunFolder) -> None:
     evaluation = trainer.config.evaluation
     path = video_path(run.path, trainer.env_step)
     film_episode(trainer.config, policy_of(player, evaluation.actions), evaluation.seed, path)
+
+
+def _film_segments(trainer: Trainer, run: RunFolder) -> None:
+    """Write a video of the segments that the reward model values highest and lowest in the end."""
+    if not (trainer.learning and trainer.config.evaluation.video_rollouts):
+        return
+    path = video_path(run.path, trainer.env_step, SEGMENTS)
+    try:
+        film_extremes(trainer.config, trainer.store, run.id, trainer.learning.model, path)
+    except UserError as error:  # what was trained is worth more than a picture of it
+        print(f"note: no video of the segments that are valued highest and lowest: {error}", flush=True)

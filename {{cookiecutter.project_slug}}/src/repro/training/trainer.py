@@ -123,6 +123,7 @@ class Trainer(abc.ABC):
     def state_dict(self) -> dict[str, Any]:
         """Everything that the next rollouts depend on, but for the labels, which are in the store."""
         return {
+            "algorithm": self.config.agent.algorithm,
             "env_step": self.env_step,
             "seconds": self.seconds,
             "envs": self.envs.get_state() if self.envs.can_save_state else None,

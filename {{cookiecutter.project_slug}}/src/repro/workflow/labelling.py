@@ -19,8 +19,6 @@ from repro.tracking.archive import RunFolder, effective_status, read_run
 from repro.tracking.metrics import read_last_row
 from repro.workflow.runs import find_own_run
 
-IMAGE_RATE = 15  # steps a second of the environments that are seen as images; Christiano et al. 2017, section A.2
-
 Query = tuple[int, Segment, Segment, int, str]  # as `add_query` takes it
 
 
@@ -93,13 +91,10 @@ def _task(
 
 
 def _make_clip_maker(config: Config) -> Callable[[Segment], Clip]:
-    from repro.config import GymConfig
-    from repro.envs.redrawing import Redrawing
+    from repro.envs.redrawing import drawing_for
 
-    if not isinstance(config.env, GymConfig):
-        return partial(make_clip, draw=None, frames_per_second=IMAGE_RATE)
-    drawing = Redrawing(config.env)
-    return partial(make_clip, draw=drawing, frames_per_second=drawing.rate)
+    draw, rate = drawing_for(config.env)
+    return partial(make_clip, draw=draw, frames_per_second=rate)
 
 
 def _situation(run: RunFolder) -> Situation:

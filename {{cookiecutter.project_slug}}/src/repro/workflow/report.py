@@ -1,7 +1,7 @@
 """`repro report`: tables, plots and one page from `results/`, and the results table of the README.
 
-Nothing but `results/cells/` and `results/curves/` is read, so the report comes out the same in another
-clone. The same results give the same bytes: no file holds the time it was written.
+Nothing but `results/cells/`, `results/curves/` and the videos in `models/` is read, so the report comes out the same in
+another clone. The same results give the same bytes: no file holds the time it was written.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 
 from repro.files import storage_error, write_atomic
 from repro.reading import UserError
-from repro.results.records import Cell, Rows, read_cells, read_curve
+from repro.results.records import Cell, Rows, read_cells, read_curve, read_video
 from repro.workflow.report_ablations import compare_ablations
 from repro.workflow.report_content import Section, make_section, make_summary
 from repro.workflow.report_pages import html_page, markdown_page, markdown_summary
@@ -105,11 +105,14 @@ def _section(root: Path, experiment: str, cells: list[Cell]) -> Section:
             "their scores have no common mean; run `dvc repro` so that all seeds follow the same parameters"
         )
     curves: dict[int, Rows] = {}
+    videos: dict[int, bytes] = {}
     for cell in cells:
-        rows = read_curve(root, cell)
+        rows, video = read_curve(root, cell), read_video(root, cell)
         if rows is not None:
             curves[cell.seed] = rows
-    return make_section(experiment, cells, curves)
+        if video is not None:
+            videos[cell.seed] = video
+    return make_section(experiment, cells, curves, videos)
 
 
 def _with_ablations(section: Section, groups: Mapping[str, list[Cell]]) -> Section:

@@ -25,7 +25,7 @@ def compare_ablations(groups: Mapping[str | None, list[Cell]]) -> tuple[Table, P
     rows = []
     for name in order:
         finding = ABLATIONS[name].finding if name in ABLATIONS else NOTHING
-        difference = NOTHING if name is None else _difference_text(scores[name], scores[None])
+        difference = NOTHING if name is None else difference_text(scores[name], scores[None])
         row = [name or WHOLE, str(len(scores[name])), mean_text(scores[name]), difference]
         rows.append([*row, success_text(groups[name]), finding])
     random = statistics.fmean(cell.evaluation.random.score for cell in groups[None])
@@ -42,7 +42,8 @@ def compare_ablations(groups: Mapping[str | None, list[Cell]]) -> tuple[Table, P
     return Table(header, rows), make_plot("ablations", "Ablations", caption, draw, ablations_height(len(order)))
 
 
-def _difference_text(ablated: list[float], whole: list[float]) -> str:
+def difference_text(ablated: list[float], whole: list[float]) -> str:
+    """The difference of two mean scores, and its 95% interval where there are seeds enough."""
     mean, low, high = difference_interval(ablated, whole)
     fewest = min(len(ablated), len(whole))
     if fewest < SEEDS_FOR_INTERVAL:

@@ -39,11 +39,12 @@ class Section:
     warnings: list[str]
     plots: list[Plot]
     not_made: list[str]  # plots for which the metrics are missing
+    videos: dict[int, bytes]  # by seed, of the segments that its reward model values highest and lowest; MP4
     ablations: Table | None = None  # this experiment beside its ablations
 
 
-def make_section(experiment: str, cells: list[Cell], curves: dict[int, Rows]) -> Section:
-    """Everything the report says about one experiment, from its cells and the curves that exist."""
+def make_section(experiment: str, cells: list[Cell], curves: dict[int, Rows], videos: dict[int, bytes]) -> Section:
+    """Everything the report says about one experiment, from its cells and the curves and videos that exist."""
     plots, not_made = make_plots(cells, curves)
     return Section(
         experiment=experiment,
@@ -59,6 +60,7 @@ def make_section(experiment: str, cells: list[Cell], curves: dict[int, Rows]) ->
         warnings=_warnings(cells, curves),
         plots=plots,
         not_made=not_made,
+        videos=videos,
     )
 
 

@@ -27,6 +27,14 @@ ABLATIONS = (
 )
 
 
+VIDEOS_TITLE = "Segments with the highest and the lowest predicted returns"
+VIDEOS = (
+    "Of all segments that were compared in a run: those to which its reward model gives the highest returns in the "
+    "end, and those to which it gives the lowest, with their true returns. What ranks highest is what the policy was "
+    "trained to do."
+)
+
+
 def markdown_summary(summary: Table, sections: Sequence[Section]) -> str:
     """The README's table, with the warnings under it."""
     parts = [_markdown_table(summary), f"{LEGEND} Every seed: `reports/results.md`, written by `repro report`."]
@@ -47,6 +55,9 @@ def markdown_page(summary: Table, sections: Sequence[Section]) -> str:
         for plot in section.plots:
             target = quote(f"{section.experiment}/{plot.name}.svg")
             parts += [f"### {_markdown(plot.title)}", f"![{_markdown(plot.title)}]({target})", _markdown(plot.caption)]
+        if section.videos:
+            files = [cell.video_path for cell in section.cells if cell.seed in section.videos]
+            parts += [f"### {VIDEOS_TITLE}", VIDEOS, "\n".join(f"- {_markdown_code(file)}" for file in files)]
         if section.not_made:
             parts.append("\n".join(f"- {_markdown(text)}" for text in section.not_made))
         parts += ["### Where the numbers come from", _markdown_table(section.sources)]
@@ -90,6 +101,9 @@ def _html_section(section: Section) -> str:
     if section.ablations:
         parts.append(f"<h3>Ablations</h3><p>{html.escape(ABLATIONS)}</p>{_html_table(section.ablations)}")
     parts.append(f"<div class=plots>{''.join(_html_plot(plot) for plot in section.plots)}</div>")
+    if section.videos:
+        videos = "".join(_html_video(seed, video) for seed, video in section.videos.items())
+        parts.append(f"<h3>{VIDEOS_TITLE}</h3><p>{VIDEOS}</p><div class=plots>{videos}</div>")
     if section.not_made:
         parts.append(f"<ul>{''.join(f'<li>{html.escape(text)}</li>' for text in section.not_made)}</ul>")
     parts.append(f"<h3>Where the numbers come from</h3>{_html_table(section.sources)}</section>")
@@ -104,6 +118,12 @@ def _html_plot(plot: Plot) -> str:
         f'<source media="(prefers-color-scheme: dark)" srcset="{dark}"><img alt="{title}" src="{light}"></picture>'
         f"<figcaption>{caption}</figcaption></figure>"
     )
+
+
+def _html_video(seed: int, video: bytes) -> str:
+    source = f"data:video/mp4;base64,{base64.b64encode(video).decode()}"
+    shown = f'<video controls loop muted playsinline aria-label="{VIDEOS_TITLE}, seed {seed}" src="{source}"></video>'
+    return f"\n<figure>{shown}<figcaption>seed {seed}</figcaption></figure>"
 
 
 def _html_table(table: Table) -> str:
@@ -139,7 +159,8 @@ PAGE_START = """<!DOCTYPE html>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
+<meta http-equiv="Content-Security-Policy"
+  content="default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'">
 <style>
 :root {
   --page: #f6f7f9; --card: #ffffff; --text: #24292f; --faint: #59636e; --line: #dfe3e8; --accent: #0072b2;
@@ -180,8 +201,9 @@ code { font: 0.85em ui-monospace, "SF Mono", Menlo, Consolas, monospace; }
 .plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 30rem), 1fr)); gap: 1rem; }
 .plots { margin: 1rem 0; }
 figure { margin: 0; padding: 0.9rem 1rem; }
-picture, img { display: block; }
-img { width: 100%; max-width: 40rem; height: auto; margin: 0 auto; }
+picture { display: block; }
+img, video { display: block; width: 100%; max-width: 54rem; height: auto; margin: 0 auto; }
+img { max-width: 40rem; }
 figcaption { margin-top: 0.5rem; font-size: 0.85rem; }
 footer { margin-top: 2rem; font-size: 0.85rem; }
 @media (max-width: 44rem) { /* a row is a block */
@@ -199,7 +221,8 @@ footer { margin-top: 2rem; font-size: 0.85rem; }
 """
 
 PAGE_END = """
-<footer>Written by <code>repro report</code> from <code>results/cells</code> and <code>results/curves</code>.</footer>
+<footer>Written by <code>repro report</code> from <code>results/cells</code>, <code>results/curves</code> and
+<code>models</code>.</footer>
 </body>
 </html>
 """
