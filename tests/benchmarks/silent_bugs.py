@@ -254,7 +254,7 @@ BUGS = (
     Bug(
         "predicted rewards are not normalised",
         "preferences/reward_model.py",
-        "return (raw - self.raw_mean) / (self.raw_variance.sqrt() + 1e-8) * self.config.reward_std",
+        "return (raw - steps * self.raw_mean) / (self.raw_variance.sqrt() + 1e-8) * self.config.reward_std",
         "return raw",
         REWARD_MODEL,
     ),
