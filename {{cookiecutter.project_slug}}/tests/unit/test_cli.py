@@ -35,6 +35,21 @@ class TestCommands:
             assert code == 0 and f"Example: repro {command}" in text, command
         assert "_run" not in everything
 
+    def test_help_says_what_options_take_in_words(self, monkeypatch, capsys, shared_project):
+        for command in ("", "train", "launch", "label", "evaluate", "prefs", "log hours"):
+            _, text, _ = here(shared_project, monkeypatch, capsys, *command.split(), "--help")
+            options = text.partition("Options")[2]
+            assert not re.search(r"<\w", options), command  # no types of Python
+            assert re.search(r"--help +Show this", options), command
+        _, text, _ = here(shared_project, monkeypatch, capsys, "train", "--help")
+        for line in (
+            r"--seed +NUMBER \[x>=0\] +All",
+            r"--set +KEY=VALUE +Over",
+            r"--stage +TEXT +Stage",
+            r"--cell +Pub",
+        ):
+            assert re.search(line, text), line
+
     @pytest.mark.parametrize("command", ["--help", "runs", "log", "train --help"])
     def test_quick_ones_load_nothing_heavy(self, shared_project, command):
         code = "import sys; sys.argv = ['repro', *sys.argv[1:]]; import repro.cli; import atexit; "
@@ -67,6 +82,8 @@ class TestCommands:
                 "repro train: --seed is missing (all randomness follows from it); type for example: repro train --",
             ),
             ("train --seed -1", "--seed -1: write a number of at least 0"),
+            ("label --port 99999", "--port 99999: write a number of at most 65535; see repro label --help"),
+            ("train --seed 1 --set", "--set: its value is missing; write it after a space; see repro --help"),
             ("train --seed=x", "--seed x: write a whole number, such as 3; see repro train --help"),
             (
                 "log week 2026-11-20",
@@ -84,6 +101,9 @@ class TestCommands:
                 "repro compare: OTHERS is missing (the runs to compare it with); type for example: repro compare 359b",
             ),
             ("train --seed 1 --set agent.learning_rat=1", "did you mean 'agent.learning_rate'?"),
+            ("train --seed 1 --set agent.lr=1", "no parameter 'agent.lr'; did you mean 'agent.learning_rate'?"),
+            ("train --seed 1 --params src", "src: is a folder; name a file in it"),
+            ("launch --seed 1 --ablations no-ensemble,", "--ablations 'no-ensemble,': a name is empty; write them"),
             ("train --seed 1 --set agent.epochs=many", 'agent.epochs: "many" will not do'),
             ("train --seed 1 --params presets/pong.yaml", "presets/pong.yaml: no such file"),
             ("evaluate", "name a run (repro evaluate latest), or a cell"),

@@ -13,7 +13,10 @@ if TYPE_CHECKING:
     from repro.config import Config
 
 Params = Annotated[Path | None, typer.Option(help="Parameter file.", show_default="the project's params.yaml")]
-Set = Annotated[list[str] | None, typer.Option("--set", help="Override, e.g. agent.learning_rate=3e-4. Repeatable.")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Override, e.g. agent.learning_rate=3e-4. Repeatable."),
+]
 Seed = Annotated[int, typer.Option(min=0, help="All randomness follows from it.")]
 Question = Annotated[
     str | None, typer.Option(help="What this run is to answer; where it is given, the gate does not ask for it.")

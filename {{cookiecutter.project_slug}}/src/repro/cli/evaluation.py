@@ -35,7 +35,9 @@ def evaluate(
             min=0, help="Film so many of the episodes, and the segments that a learned reward ranks first and last."
         ),
     ] = 0,
-    cell: Annotated[bool, typer.Option(help="Evaluate models/ of the pipeline instead (used by dvc.yaml).")] = False,
+    cell: Annotated[
+        bool, typer.Option("--cell", help="Evaluate models/ of the pipeline instead (used by dvc.yaml).")
+    ] = False,
     params: Params = None,
     ablation: Ablation = None,
 ) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from typer.core import TyperGroup
 
+from repro.cli.takes import name_values
 from repro.reading import UserError
 
 # What Typer says of values, as regular expressions, in words for people.
@@ -17,6 +18,8 @@ PLAIN = {
     "Input should be a valid integer, unable to parse string as an integer": "write a whole number, such as 3",
     "Input should be a valid number, unable to parse string as a number": "write a number, such as 2.5",
     "Input should be greater than or equal to": "write a number of at least",
+    "Input should be less than or equal to": "write a number of at most",
+    r"Option '(--[\w-]+)' requires an argument": r"\1: its value is missing; write it after a space",
     r"Got unexpected extra argument(?:\(s\)|s)? \((.*)\)": r"\1: one word too many; a value follows its option",
     r"No such option: (-\d\S*)": r"\1: is taken for an option; no number here is below 0",
 }
@@ -24,6 +27,16 @@ PLAIN = {
 
 class Commands(TyperGroup):
     """A group of commands; for a word that is none of them it offers the nearest of all that `repro` has."""
+
+    def get_command(self, ctx: Any, name: str) -> Any:
+        """As in the base class, with words for what the options take."""
+        command = super().get_command(ctx, name)
+        return command and name_values(command, ctx)
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """As in the base class, with words for what the options of the group itself take."""
+        name_values(self, ctx)
+        super().format_help(ctx, formatter)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """As in the base class. Raises UserError."""

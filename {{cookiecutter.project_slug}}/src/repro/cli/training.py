@@ -37,7 +37,9 @@ def train(
     preferences: Preferences = None,
     reward_model: RewardModel = None,
     ablation: Ablation = None,
-    cell: Annotated[bool, typer.Option(help="Publish models and curve for the pipeline (used by dvc.yaml).")] = False,
+    cell: Annotated[
+        bool, typer.Option("--cell", help="Publish models and curve for the pipeline (used by dvc.yaml).")
+    ] = False,
     answers: Answers = None,
     skip: Skip = None,
 ) -> None:
@@ -70,11 +72,14 @@ def launch(
     reward_model: RewardModel = None,
     ablation: Ablation = None,
     ablations: Annotated[
-        str | None, typer.Option(help="Several, with a comma between, none for the whole method; or all. One by one.")
+        str | None,
+        typer.Option(help="Several, with commas between; none: the whole method; all: it and each ablation."),
     ] = None,
     answers: Answers = None,
     skip: Skip = None,
-    wait: Annotated[bool, typer.Option(help="Stay until the run ends; its exit code becomes this one's.")] = False,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Stay until the run ends; its exit code becomes this one's.")
+    ] = False,
 ) -> None:
     """Pass the pre-launch gate, then train in the background: of several seeds or ablations one run after another.
 

@@ -195,8 +195,15 @@ def _alike(key: str, values: dict[str, Any]) -> str:
     ends = {name.rpartition(".")[2]: name for name in reversed(names)}  # of several the first
     end = difflib.get_close_matches(key.rpartition(".")[2], ends, n=1, cutoff=0.8)
     near = [ends[end[0]]] if end and f"{key.rpartition('.')[0]}.{end[0]}" not in names else []
+    near = near or [name for name in names if _initials(name) == key]
     near = near or difflib.get_close_matches(key, names, n=1)
     return f"; did you mean {near[0]!r}?" if near else f"; sections: {', '.join(values)}"
+
+
+def _initials(name: str) -> str:
+    """agent.lr for agent.learning_rate."""
+    section, _, end = name.rpartition(".")
+    return f"{section}.{''.join(word[:1] for word in end.split('_'))}"
 
 
 def _parameter_names(values: Mapping[str, Any], section: str = "") -> Iterator[str]:

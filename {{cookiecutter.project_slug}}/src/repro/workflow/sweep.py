@@ -28,7 +28,10 @@ def variants(config: Config, ablation: str | None, ablations: str | None) -> dic
     """The parameters by ablation; WHOLE is the method with nothing taken away. Raises UserError."""
     if ablations is None:
         return {ablation or WHOLE: config}
-    chosen, left_out = chosen_ablations(config, [name.strip() for name in ablations.split(",")])
+    names = [name.strip() for name in ablations.split(",")]
+    if "" in names:
+        raise UserError(f"--ablations {ablations!r}: a name is empty; write them as: none,no-ensemble")
+    chosen, left_out = chosen_ablations(config, names)
     for note in left_out:
         print(f"left out: {note}", flush=True)
     return chosen
