@@ -90,7 +90,6 @@ def test_all_numbers_are_there_for_programs(run, repro):
 
 @pytest.mark.parametrize("columns", [80, 200])
 def test_the_page_fits_the_terminal(run, project, columns):
-    from repro.preferences.store import PreferenceStore
     from repro.results.label_statistics import label_statistics
     from repro.workflow.label_page import format_labels
 
@@ -99,6 +98,21 @@ def test_the_page_fits_the_terminal(run, project, columns):
     assert max(map(len, lines)) <= columns
     row = next(line for line in lines if line.startswith("anna "))
     assert "50% [9, 91] of 2" in row  # the repeats, at any width
+    heads = [line.split() for line in lines if line.startswith(("annotator ", "strategy "))]
+    assert all(("left" in head) == ("right" in head) for head in heads)
+    assert "return" in heads[1]
+
+
+def test_an_oracle_has_no_times_to_show(run):
+    from repro.results.label_statistics import label_statistics
+    from repro.workflow.label_page import format_labels
+
+    with PreferenceStore(run.path / "preferences.db") as store:
+        found = label_statistics(store, run.id)
+        found["annotators"] = {"oracle": found["annotators"]["bert"]}  # who took no time
+        text = format_labels(found, 200)
+    assert "seconds" not in text and "per hour" not in text and "repeats" not in text
+    assert "\noracle           4     4 " in text
 
 
 def test_a_run_may_be_named_without_a_command(run, repro):

@@ -47,14 +47,17 @@ def _by_annotator(annotators: Mapping[str, Any], width: int | None) -> list[str]
         Column("repeats alike", [_share(row["repeats"]) for row in rows]),
         Column("as true return", [_share(row["true_agreement"]) for row in rows], optional=4),
     ]
-    return ["By annotator (seconds: the median of an answer; per hour: pauses left out)", *format_table(columns, width)]
+    columns = [column for column in columns if set(column.cells) != {NOTHING}]  # an oracle takes no time
+    timed = any(row["latency_median"] is not None for row in rows)
+    explained = " (seconds: the median of an answer; per hour: pauses left out)" if timed else ""
+    return [f"By annotator{explained}", *format_table(columns, width)]
 
 
 def _by_strategy(strategies: Mapping[str, Any], width: int | None) -> list[str]:
     rows = strategies.values()
     columns = [
         Column("strategy", list(strategies), text=True),
-        Column("comparisons", [f"{row['queries']:,}" for row in rows]),
+        Column("asked", [f"{row['queries']:,}" for row in rows]),
         *_answers(rows),
         Column("waiting", [f"{row['waiting']:,}" for row in rows]),
         Column("as true return", [_share(row["true_agreement"]) for row in rows]),

@@ -15,7 +15,7 @@ SHORTEST = 10  # characters that a text is cut to at most
 
 @dataclass(frozen=True)
 class Column:
-    """A column of texts or numbers; one with `optional` is left out, the highest first, where there is no room."""
+    """A column of texts or numbers; where there is no room, those with the highest `optional` are left out first."""
 
     head: str
     cells: Sequence[str]
@@ -29,8 +29,8 @@ def format_table(columns: Sequence[Column], width: int | None = None, last: int 
     `width` in characters; None: as much as is needed. Where even that is too much, the longest texts are cut.
     """
     columns = list(columns)
-    while width is not None and _needed(columns) > width and (optional := [c for c in columns if c.optional]):
-        columns.remove(max(optional, key=lambda column: column.optional))
+    while width is not None and _needed(columns) > width and (highest := max(c.optional for c in columns)):
+        columns = [column for column in columns if column.optional != highest]
     sizes = [_size(column) for column in columns]
     if width is not None and (excess := _needed(columns) - width) > 0:
         longest = max((i for i, column in enumerate(columns) if column.text), key=lambda i: sizes[i])
