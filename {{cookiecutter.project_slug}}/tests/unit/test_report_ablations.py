@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import re
 from pathlib import Path
+from urllib.parse import unquote
 
 import numpy as np
 import pytest
@@ -42,6 +44,17 @@ def test_each_ablation_stands_beside_the_whole_method_and_the_papers_finding(pro
     assert rows["no-ensemble"]["seeds"] == "3" and rows["no-ensemble"]["success"].startswith("0/3")
     assert rows["no-ensemble"]["the paper"] == ABLATIONS["no-ensemble"].finding
     assert rows["random-queries"]["difference"].endswith("(n=1, no interval)")
+
+
+def test_the_summary_has_the_baselines_once_and_leads_to_each_part(project: Path) -> None:
+    write_report(project)
+    names = [row[0] for row in table_rows((project / "README.md").read_text())[2:]]
+    variants = ["moving-dot", "moving-dot/no-ensemble", "moving-dot/random-queries"]
+    assert names == [*variants, "random policy", "best known"]
+    page = (project / "reports/report.html").read_text()
+    for target in variants:
+        found = re.search(rf'<a href="#([^"]+)">{target}</a>', page)
+        assert found and f'id="{unquote(found[1])}"' in page
 
 
 def test_of_five_seeds_each_the_difference_has_welchs_interval(tmp_path: Path, monkeypatch) -> None:

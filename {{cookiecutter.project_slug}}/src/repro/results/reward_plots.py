@@ -11,6 +11,7 @@ from repro.results.plots import Theme, draw_group, label_levels, legend_above, s
 from repro.results.records import Columns
 
 HELD_RATIO = (1.1, 1.5)  # validation to training loss (Christiano et al. 2017, section 2.2.3)
+CHANCE_LOSS = float(np.log(2))  # nats; of a model that gives both segments of every comparison the same chance
 
 
 def draw_reward_model(
@@ -43,9 +44,9 @@ def draw_losses(axes: Axes, theme: Theme, losses: Mapping[int, Columns]) -> None
         axes.plot(steps, floor, color=theme.faint, linestyle=":", linewidth=1.1, zorder=1.5)
     step_axis(axes)
     axes.set_ylabel("cross-entropy (nats)")
-    axes.set_ylim(bottom=0)
-    label_levels(axes, theme, {float(floors[-1]): "lowest\npossible", float(np.log(2)): "chance"})
-    axes.axhline(np.log(2), color=theme.faint, linestyle="--", linewidth=1.1, zorder=1.5)
+    axes.axhline(CHANCE_LOSS, color=theme.faint, linestyle="--", linewidth=1.1, zorder=1.5)
+    axes.set_ylim(0, max(axes.get_ylim()[1], 1.05 * CHANCE_LOSS))
+    label_levels(axes, theme, {float(floors[-1]): "lowest\npossible", CHANCE_LOSS: "chance"})
     legend_above(axes, columns=2)
 
 

@@ -122,7 +122,7 @@ def _with_ablations(section: Section, groups: Mapping[str, list[Cell]]) -> Secti
     if method.ablation or len(of_this) == 1:
         return section
     table, plot = compare_ablations(of_this)
-    return dataclasses.replace(section, ablations=table, plots=[*section.plots, plot])
+    return dataclasses.replace(section, ablations=table, plots=[plot, *section.plots])
 
 
 def _csv(groups: dict[str, list[Cell]]) -> str:

@@ -65,30 +65,34 @@ def make_section(experiment: str, cells: list[Cell], curves: dict[int, Rows], vi
 
 
 def make_summary(sections: Sequence[Section]) -> Table:
-    """One row per experiment, with the random policy and the best known return below it."""
+    """A row for each experiment and its ablations, with the random policy and the best known return below them."""
     header = ["experiment", "seeds", "judged", "sampled score", "greedy score", "success rate"]
     header += ["env steps", "labels", "time, median"]
     table = Table(header, [])
+    experiments: dict[str, list[Section]] = {}
     for section in sections:
-        cells = section.cells
-        evaluations = [cell.evaluation for cell in cells]
-        table.rows.append(
-            [
-                section.experiment,
-                str(len(cells)),
-                cells[0].judged,
-                mean_text([evaluation.sampled.score for evaluation in evaluations]),
-                mean_text([evaluation.greedy.score for evaluation in evaluations]),
-                success_text(cells),
-                _common([_count(cell.env_steps) for cell in cells]),
-                _common([_count(cell.labels) for cell in cells]),
-                format_hours(statistics.median(cell.wall_seconds / 3600 for cell in cells)),
-            ]
-        )
-        random = _baseline_text([evaluation.random.score for evaluation in evaluations])
+        experiments.setdefault(section.cells[0].experiment, []).append(section)
+    for variants in experiments.values():
+        table.rows.extend(_summary_row(section) for section in variants)
+        random = _baseline_text([cell.evaluation.random.score for section in variants for cell in section.cells])
         table.rows.append(["random policy", *[NOTHING] * 2, random, *[NOTHING] * 5])
         table.rows.append(["best known", *[NOTHING] * 2, "1.000", "1.000", *[NOTHING] * 4])
     return table
+
+
+def _summary_row(section: Section) -> list[str]:
+    cells = section.cells
+    return [
+        section.experiment,
+        str(len(cells)),
+        cells[0].judged,
+        mean_text([cell.evaluation.sampled.score for cell in cells]),
+        mean_text([cell.evaluation.greedy.score for cell in cells]),
+        success_text(cells),
+        _common([_count(cell.env_steps) for cell in cells]),
+        _common([_count(cell.labels) for cell in cells]),
+        format_hours(statistics.median(cell.wall_seconds / 3600 for cell in cells)),
+    ]
 
 
 def mean_text(values: Sequence[float], digits: int = 3) -> str:
@@ -212,7 +216,7 @@ def _sources_table(cells: list[Cell], curves: dict[int, Rows]) -> Table:
     """Which file each number came from, and the run and the code behind it."""
     rows = [
         [
-            str(cell.seed),
+            f"seed {cell.seed}",
             cell.path,
             cell.curve_path if cell.seed in curves else NOTHING,
             cell.run,
@@ -221,5 +225,5 @@ def _sources_table(cells: list[Cell], curves: dict[int, Rows]) -> Table:
         ]
         for cell in cells
     ]
-    header = ["seed", "scores", "curves", "run", "code hash", "dirty"]
+    header = ["", "scores", "curves", "run", "code hash", "dirty"]
     return Table(header, rows, code=frozenset(header[1:-1]))

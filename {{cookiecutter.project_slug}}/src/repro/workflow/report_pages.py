@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import html
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from urllib.parse import quote
 
 from repro.results.statistics import SEEDS_FOR_INTERVAL
@@ -88,13 +88,14 @@ def _markdown_code(text: str) -> str:
 def html_page(summary: Table, sections: Sequence[Section]) -> str:
     """`reports/report.html`: no script, nothing loaded from elsewhere, light and dark as the reader's system."""
     names = ", ".join(section.experiment for section in sections)
-    body = ["<h1>Results</h1>", _html_table(summary), f"<p class=legend>{LEGEND}</p>"]
+    table = _html_table(summary, links=[section.experiment for section in sections])
+    body = ["<h1>Results</h1>", table, f"<p class=legend>{LEGEND}</p>"]
     body += [_html_section(section) for section in sections]
     return PAGE_START + f"<title>Results: {html.escape(names)}</title>\n</head>\n<body>\n" + "\n".join(body) + PAGE_END
 
 
 def _html_section(section: Section) -> str:
-    parts = [f"<section>\n<h2>{html.escape(section.experiment)}</h2>"]
+    parts = [f'<section id="{html.escape(section.experiment)}">\n<h2>{html.escape(section.experiment)}</h2>']
     parts += [f"<p class=warning><strong>Warning.</strong> {html.escape(text)}</p>" for text in section.warnings]
     parts.append(f"<p>{html.escape(section.explanation)}</p>")
     parts.append(_html_table(section.results))
@@ -126,13 +127,16 @@ def _html_video(seed: int, video: bytes) -> str:
     return f"\n<figure>{shown}<figcaption>seed {seed}</figcaption></figure>"
 
 
-def _html_table(table: Table) -> str:
+def _html_table(table: Table, links: Collection[str] = ()) -> str:
+    """`links`: names of rows that lead to their sections."""
     head = "".join(f"<th scope=col>{html.escape(name)}</th>" for name in table.header)
     lines = []
     for number, row in enumerate(table.rows):
         cells: list[str] = []
         for name, text in zip(table.header, row, strict=True):
             shown = _html_code(text) if name in table.code else _html_numbers(text)
+            if text in links:
+                shown = f'<a href="#{quote(text)}">{shown}</a>'
             label = f' data-name="{html.escape(name)}"' if text != NOTHING else " class=nothing"
             cells.append(f"<td{label}>{shown}</td>" if cells else f"<th scope=row>{shown}</th>")
         lines.append(f"<tr{' class=sum' if number in table.emphasis else ''}>{''.join(cells)}</tr>")
@@ -197,6 +201,7 @@ thead th { color: var(--faint); font-weight: 600; vertical-align: bottom; }
 tbody th { position: sticky; left: 0; background: var(--card); font-weight: 500; }
 tbody tr:last-child > * { border-bottom: 0; }
 .sum > * { border-top: 2px solid var(--line); font-weight: 600; }
+a { color: var(--accent); }
 code { font: 0.85em ui-monospace, "SF Mono", Menlo, Consolas, monospace; }
 .plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 30rem), 1fr)); gap: 1rem; }
 .plots { margin: 1rem 0; }
@@ -213,7 +218,7 @@ footer { margin-top: 2rem; font-size: 0.85rem; }
   tr:last-child { border: 0; }
   tbody th, td, .sum > * { display: block; padding: 0.1rem 0; border: 0; }
   tbody th { position: static; font-weight: 600; }
-  tbody td { position: relative; padding-left: 13em; }
+  tbody td, .sum > td { position: relative; padding-left: 13em; }
   td::before { content: attr(data-name); position: absolute; left: 0; color: var(--faint); font-weight: 400; }
 }
 @media print { figure, tr { break-inside: avoid; } }

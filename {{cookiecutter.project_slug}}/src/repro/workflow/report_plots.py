@@ -135,8 +135,8 @@ def _reward_losses(cells: list[Cell], curves: dict[int, Rows]) -> Plot:
     title = "Losses of the reward model"
     losses = _metrics(title, curves, *LOSSES)
     caption = (
-        "Cross-entropy on comparisons learned from and held out. Dotted: what no model can go below, as ties cost ln 2 "
-        "each and some answers are assumed to be random."
+        "Cross-entropy on comparisons learned from and held out. Dashed: ln 2, of a model that takes no side. Dotted: "
+        "what no model can go below, as ties cost ln 2 each and some answers are assumed to be random."
     )
     draw = partial(reward_plots.draw_losses, losses=losses)
     return make_plot("reward_losses", title, caption + _seeds_shown(cells, losses), draw)
