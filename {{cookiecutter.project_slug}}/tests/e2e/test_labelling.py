@@ -175,8 +175,15 @@ def test_a_session(project: Project, browser: Any) -> None:
 
     page.goto(f"http://127.0.0.1:{port}/review")
     wait_for(lambda: page.locator("tbody tr").count() == min(30, len(person.confirmed)))
+    page.locator("tbody button").first.click()
+    wait_for(lambda: page.locator("#looked-at").is_visible())
+    assert page.locator("tbody tr[aria-current=true]").count() == 1
+    page.reload()
+    wait_for(lambda: page.locator("tbody tr").count())
     server.send_signal(signal.SIGINT)
     server.communicate(timeout=PATIENCE)
+    page.locator("tbody button").first.click()
+    wait_for(lambda: page.locator("#alert").is_visible())  # though no comparison is shown
     assert labels_of(run) == standing(person)
     assert faults == []
 

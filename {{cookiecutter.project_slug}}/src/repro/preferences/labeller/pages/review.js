@@ -14,8 +14,8 @@ async function start() {
   find("run").textContent = setting.run;
   find("instruction").textContent = setting.instruction || "Which clip is better?";
   annotator = storedName(setting);
-  if (!annotator) location.replace("./"); // where it is asked for
-  await more();
+  if (annotator) await more();
+  else location.replace("./"); // where the name is asked for
 }
 
 async function more() {
@@ -65,7 +65,7 @@ async function look(key, row) {
   find("looked-at").hidden = false;
   player.show(pair.clips);
   mark(row.dataset.answer);
-  for (const other of find("rows").children) other.toggleAttribute("aria-current", other === row);
+  for (const other of find("rows").children) other.ariaCurrent = other === row ? "true" : null;
   find("looked-at").scrollIntoView({ block: "nearest" });
 }
 
