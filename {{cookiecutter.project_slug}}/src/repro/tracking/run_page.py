@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from repro.tracking.archive import RunFolder, effective_status
-from repro.tracking.durations import active_seconds, format_seconds
+from repro.tracking.durations import active_seconds, format_seconds, shown_time
 from repro.tracking.listing import describe_steps
 from repro.tracking.metrics import read_last_row
 from repro.tracking.text import plain, shown_path
@@ -60,9 +60,9 @@ def _entries(run: RunFolder, last_row: Mapping[str, Any] | None) -> dict[str, An
         "gate": f"skipped: {record['skip_reason']}" if record.get("skip_reason") else None,
         "prediction": _prediction(record.get("prediction")),
         "stage": record.get("stage"),
-        "started": record.get("started"),
-        "resumed": ", ".join(map(str, record.get("resumed") or ())),
-        "ended": record.get("ended"),
+        "started": shown_time(record.get("started")),
+        "resumed": ", ".join(map(shown_time, record.get("resumed") or ())),
+        "ended": shown_time(record.get("ended")),
         "took": format_seconds(seconds) if seconds else None,
         "estimated": _minutes(record.get("estimate_minutes")),
         "command": shlex.join(record.get("command", [])),
