@@ -197,7 +197,10 @@ class TestExports:
         (project.root / "export/segments.npz").write_bytes(whole[project.root / "export/segments.npz"])
         other = refusal("--set=preferences.initial_labels=12")
         assert "holds 16 labels, but preferences.initial_labels is 12; start with what is there: --set " in other
-        assert "--set preferences.initial_labels=16; or collect them again" in other
+        assert (
+            "--set preferences.initial_labels=16; or collect others: repro prefs collect --seed " in other
+            and "--out" not in other
+        )
         assert "holds preferences for moving-dot, discrete" in refusal("--set=env.actions=continuous")
 
     def test_of_true_rewards_there_are_none(self, project, monkeypatch, capsys):

@@ -133,7 +133,8 @@ def test_labels_leave_a_run_and_come_back_into_it_or_into_a_database(run, repro,
     assert repro("prefs", "export", run.id, "--out", "data/x") == out  # an export is replaced ...
     (project.root / "data/notes").mkdir()
     (project.root / "data/notes/mine.txt").write_text("mine")
-    assert "meta.json: no such file" in repro("prefs", "export", run.id, "--out", "data/notes", code=2)  # ... only
+    refusal = repro("prefs", "export", run.id, "--out", "data/notes", code=2)  # ... and nothing else
+    assert "--out data/notes: is something else than an earlier export; name a new folder" in refusal
 
 
 def test_what_cannot_be_shown_exported_or_imported_is_one_line(run, project, repro):
@@ -144,7 +145,12 @@ def test_what_cannot_be_shown_exported_or_imported_is_one_line(run, project, rep
     assert f"holds no comparisons yet of run {other.id}" in repro("prefs", "show", other.id, code=2)
     assert f"holds no labels to export of run {other.id}" in repro("prefs", "export", other.id, code=2)
     assert f"query 0, which run {other.id} has not asked" in repro("prefs", "import", "data/x", other.id, code=2)
+    with PreferenceStore(other.path / "preferences.db") as store:
+        segment = Segment(np.ones((5, 2), np.float32), np.zeros(5), np.zeros(5, np.float32))
+        store.add_query(other.id, 0, segment, segment, 100, "uniform")
+    refusal = repro("prefs", "import", "data/x", other.id, code=2)
+    assert f"data/x: query 0 compares other segments than that of run {other.id}; import into" in refusal
     PreferenceStore(project.root / "pong.db", "pong").close()
     assert "holds preferences for pong, not for dot" in repro("prefs", "import", "data/x", "pong.db", code=2)
-    assert "meta.json: no such file" in repro("prefs", "import", "data/none", "new.db", code=2)
+    assert "data/none: holds no exported preferences" in repro("prefs", "import", "data/none", "new.db", code=2)
     assert not (project.root / "new.db").exists()

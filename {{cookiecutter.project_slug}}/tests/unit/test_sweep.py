@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from project import PATIENCE, Project, here, wait_until
 
@@ -24,7 +26,10 @@ def test_ablations_times_seeds_run_one_after_another_past_one_gate(project: Proj
     said = project.ok("launch", *options, "--wait")
     assert "4 runs, one after another, have started" in said and "seed 101  no-ensemble" in said
     runs = sorted(project.runs(), key=lambda run: run.record["ended"] + run.id)
-    records = sorted((run.record for run in runs), key=lambda record: record["resumed"] or record["started"])
+    records = [run.record for run in runs]
+    assert all(after["started"] >= before["ended"] for before, after in itertools.pairwise(records))
+    latest = project.ok("show", "latest")
+    assert "seed       101" in latest and "ablation   no-ensemble" in latest
     assert {record["status"] for record in records} == {"finished"}
     assert {(record["ablation"], record["seed"]) for record in records} == {
         (ablation, seed) for ablation in (None, "no-ensemble") for seed in (100, 101)

@@ -15,9 +15,11 @@ from datetime import datetime
 
 import pytest
 from archive_examples import CONFIG, new_run
+from labeller_examples import fill
 from project import here, kill, line_count, wait_until
 
 from repro.health.checks import Finding
+from repro.preferences.store import PreferenceStore
 from repro.reading import UserError
 from repro.tracking.archive import effective_status, finish_run, load_run
 from repro.tracking.findings import add_finding
@@ -100,6 +102,21 @@ class TestFollowedRun:
         assert followed.look() == [] and followed.stalled is stalled
         add_rows(run, 1024, seconds=seconds)
         assert followed.look() == [] and followed.stalled is False
+
+    def test_one_that_waits_for_a_person_has_not_stalled(self, repository):
+        preferences = {"annotator": "person", "when_unlabelled": "wait"}
+        run = new_run(repository, config=CONFIG | {"training": {"total_steps": 2560}, "preferences": preferences})
+        fill(run.path / "preferences.db", 3, run.id)
+        add_rows(run, 256, 512, 768)
+        run.update(started="2026-11-20T10:00:00+00:00")
+        os.utime(run.path / "metrics.jsonl", (0, time.time() - 40))
+        followed = FollowedRun(run.path)
+        assert followed.look() == [Event(run.id, "waiting", f"for 3 labels; give them with: repro label {run.id}")]
+        assert followed.look() == [] and followed.labels_awaited == 3
+        with PreferenceStore(run.path / "preferences.db") as store:
+            for number in range(3):
+                store.add_label(run.id, number, "tie", "anna", 1.0, 100)
+        assert followed.look() == [] and followed.labels_awaited == 0
 
     def test_the_time_a_resumed_run_lay_idle_is_no_silence(self, run):
         add_rows(run, 256, 512, 768)

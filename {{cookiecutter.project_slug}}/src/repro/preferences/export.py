@@ -91,6 +91,10 @@ def read_export(directory: Path) -> tuple[dict[str, Any], list[dict[str, Any]], 
 def read_meta(directory: Path) -> dict[str, Any]:
     """The checked `meta.json` of the folder. Raises UserError."""
     path = directory / "meta.json"
+    if not path.exists():
+        raise UserError(
+            f"{directory}: holds no exported preferences (no meta.json); make them with: repro prefs export"
+        )
     meta = _parse_object(_read(path), str(path), {})
     found = meta.get("format", 1)
     if found != FORMAT:

@@ -238,6 +238,11 @@ class PreferenceStore(Database):
                         f"start a run from all of them: repro train --preferences {directory}"
                     )
                 left, right = segments[label["left"]], segments[label["right"]]
+                if not (new_queries or label["repeat"]) and self._hashes(run, number) != (left.hash, right.hash):
+                    raise UserError(
+                        f"{directory}: query {number} compares other segments than that of run {run}; import into the "
+                        "run they are from, or into a database, NAME.db"
+                    )
                 self.add_query(asked_in, number, left, right, label["env_step"], label["strategy"])
                 if self._last_answer(asked_in, number, annotator) is None:
                     given = (label["answer"], annotator, label["latency_seconds"], label["labelled_at"])

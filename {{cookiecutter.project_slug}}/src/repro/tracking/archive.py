@@ -92,16 +92,16 @@ def claim_run(run: RunFolder) -> None:
         return
     if runs_here(record):
         raise UserError(f"{run.id}: is being done by process {record['pid']} on {record['host']}; stop that one first")
-    resumed = record["resumed"] + ([] if record["status"] == "queued" else [now()])
+    begun = {"started": now()} if record["status"] == "queued" else {"resumed": [*record["resumed"], now()]}
     run.update(
         **mine,
+        **begun,
         status="running",
         ended=None,
         exit_code=None,
         result=None,
         result_metrics=None,
         closed=None,
-        resumed=resumed,
         active_seconds=active_seconds(record, read_last_row(run.path / "metrics.jsonl"), running=False),
     )
 

@@ -9,7 +9,7 @@ import time
 from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from repro.reading import UserError
 from repro.tracking.archive import Record, effective_status, read_run
@@ -17,6 +17,9 @@ from repro.tracking.durations import session_start
 from repro.tracking.findings import read_findings
 from repro.tracking.metrics import decode_row
 from repro.tracking.text import plain
+
+if TYPE_CHECKING:
+    from repro.preferences.store import PreferenceStore
 
 TAIL = 1 << 18  # bytes of the metrics that are read when a run is first looked at
 ROWS = 100  # the latest, from which rate and interval are told
@@ -28,7 +31,10 @@ DAMAGED = "health.jsonl is damaged"
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happened to a run: finished, failed, interrupted, crashed, unreadable, unhealthy or stalled."""
+    """Something that happened to a run.
+
+    It finished, failed, interrupted, crashed, unreadable, unhealthy, stalled, or waiting: for a person's labels.
+    """
 
     run: str
     name: str
@@ -45,9 +51,11 @@ class FollowedRun:
         self.latest: dict[str, Any] = {}  # the latest value of each metric
         self.findings: list[str] = []  # names of the checks
         self.stalled = False
+        self.labels_awaited = 0  # comparisons that it does not go on without
         self._position = 0
         self._points: deque[tuple[int, float]] = deque(maxlen=ROWS)  # (env step, seconds of training)
         self._last_row: float | None = None  # when it was written
+        self._store: PreferenceStore | None = None  # opened once, as that checks the whole of it
         self._read_rows()
 
     @property
@@ -90,6 +98,7 @@ class FollowedRun:
             self.record = _read_record(self.path)
             self.status = effective_status(self.record)
             self._read_rows()
+            self.labels_awaited = self._count_awaited()
             events = self._unhealthy() + self._stalls()
         except UserError as error:
             self.status = UNREADABLE
@@ -98,6 +107,18 @@ class FollowedRun:
         if was_live and not self.live:
             events.append(self._event(self.status, self._ending()))
         return events
+
+    def _count_awaited(self) -> int:
+        """How many comparisons wait for an answer, while the run waits for a person's answers."""
+        preferences, path = self.record["params"].get("preferences") or {}, self.path / "preferences.db"
+        waits = (preferences.get("annotator"), preferences.get("when_unlabelled")) == ("person", "wait")
+        if not (waits and self.live and path.exists()):
+            return 0
+        if self._store is None:
+            from repro.preferences.store import PreferenceStore
+
+            self._store = PreferenceStore(path)
+        return self._store.waiting()
 
     def _ending(self) -> str:
         if self.status == "finished":
@@ -129,6 +150,8 @@ class FollowedRun:
         was, self.stalled = self.stalled, silence > max(STALLED_SECONDS, STALLED_INTERVALS * usual)
         if was or not self.stalled:
             return []
+        if self.labels_awaited:
+            return [self._event("waiting", f"for {self.labels_awaited} labels; give them with: repro label {self.id}")]
         return [self._event("stalled", f"no new row for {silence:.0f} s, where {usual:.2g} s are usual; does it hang?")]
 
     def _read_rows(self) -> None:

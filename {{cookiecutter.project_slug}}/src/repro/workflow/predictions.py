@@ -65,7 +65,7 @@ def read_closing(
     if missing and ask is not None:
         say(describe_prediction(run.record))
         try:
-            outcome = outcome or _ask_outcome(ask)
+            outcome = outcome or _ask_outcome(ask, say)
             if outcome == "failed" and causes and number is None:
                 number = _ask_foreseen(causes, ask, say)
             if outcome == "failed" and cause is None and _no_number(number):
@@ -231,12 +231,13 @@ def _no_number(foreseen: int | bool | None) -> bool:
     return foreseen is None or foreseen is False
 
 
-def _ask_outcome(ask: Callable[[str], str]) -> str:
+def _ask_outcome(ask: Callable[[str], str], say: Callable[[str], None]) -> str:
     while True:
         text = ask("How did it turn out, succeeded or failed? ").strip().lower()
         matches = [outcome for outcome in OUTCOMES if text and outcome.startswith(text)]
         if matches:
             return matches[0]
+        say(f"Write one of: {', '.join(OUTCOMES)}")
 
 
 def _ask_foreseen(causes: list[str], ask: Callable[[str], str], say: Callable[[str], None]) -> int | bool:

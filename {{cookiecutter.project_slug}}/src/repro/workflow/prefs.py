@@ -40,7 +40,9 @@ def export_labels(root: Path, name: str, out: Path | None) -> str:
     run = find_own_run(root, name)
     folder = out or root / "data" / run.id
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        read_meta(folder)  # an earlier export may be replaced, but nothing else
+        if not (folder / "meta.json").exists():
+            raise UserError(f"--out {folder}: is something else than an earlier export; name a new folder")
+        read_meta(folder)  # one may be replaced, if it can be read
     with _open(run.path / "preferences.db") as store:
         store.export(folder, name=run.record["name"], seed=run.record["seed"], env_steps=0, run=run.id)
     meta = read_meta(folder)

@@ -216,7 +216,7 @@ def _sources_table(cells: list[Cell], curves: dict[int, Rows]) -> Table:
     """Which file each number came from, and the run and the code behind it."""
     rows = [
         [
-            f"seed {cell.seed}",
+            str(cell.seed),
             cell.path,
             cell.curve_path if cell.seed in curves else NOTHING,
             cell.run,
@@ -225,5 +225,5 @@ def _sources_table(cells: list[Cell], curves: dict[int, Rows]) -> Table:
         ]
         for cell in cells
     ]
-    header = ["", "scores", "curves", "run", "code hash", "dirty"]
+    header = ["seed", "scores", "curves", "run", "code hash", "dirty"]
     return Table(header, rows, code=frozenset(header[1:-1]))

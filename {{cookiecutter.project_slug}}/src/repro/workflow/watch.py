@@ -174,5 +174,9 @@ def _left(run: FollowedRun) -> str:
 
 
 def _health(run: FollowedRun) -> str:
-    problems = [*run.findings, *(["stalled"] if run.stalled and run.live else [])]
+    problems = list(run.findings)
+    if run.live and run.labels_awaited:
+        problems.append(f"waits for {run.labels_awaited} labels")
+    elif run.live and run.stalled:
+        problems.append("stalled")
     return ", ".join(problems) or "ok"
