@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import subprocess
@@ -89,7 +90,11 @@ def test_close_then_ledger(project, monkeypatch, capsys):
     code, out, _ = here(project, monkeypatch, capsys, "ledger", "--predictions", "--plot", "reliability.svg")
     assert code == 0 and "Brier score 0.640" in out and "written: reliability.svg" in out
     code, out, _ = here(project, monkeypatch, capsys, "ledger", "--planned")
-    assert code == 0 and out.startswith("planned seeds") and "\ntiny " in out
+    assert code == 0 and out.startswith("planned seeds") and "\ntiny " in out and "tiny/" not in out
+    params = json.loads(project.params.read_text())
+    project.params.write_text(json.dumps(params | {"seeds": params["seeds"] | {"ablations": ["no-noise-term"]}}))
+    code, out, _ = here(project, monkeypatch, capsys, "ledger", "--planned")
+    assert code == 0 and "\ntiny " in out and "\ntiny/no-noise-term " in out
     code, out, _ = here(project, monkeypatch, capsys, "ledger", "--runs")
     assert code == 0 and run.id in out
 

@@ -54,12 +54,10 @@ def close(
 @app.command()
 def ledger(
     runs: Annotated[bool, typer.Option("--runs", help="List every run, not only those that cost most.")] = False,
-    planned: Annotated[bool, typer.Option("--planned", help="What the planned seeds will cost.")] = False,
+    planned: Annotated[bool, typer.Option("--planned", help="What the planned seeds and ablations will cost.")] = False,
     params: Annotated[
         list[Path] | None,
-        typer.Option(
-            help="With --planned: a parameter file, e.g. an ablation. Repeatable.", show_default="params.yaml"
-        ),
+        typer.Option(help="With --planned: a parameter file, e.g. a preset. Repeatable.", show_default="params.yaml"),
     ] = None,
     predictions: Annotated[bool, typer.Option("--predictions", help="Predictions against outcomes.")] = False,
     plot: Annotated[Path | None, typer.Option(help="With --predictions: draw them to this .png or .svg file.")] = None,
@@ -100,6 +98,7 @@ def _show_spent(root: Path, every_run: bool) -> None:
 
 def _show_planned(root: Path, files: list[Path]) -> None:
     from repro.config import load_config
+    from repro.config.ablations import ablate
     from repro.tracking.index import list_summaries
     from repro.tracking.snapshot import code_hash
     from repro.tracking.text import terminal_width
@@ -113,7 +112,9 @@ def _show_planned(root: Path, files: list[Path]) -> None:
     summaries = list_summaries(root)[::-1]
     booked = book_runs(root, summaries, budget)
     code = code_hash(root)
-    plans = [plan_runs(root, config, code, summaries, booked) for config in configs]
+    variants = [(config, None) for config in configs]
+    variants += [(ablate(config, name), name) for config in configs for name in config.seeds.ablations]
+    plans = [plan_runs(root, config, code, summaries, booked, ablation) for config, ablation in variants]
     print(format_plans(plans, budget, terminal_width()))
 
 

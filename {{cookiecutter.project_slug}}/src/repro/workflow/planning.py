@@ -41,12 +41,18 @@ class Plan:
 
 
 def plan_runs(
-    root: Path, config: Config, code_hash: str, summaries: Sequence[Record], booked: Sequence[Booked]
+    root: Path,
+    config: Config,
+    code_hash: str,
+    summaries: Sequence[Record],
+    booked: Sequence[Booked],
+    ablation: str | None = None,
 ) -> Plan:
     """Plan the seeds `final` and `pipeline`. `summaries`: of the archive, oldest first; `booked`: their accounts.
 
     A run counts as one of them if it has these parameters and this code. How long one takes is the median of the
-    finished runs with these parameters, whatever their code; else the estimate that the gate recorded.
+    finished runs with these parameters, whatever their code; else the estimate that the gate recorded. Of an `ablation`
+    the parameters hold what it sets.
     """
     accounts = {account.run: account for account in booked}
     wanted = resolutions(config.model_dump(mode="json"))
@@ -61,7 +67,7 @@ def plan_runs(
     device = config.training.device
     machine = alike[-1][1].machine if alike else AUTO if device == "auto" else machine_of(device)
     return Plan(
-        name=config.name,
+        name="/".join(filter(None, (config.name, ablation))),
         seeds=tuple(seeds),
         under_way=tuple(seed for seed in seeds if seed in busy),
         left=tuple(seed for seed in seeds if seed not in finished | busy),
