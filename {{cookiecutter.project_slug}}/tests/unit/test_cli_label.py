@@ -134,7 +134,7 @@ def test_what_cannot_be_labelled_is_one_line(shared_project, run, monkeypatch, c
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         assert f"--port {port}: " in line(run.id, *store, "--port", port)
-    assert "--host nowhere.invalid" in line(run.id, *store, "--host", "nowhere.invalid")
+    assert "--host nowhere.invalid: no address of this machine" in line(run.id, *store, "--host", "nowhere.invalid")
 
 
 def test_a_run_without_comparisons_is_one_line(project, monkeypatch, capsys):

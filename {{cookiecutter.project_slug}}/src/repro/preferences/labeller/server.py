@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import re
@@ -198,6 +199,8 @@ def bind(host: str, port: int) -> socket.socket:
         listener.bind(address)
         listener.listen()
     except OSError as error:
+        if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+            raise UserError(f"--host {host}: no address of this machine; write one, or 0.0.0.0 for all") from None
         raise UserError(
             f"--host {host} --port {port}: {error.strerror or error}; --port 0 takes any free one"
         ) from None
