@@ -101,6 +101,13 @@ class TestCommands:
                 "repro compare: OTHERS is missing (the runs to compare it with); type for example: repro compare 359b",
             ),
             ("train --seed 1 --set agent.learning_rat=1", "did you mean 'agent.learning_rate'?"),
+            (
+                "train --seed 1 --set agent=1",
+                "agent: 1 will not do: it is a section; name a parameter",
+            ),
+            ("train --seed 1 --set env=dot", 'env: "dot" will not do: it is a section'),
+            ("evaluate latest --actions random", "--actions random: write one of 'sampled', 'greedy'; see repro eval"),
+            ("ledger --predictions --plot no/x.png", "--plot no/x.png: the folder no does not exist; make it first"),
             ("train --seed 1 --set agent.lr=1", "no parameter 'agent.lr'; did you mean 'agent.learning_rate'?"),
             ("train --seed 1 --params src", "src: is a folder; name a file in it"),
             ("launch --seed 1 --ablations no-ensemble,", "--ablations 'no-ensemble,': a name is empty; write them"),

@@ -19,6 +19,7 @@ PLAIN = {
     "Input should be a valid number, unable to parse string as a number": "write a number, such as 2.5",
     "Input should be greater than or equal to": "write a number of at least",
     "Input should be less than or equal to": "write a number of at most",
+    r"Value error, '.*' is not one of (.*)": r"write one of \1",
     r"Option '(--[\w-]+)' requires an argument": r"\1: its value is missing; write it after a space",
     r"Got unexpected extra argument(?:\(s\)|s)? \((.*)\)": r"\1: one word too many; a value follows its option",
     r"No such option: (-\d\S*)": r"\1: is taken for an option; no number here is below 0",

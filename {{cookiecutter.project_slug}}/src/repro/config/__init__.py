@@ -47,6 +47,8 @@ ALGORITHMS: dict[str, type[Section]] = {
 # The models of sections of which there are several kinds.
 ENVIRONMENTS: dict[str, type[Section]] = {"moving-dot": MovingDotConfig, "gym": GymConfig, "atari": AtariConfig}
 KINDS = ALGORITHMS | ENVIRONMENTS
+# What pydantic calls it if there is something else in place of a section.
+NO_SECTION = ("model_type", "model_attributes_type", "dict_type", "union_tag_invalid", "union_tag_not_found")
 MIN_MINIBATCH = 8  # steps
 
 
@@ -228,6 +230,8 @@ def _explain(error: pydantic.ValidationError) -> str:
         return f"{field}: is a parameter of {kind}, not of {sections[-1]}; start from a preset of its kind (presets/)"
     if problem["type"] == "extra_forbidden":
         return f"{field}: unknown parameter{nearest(str(name), _known_fields(sections))}"
+    if not isinstance(problem["input"], dict) and problem["type"] in NO_SECTION:
+        return f"{field}: {_shown(problem['input'])} will not do: it is a section; name a parameter in it"
     if problem["type"] in ("union_tag_invalid", "union_tag_not_found"):
         return f"{field}.algorithm: {_shown(problem['input'].get('algorithm'))} is none of {', '.join(ALGORITHMS)}"
     if problem["loc"] == ("env", "gym", "id"):

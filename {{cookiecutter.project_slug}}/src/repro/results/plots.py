@@ -53,6 +53,8 @@ Draw = Callable[[Axes, Theme], None]
 
 def plot_form(path: Path) -> Literal["png", "svg"]:
     """The form that a name given with --plot asks for. Raises UserError."""
+    if not path.parent.is_dir():
+        raise UserError(f"--plot {path}: the folder {path.parent} does not exist; make it first")
     ending = path.suffix.lower()
     if ending == ".png":
         return "png"
