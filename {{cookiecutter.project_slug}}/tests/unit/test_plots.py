@@ -73,7 +73,7 @@ def test_random_success_and_optimal_are_drawn_and_named() -> None:
 def test_one_seed_has_no_band_and_says_so() -> None:
     axes = drawn(learning_curves(0))
     assert not bands(axes)
-    assert "one seed (n=1), no interval" in [line.get_label() for line in axes.lines]
+    assert "one seed (n=1)" in [line.get_label() for line in axes.lines]
 
 
 def test_seeds_without_common_steps_are_drawn_without_a_mean() -> None:
@@ -131,6 +131,14 @@ def test_reward_model_shows_training_and_held_out_accuracy() -> None:
     labels = [line.get_label() for line in axes.lines]
     assert {"training: mean, n=2", "held out: mean, n=2"} <= set(labels)
     assert len(bands(axes)) == 2
+
+
+def test_the_legend_of_two_groups_of_one_seed_is_no_wider_than_the_plot() -> None:
+    with matplotlib.rc_context(plots._style(plots.LIGHT)):
+        axes = Figure(figsize=(plots.WIDTH, plots.HEIGHT), layout="constrained").add_subplot()
+        reward_plots.draw_reward_model(axes, plots.LIGHT, training=curves(0), validation=curves(0))
+        axes.figure.canvas.draw()
+    assert axes.get_legend().get_window_extent().x1 <= axes.figure.bbox.x1
 
 
 def test_losses_stand_beside_chance_and_the_lowest_possible() -> None:

@@ -242,7 +242,7 @@ def draw_group(axes: Axes, curves: Sequence[Columns], color: str, style: str, pr
             alpha=0.55 if several else 1,
             marker="o" if len(steps) <= FEW_POINTS else "",
             markersize=3,
-            label=None if number else f"{prefix}{'each seed' if several else 'one seed (n=1), no interval'}",
+            label=None if number else f"{prefix}{'each seed' if several else 'one seed (n=1)'}",
             zorder=2,
         )
     if not several:

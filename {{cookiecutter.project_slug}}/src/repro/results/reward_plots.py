@@ -68,7 +68,7 @@ def draw_correlations(axes: Axes, theme: Theme, found: Mapping[int, Columns]) ->
     axes.axhline(0, color=theme.faint, linestyle=":", linewidth=1.1, zorder=1.5)
     step_axis(axes)
     axes.set_ylabel("correlation with the true reward")
-    axes.set_ylim(top=1.02)
+    axes.set_ylim(min(-0.05, axes.get_ylim()[0]), 1.02)
     legend_above(axes, columns=2)
 
 

@@ -162,6 +162,8 @@ def _reward_correlation(cells: list[Cell], curves: dict[int, Rows]) -> Plot:
 def _disagreement(cells: list[Cell], curves: dict[int, Rows]) -> Plot:
     title = "Disagreement of the ensemble"
     found = _metrics(title, curves, DISAGREEMENT)
+    if not any(values.any() for _, values in found.values()):
+        raise MissingMetricError(f"{title}: not drawn, since one member has nobody to disagree with")
     caption = "Standard deviation of a step's normalised reward over the members, mean over the steps of a rollout."
     draw = partial(reward_plots.draw_disagreement, found=found)
     return make_plot("disagreement", title, caption + _seeds_shown(cells, found), draw)
