@@ -202,7 +202,7 @@ DAMAGE = {
     "truncated segments": (lambda data: cut(data / "segments.npz", 0.7), r"segments\.npz: not a complete file"),
     "no segments": (lambda data: (data / "segments.npz").unlink(), r"segments\.npz: no such file"),
     "no labels": (lambda data: (data / "labels.jsonl").unlink(), r"labels\.jsonl: no such file"),
-    "no meta": (lambda data: (data / "meta.json").unlink(), r"meta\.json: no such file"),
+    "no meta": (lambda data: (data / "meta.json").unlink(), r"holds no exported preferences \(no meta\.json\)"),
     "meta of something else": (
         lambda data: rewritten(data / "meta.json", '{"format": 2}\n'),
         r"meta\.json: name is missing",
