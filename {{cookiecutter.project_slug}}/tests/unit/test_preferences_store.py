@@ -202,11 +202,11 @@ def test_files_that_are_no_usable_store_are_refused_untouched(tmp_path, store, s
     (tmp_path / "holes.db").write_bytes(good[:4096] + bytes(len(good) - 4096))
     (tmp_path / "newer.db").write_bytes(good)
     with closing(sqlite3.connect(tmp_path / "newer.db")) as connection, connection:
-        connection.execute("PRAGMA user_version = 3")
+        connection.execute("PRAGMA user_version = 4")
     for name, reason in {
         "text.db": "not a database",
         "foreign.db": "not a preference database",
-        "newer.db": "has format version 3; this code reads version 2 only; use the newer code that wrote it",
+        "newer.db": "has format version 4; this code reads version 3 only; use the newer code that wrote it",
         "short.db": "malformed|damaged",
         "holes.db": "malformed|damaged",
     }.items():

@@ -65,6 +65,7 @@ class AtariVectorEnv(ScaledVectorEnv):
         self._games = self._engine(rom, (SIZE, SIZE), config.frame_stack, grayscale=True)
         # The same games once more for their colours: the same seeds and actions give the same frames.
         self._screens = self._engine(rom, SCREEN, 1, grayscale=False) if render else None
+        self.screen_shape = (*SCREEN, 3) if render else None
         self.single_observation_space = Box(0, 255, (config.frame_stack, SIZE, SIZE), np.uint8)
         self.observation_space = self._games.observation_space
         self.single_action_space = Discrete(len(self._games.ale.get_action_set()))
@@ -105,6 +106,7 @@ class AtariVectorEnv(ScaledVectorEnv):
         observations, rewards, terminated, truncated, info = self._games.step(actions)
         if self._screens:
             self._screen = self._screens.step(actions)[0]
+            info["screens"] = self._screen[:, 0]
         lost = ~self._over & (info["lives"] < self._lives)
         self._lives, self._over = info["lives"], terminated | truncated
         info["over"] = self._over

@@ -17,11 +17,14 @@ class ResumableVectorEnv(VectorEnv, abc.ABC):
 
     The info of a step may hold `over`, bool (num_envs,): where the environment's episode ended, so that the next step
     only resets, if some are terminated for the agent alone (a life was lost and the game goes on).
-    If it was made for rendering, `render()` returns one uint8 (H, W, 3) picture an environment.
+    If it was made for rendering, `render()` returns one uint8 (H, W, 3) picture an environment. Where that shows people
+    more than the agent observes, `screen_shape` is (H, W, 3), and the info of a step holds the `screens` after it,
+    uint8 (num_envs, H, W, 3).
     """
 
     single_observation_space: Box
     single_action_space: Discrete | Box
+    screen_shape: tuple[int, ...] | None = None
     can_save_state = True  # False: get_state and set_state raise, and a resume has to start new episodes
 
     @abc.abstractmethod

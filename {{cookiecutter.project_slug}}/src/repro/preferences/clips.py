@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from repro.preferences.segments import Segment
+from repro.preferences.segments import Segment, unpack
 
 MAX_PICTURES = 120  # of a clip; phones hold no larger sheets
 MAX_WIDTH = 320  # pixels of a picture that was drawn for people
@@ -29,7 +29,7 @@ class Clip:
     width: int  # of a picture, in pixels
     height: int
     rate: float  # pictures a second
-    pixelated: bool  # what the agent itself sees; to be enlarged without smoothing
+    pixelated: bool  # of a game, or what the agent itself sees; to be enlarged without smoothing
 
     def description(self) -> dict[str, int | float | bool]:
         """All but the image."""
@@ -39,8 +39,8 @@ class Clip:
 def make_clip(segment: Segment, draw: Draw | None, frames_per_second: int) -> Clip:
     """A clip of what the actions of `segment` led to.
 
-    Images are shown as the agent sees them, one a step; vectors are drawn by `draw`. A clip that would be over in less
-    than a second is slowed down. Raises what `draw` raises.
+    Where there are pictures for people they are shown, else images as the agent sees them, one a step; vectors are
+    drawn by `draw`. A clip that would be over in less than a second is slowed down. Raises what `draw` raises.
     """
     images = segment.observations.ndim > 2
     pictures = pictures_of(segment, draw, every=math.ceil(len(segment) / MAX_PICTURES))
@@ -57,7 +57,12 @@ def make_clip(segment: Segment, draw: Draw | None, frames_per_second: int) -> Cl
 
 
 def pictures_of(segment: Segment, draw: Draw | None, every: int = 1) -> list[NDArray[np.uint8]]:
-    """What every first, second, ... action of `segment` led to, uint8 (H, W, 3) each, as `make_clip` shows it."""
+    """What every first, second, ... action of `segment` led to, uint8 (H, W, 3) each, as `make_clip` shows it.
+
+    Raises ValueError if that cannot be told, and what `draw` raises.
+    """
+    if segment.pictures:
+        return list(unpack(segment.pictures)[::every])
     if segment.observations.ndim > 2:
         frames = segment.observations[-len(segment) :: every]
         return [np.repeat(frame[:, :, None], 3, axis=2) for frame in frames]

@@ -6,13 +6,15 @@ from repro.preferences.oracle import ORACLE
 UNDO = "undo"
 REPEATS = " repeats"  # a run's name and this: its comparisons that were asked once more, under the same numbers
 APPLICATION = 0x52505246  # "RPRF" marks the file as a preference store
-VERSION = 2  # of the tables; one more with every change to them
+VERSION = 3  # of the tables; one more with every change to them
 
 SCHEMA = (
     "CREATE TABLE metadata (key TEXT PRIMARY KEY, value TEXT NOT NULL)",
     # The arrays are compressed .npy files.
     """CREATE TABLE segments (
         hash TEXT PRIMARY KEY, observations BLOB NOT NULL, actions BLOB NOT NULL, true_rewards BLOB NOT NULL)""",
+    # Of segments of which people see more than the agent does.
+    "CREATE TABLE pictures (hash TEXT PRIMARY KEY REFERENCES segments (hash), pictures BLOB NOT NULL)",
     # env_step: agent steps done when the query was asked.
     """CREATE TABLE queries (
         run TEXT NOT NULL, number INTEGER NOT NULL,

@@ -37,12 +37,14 @@ class Segment:
     """T steps of one environment, within one episode.
 
     observations: (T + S - 1, H, W) uint8 single frames, or (T, D) float32 vectors.
-    actions: (T,) or (T, A). true_rewards: (T,) float32.
+    actions: (T,) or (T, A). true_rewards: (T,) float32. pictures: what people are shown of each step, where that is
+    more than is observed, uint8 (T, H, W, 3) as `pack` packs it.
     """
 
     observations: np.ndarray
     actions: np.ndarray
     true_rewards: np.ndarray
+    pictures: bytes | None = None
 
     def __post_init__(self) -> None:
         steps = len(self.actions)
@@ -57,7 +59,7 @@ class Segment:
 
     @cached_property
     def hash(self) -> str:
-        """SHA-256 of what an annotator can see: observations and actions, not rewards."""
+        """SHA-256 of what the agent saw and did: observations and actions, not rewards."""
         digest = hashlib.sha256()
         for array in (self.observations, self.actions):
             digest.update(f"{array.dtype.str}{array.shape}".encode())
@@ -78,12 +80,14 @@ def cut_segments(
     done: np.ndarray,
     terminated: np.ndarray,
     length: int,
+    screens: np.ndarray | None = None,
 ) -> list[Segment]:
     """Cut a rollout of T rows and N environments into segments of `length` steps, fewer where an episode terminates.
 
     next_observations: (T, N, S, H, W) uint8 stacks, or (T, N, D) float. actions: (T, N, ...).
     true_rewards: (T, N). valid: (T, N) bool, False in rows that only reset. done: (T, N) bool, True
     where the episode ended with that row; terminated: (T, N) bool, True where that was not for lack of time.
+    screens: (T, N, H, W, 3) uint8, what people are to see of each row.
 
     Segments do not overlap, hold no reset row, and an episode's end at most as their last row. Each
     uninterrupted stretch is tiled from its start; of what is left over at its end a segment is made if the episode
@@ -106,6 +110,7 @@ def cut_segments(
                         _unstack(next_observations[window, environment]),
                         actions[window, environment].copy(),
                         true_rewards[window, environment].astype(np.float32),
+                        None if screens is None else pack(screens[window, environment]),
                     )
                 )
                 start = row + 1
@@ -122,22 +127,32 @@ def _unstack(observations: np.ndarray) -> np.ndarray:
     return np.concatenate([observations[0], observations[1:, -1]])
 
 
+def pack(array: np.ndarray) -> bytes:
+    """A compressed .npy file."""
+    buffer = io.BytesIO()
+    np.lib.format.write_array(buffer, array, allow_pickle=False)
+    return zlib.compress(buffer.getbuffer(), level=1)  # quick, and enough: most pixels are empty
+
+
+def unpack(blob: bytes) -> np.ndarray:
+    """The array that was packed. Raises ValueError if that is not what there is."""
+    try:
+        return np.lib.format.read_array(io.BytesIO(zlib.decompress(blob)), allow_pickle=False)
+    except (*_UNREADABLE, *_UNUSABLE) as error:
+        raise ValueError(_in_one_line(error)) from None
+
+
 def to_blobs(segment: Segment) -> list[bytes]:
     """Observations, actions and true rewards as compressed .npy files, for a database."""
-    blobs = []
-    for array in (segment.observations, segment.actions, segment.true_rewards):
-        buffer = io.BytesIO()
-        np.lib.format.write_array(buffer, array, allow_pickle=False)
-        blobs.append(zlib.compress(buffer.getbuffer(), level=1))  # quick, and enough: most pixels are empty
-    return blobs
+    return [pack(array) for array in (segment.observations, segment.actions, segment.true_rewards)]
 
 
 def from_blobs(blobs: Sequence[bytes], name: str) -> Segment:
     """The segment of `to_blobs` with the hash `name`. Raises ValueError if that is not what they hold."""
+    arrays = [unpack(blob) for blob in blobs]
     try:
-        buffers = [io.BytesIO(zlib.decompress(blob)) for blob in blobs]
-        segment = Segment(*(np.lib.format.read_array(buffer, allow_pickle=False) for buffer in buffers))
-    except (*_UNREADABLE, *_UNUSABLE) as error:
+        segment = Segment(*arrays)
+    except _UNUSABLE as error:
         raise ValueError(_in_one_line(error)) from None
     if segment.hash != name:
         raise ValueError("it does not match its hash")

@@ -10,6 +10,7 @@ that answer is counted, and never learned from.
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import zlib
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from repro.preferences.database import Database
 from repro.preferences.export import ANSWERS, read_export, write_export
 from repro.preferences.oracle import ORACLE
 from repro.preferences.schema import REPEATS, UNDO
-from repro.preferences.segments import Segment, from_blobs, to_blobs
+from repro.preferences.segments import Segment, from_blobs, to_blobs, unpack
 from repro.reading import UserError
 
 PREFERENCES = {"left": 1.0, "right": 0.0, "tie": 0.5}  # the probability that the left one is preferred
@@ -63,6 +64,8 @@ class PreferenceStore(Database):
     def _add_segment(self, segment: Segment) -> None:
         if self.execute("SELECT 1 FROM segments WHERE hash = ?", (segment.hash,)).fetchone() is None:
             self.execute("INSERT INTO segments VALUES (?, ?, ?, ?)", (segment.hash, *to_blobs(segment)))
+            if segment.pictures:
+                self.execute("INSERT INTO pictures VALUES (?, ?)", (segment.hash, segment.pictures))
 
     def _hashes(self, run: str, number: int) -> tuple[str, str] | None:
         return self.execute(
@@ -140,17 +143,21 @@ class PreferenceStore(Database):
             if row["answer"] in PREFERENCES
         ]
 
-    def segment(self, name: str) -> Segment:
-        """The segment with this hash, checked against it."""
+    def segment(self, name: str, pictures: bool = False) -> Segment:
+        """The segment with this hash, checked against it; with its `pictures`, if there are any, for those who look."""
         row = self.execute(
             "SELECT observations, actions, true_rewards FROM segments WHERE hash = ?", (name,)
         ).fetchone()
         if row is None:
             raise UserError(f"{self.path}: no segment {name}")
+        found = self.execute("SELECT pictures FROM pictures WHERE hash = ?", (name,)).fetchone() if pictures else None
         try:
-            return from_blobs(row, name)
+            segment = from_blobs(row, name)
+            if found:
+                unpack(found[0])
         except ValueError as error:
             raise UserError(f"{self.path}: segment {name} is damaged: {error}") from None
+        return dataclasses.replace(segment, pictures=found[0]) if found else segment
 
     def true_returns(self) -> dict[str, float]:
         """The sum of true rewards of each segment, by hash."""

@@ -10,10 +10,12 @@ import torch
 from torch import nn
 
 from repro.config import Config, ReplayConfig
+from repro.envs.atari import SCREEN
 from repro.preferences.reward_model import PREDICTION_FRAMES
 from repro.preflight.checks import CheckResult
 from repro.preflight.free_memory import free_memory
 from repro.preflight.trainer import open_trainer
+from repro.training.asking import people_see_screens
 from repro.training.off_policy import OffPolicyTrainer
 
 PROCESS = 0.5e9  # bytes of Python, torch and the rest before anything of the run is made
@@ -42,6 +44,7 @@ def memory_needed(config: Config) -> dict[str, float]:
     - process: see PROCESS.
     - rollout: (rollout_steps + 1) x num_envs observations; twice, as an update works on a copy of the valid rows.
     - replay: the buffer of an off-policy agent, once it is full.
+    - screens: of a rollout, in colour, where people are shown Atari games.
     - networks: PER_WEIGHT for each weight of policy and reward model.
     - labels: two segments for each of total_labels, and those that one rollout is cut into, as single frames.
     - batches: the largest of what passes through a network at once: each observation and the outputs of all layers,
@@ -58,6 +61,8 @@ def memory_needed(config: Config) -> dict[str, float]:
         observation = sample.numel() + _count_outputs(network, lambda: network(sample))
         batches = [_largest_batch(config) * observation]
         parts = {"process": PROCESS, "rollout": 2.0 * observations.nbytes, "networks": 0.0, "labels": 0.0}
+        if people_see_screens(config):
+            parts["screens"] = float(rows * math.prod(SCREEN) * 3)
         if isinstance(trainer, OffPolicyTrainer):
             parts["replay"] = float(trainer.replay.nbytes)
         if trainer.learning:

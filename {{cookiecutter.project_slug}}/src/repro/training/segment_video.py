@@ -7,6 +7,7 @@ valued highly is not what was wanted, the model is wrong, and the policy will ha
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from pathlib import Path
 from typing import NamedTuple
@@ -26,7 +27,7 @@ CLIPS = 4  # of the highest predicted returns, and as many of the lowest
 MAX_PICTURES = 30  # of a clip
 LOOPS = 3  # a second is over too soon
 SEGMENTS_AT_ONCE = 256  # in memory
-IMAGE_SIZE, DRAWN_SIZE = 168, 224  # pixels, width of a clip: of what the agent sees, and of what is drawn for people
+IMAGE_SIZE, DRAWN_SIZE = 168, 224  # pixels, width of a clip: at most of images, and of what is drawn from vectors
 MARGIN, LINE = 8, 18  # pixels
 PAPER, INK, FAINT = (255, 255, 255), (36, 41, 47), (89, 99, 110)
 
@@ -50,7 +51,10 @@ def film_extremes(config: Config, store: PreferenceStore, run: str, model: Rewar
     if not lowest:
         return False
     draw, rate = drawing_for(config.env)
-    longest = max(len(valued.segment) for valued in (*highest, *lowest))
+    chosen = [valued.segment for valued in (*highest, *lowest)]
+    if not all(segment.pictures for segment in chosen):  # as of those that were exported once: all in one size
+        highest, lowest = ([_without_pictures(valued) for valued in row] for row in (highest, lowest))
+    longest = max(map(len, chosen))
     every = math.ceil(longest / MAX_PICTURES)
     rows = [[_clip(valued, draw, every) for valued in row] for row in (highest, lowest)]
     count = max(len(clip) for row in rows for clip in row)
@@ -78,9 +82,13 @@ def extremes(store: PreferenceStore, run: str, model: RewardModel) -> tuple[list
     count = min(CLIPS, len(order) // 2)
 
     def valued(chosen: NDArray) -> list[Valued]:
-        return [Valued(store.segment(names[i]), float(predicted[i]), asked[names[i]]) for i in chosen]
+        return [Valued(store.segment(names[i], pictures=True), float(predicted[i]), asked[names[i]]) for i in chosen]
 
     return valued(order[::-1][:count]), valued(order[:count])
+
+
+def _without_pictures(valued: Valued) -> Valued:
+    return valued._replace(segment=dataclasses.replace(valued.segment, pictures=None))
 
 
 def _clip(valued: Valued, draw: Draw | None, every: int) -> list[NDArray[np.uint8]]:
@@ -88,9 +96,10 @@ def _clip(valued: Valued, draw: Draw | None, every: int) -> list[NDArray[np.uint
     from PIL import Image
 
     segment = valued.segment
-    width = DRAWN_SIZE if draw else IMAGE_SIZE
-    smoothed = Image.Resampling.LANCZOS if draw else Image.Resampling.NEAREST
     pictures = [Image.fromarray(picture) for picture in pictures_of(segment, draw, every)]
+    width, smoothed = DRAWN_SIZE, Image.Resampling.LANCZOS
+    if not draw:  # pixels stay squares of one size
+        width, smoothed = max(1, IMAGE_SIZE // pictures[0].width) * pictures[0].width, Image.Resampling.NEAREST
     height = round(pictures[0].height * width / pictures[0].width)
     texts = (f"predicted {valued.predicted:.1f}", f"true {segment.true_return:.1f}", f"at step {valued.env_step:,}")
     below = np.concatenate([_text(text, width, INK if row < 2 else FAINT) for row, text in enumerate(texts)])

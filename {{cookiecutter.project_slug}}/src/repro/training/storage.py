@@ -25,6 +25,7 @@ class Storage:
     terminated: NDArray  # (T, N) bool: no future reward after this step; of a lost life too, if that is the protocol
     done: NDArray  # (T, N) bool: the environment's episode ended, so that the next row only resets
     valid: NDArray  # (T, N) bool: False where the environment was only reset
+    screens: NDArray | None = None  # (T, N, H, W, 3) uint8: what people are to see of each step, if it is more
 
     @classmethod
     def for_envs(cls, envs: ResumableVectorEnv, steps: int) -> Storage:
@@ -42,6 +43,7 @@ class Storage:
             terminated=np.zeros(rows, bool),
             done=np.zeros(rows, bool),
             valid=np.zeros(rows, bool),
+            screens=np.zeros((*rows, *envs.screen_shape), np.uint8) if envs.screen_shape else None,
         )
 
     def steps(self) -> range:
@@ -58,6 +60,8 @@ class Storage:
         self.true_rewards[step], self.terminated[step] = rewards, terminated
         self.done[step] = info.get("over", terminated | truncated)
         self.valid[step] = ~self._resetting
+        if self.screens is not None:
+            self.screens[step] = info["screens"]
         self._resetting = self.done[step]
 
     def rollout(self, rewards: NDArray, terminated: NDArray) -> Rollout:

@@ -108,7 +108,7 @@ def _queries(store: PreferenceStore, run: str) -> Iterable[Query]:
         "SELECT number, left_hash, right_hash, env_step, strategy FROM queries WHERE run = ? ORDER BY number", (run,)
     )
     for row in rows:
-        left, right = store.segment(row["left_hash"]), store.segment(row["right_hash"])
+        left, right = (store.segment(row[side], pictures=True) for side in ("left_hash", "right_hash"))
         yield row["number"], left, right, row["env_step"], row["strategy"]
 
 

@@ -83,7 +83,7 @@ class Desk:
 
     def _clip(self, name: str) -> Clip:
         if name not in self._clips:
-            self._clips[name] = self._make(self._segments.segment(name))
+            self._clips[name] = self._make(self._segments.segment(name, pictures=True))
         self._clips.move_to_end(name)
         if len(self._clips) > CLIPS_KEPT:
             self._clips.popitem(last=False)
