@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from repro.cli.common import Run, project_root
 from repro.reading import UserError
 from repro.tracking.text import shown_path
+
+if TYPE_CHECKING:
+    from repro.config import Config
 
 app = typer.Typer()
 
@@ -112,7 +115,7 @@ def _show_planned(root: Path, files: list[Path]) -> None:
     summaries = list_summaries(root)[::-1]
     booked = book_runs(root, summaries, budget)
     code = code_hash(root)
-    variants = [(config, None) for config in configs]
+    variants: list[tuple[Config, str | None]] = [(config, None) for config in configs]
     variants += [(ablate(config, name), name) for config in configs for name in config.seeds.ablations]
     plans = [plan_runs(root, config, code, summaries, booked, ablation) for config, ablation in variants]
     print(format_plans(plans, budget, terminal_width()))

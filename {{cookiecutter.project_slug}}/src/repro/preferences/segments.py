@@ -149,9 +149,9 @@ def to_blobs(segment: Segment) -> list[bytes]:
 
 def from_blobs(blobs: Sequence[bytes], name: str) -> Segment:
     """The segment of `to_blobs` with the hash `name`. Raises ValueError if that is not what they hold."""
-    arrays = [unpack(blob) for blob in blobs]
+    observations, actions, true_rewards = (unpack(blob) for blob in blobs)
     try:
-        segment = Segment(*arrays)
+        segment = Segment(observations, actions, true_rewards)
     except _UNUSABLE as error:
         raise ValueError(_in_one_line(error)) from None
     if segment.hash != name:
