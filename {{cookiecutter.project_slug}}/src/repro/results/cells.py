@@ -13,7 +13,6 @@ from repro.reading import UserError
 from repro.tracking.archive import RunFolder
 from repro.tracking.metrics import read_last_row
 from repro.tracking.parameters import params_hash, resolved_as
-from repro.tracking.video import SEGMENTS, videos_of_training
 
 SEGMENTS_VIDEO = "segments.mp4"  # beside the models of a cell
 MODEL_FACTS = ("id", "seed", "code_hash", "dirty", "params", "env_steps", "labels", "wall_seconds")
@@ -29,6 +28,8 @@ def cell_name(config: Config, seed: int, ablation: str | None = None) -> str:
 
 def publish_training(root: Path, run: RunFolder, cell: str) -> None:
     """Copy the final models and the learning curve of a finished run to models/ and results/curves/."""
+    from repro.tracking.video import SEGMENTS, videos_of_training  # here, as numpy is slow to load
+
     models, curve = root / "models" / cell, root / "results/curves" / f"{cell}.jsonl"
     last = read_last_row(run.path / "metrics.jsonl") or {}
     facts = {name: run.record.get(name) for name in ("id", "seed", "ablation", "code_hash", "dirty", "params")} | {
