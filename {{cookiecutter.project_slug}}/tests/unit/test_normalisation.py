@@ -81,6 +81,20 @@ def test_policy_and_reward_model_share_it(trainer):
         assert [one for one in network.modules() if isinstance(one, RunningNormaliser)] == [trainer.normaliser]
 
 
+def test_what_policy_and_reward_model_say_depends_on_normalised_observations_alone(trainer):
+    next(trainer.rows())
+    observations = trainer.storage.observations[1]
+    seen_by = [lambda these: trainer.agent.actor(torch.from_numpy(these))[1]]
+    if trainer.learning:
+        seen_by.append(trainer.learning.model.raw)
+    with torch.no_grad():
+        before = [say(observations) for say in seen_by]
+        trainer.normaliser.mean += 5
+        for say, said in zip(seen_by, before, strict=True):
+            torch.testing.assert_close(say(observations + 5), said, rtol=1e-4, atol=1e-5)
+            assert (say(observations) - said).abs().max() > 1e-3
+
+
 def test_it_has_seen_each_observation_that_was_acted_on_once(trainer):
     """And the segments that the reward model was started with."""
     seen = [trainer.storage.observations[:0, 0]]
