@@ -14,7 +14,7 @@ from typing import Any
 from jinja2 import Environment
 from jinja2.ext import Extension
 
-MUJOCO_PRESETS = ("inverted-pendulum", "half-cheetah", "hopper")
+MUJOCO_PRESETS = ("inverted-pendulum", "half-cheetah", "half-cheetah-preferences", "hopper")
 # What the presets' names begin with -> the task as a sentence names it, and what is observed there. The longest counts.
 TASKS = {
     "moving-dot": ("the moving dot", "dot"),

@@ -35,6 +35,7 @@ PRESETS = (
     "pendulum-ddpg",
     "inverted-pendulum",
     "half-cheetah",
+    "half-cheetah-preferences",
     "hopper",
     "pong",
     "pong-preferences",
