@@ -1,8 +1,7 @@
 """A robot from synthetic labels against the same agent on its true reward, as Christiano et al. 2017, figure 2.
 
-The preset `half-cheetah-preferences` is trained as it is, with half as many labels, and on the true reward; each on the
-same seeds, with the same initial weights. Then full episodes from fixed starts are played, with sampled actions as in
-training. Writes docs/results/labels-against-true-reward.md and its plot.
+The preset `half-cheetah-preferences` is trained as it is, and on the true reward, on the same seeds, with the same initial
+weights of the agent. Then full episodes from fixed starts are played, with sampled actions as in training. Writes docs/results/labels-against-true-reward.md and its plot.
 
     PYTHONPATH=template/src python tests/benchmarks/labels_against_true_reward.py [--workers 2]
 
@@ -31,10 +30,10 @@ PAGE = ROOT / "docs" / "results" / "labels-against-true-reward.md"
 KEPT = ROOT / "build" / "labels-against-true-reward"
 SEEDS = (0, 1, 2, 3, 4)
 TRUE = "true reward"
-LABELS = (700, 350)  # of figure 2 of the paper, which has 1,400 too; a quarter is from the untrained policy
+LABELS = (700,)  # of figure 2 of the paper, which has 350 and 1,400 too; a quarter is from the untrained policy
 NAMES = (TRUE, *(f"{labels:,} labels" for labels in LABELS))
 # Okabe and Ito's colours, as in the reports; lines differ in style too.
-LOOKS = dict(zip(NAMES, (("#000000", "--"), ("#0072b2", "-"), ("#d55e00", "-.")), strict=True))
+LOOKS = dict(zip(NAMES, (("#000000", "--"), ("#0072b2", "-")), strict=True))
 
 
 def configuration(name: str):
@@ -51,8 +50,8 @@ def train(name: str, seed: int) -> dict:
     """One run and its evaluation, or what is kept of it."""
     from repro.preferences.store import PreferenceStore
     from repro.results.evaluate import evaluate
-    from repro.training.checkpoint import save_checkpoint
     from repro.training.loops import make_trainer
+    from repro.training.session import save_agent
 
     config = configuration(name)
     parameters = hashlib.sha256(config.model_dump_json().encode()).hexdigest()[:12]
@@ -66,7 +65,7 @@ def train(name: str, seed: int) -> dict:
             rows = list(trainer.rows())
         seconds = time.process_time() - before
         agent = Path(folder) / "agent.pt"
-        save_checkpoint(agent, trainer.agent.state_dict()["network"])
+        save_agent(agent, trainer)
         final = evaluate(config, agent)
     found = {
         "curve": [[row[key] for row in rows if "return/mean" in row] for key in ("env_step", "return/mean")],
@@ -124,11 +123,10 @@ def page(found: dict[str, list[dict]]) -> str:
         "Made by `PYTHONPATH=template/src python tests/benchmarks/labels_against_true_reward.py`: HalfCheetah,",
         f"episodes of {config.env.max_steps} steps, {config.agent.algorithm.upper()}, {config.training.total_steps:,}"
         " agent steps (those of the initial labels included): the preset",
-        "`half-cheetah-preferences`, with other numbers of labels and on the true reward. The true reward is the",
+        "`half-cheetah-preferences` as it is, and on the true reward. The true reward is the",
         "speed forward; the agent that learns from labels is told neither it nor anything derived from it but the",
-        f"answers. Seeds {SEEDS[0]} to {SEEDS[-1]}, run once; the parameters were chosen on others. Intervals are 95%"
-        " t-intervals over",
-        "seeds, those of differences Welch's.",
+        f"answers. Seeds {SEEDS[0]} to {SEEDS[-1]}, run once; the parameters were chosen on seeds 100 and 101.",
+        "Intervals are 95% t-intervals over seeds, those of differences Welch's.",
         "",
         "![True return while training](labels-against-true-reward.svg)",
         "",
@@ -166,13 +164,16 @@ def page(found: dict[str, list[dict]]) -> str:
         steps = np.mean([run["correlation"] for run in found[name]])
         lines.append(f"| {name} | {labels:.0f} | {accuracy:.0%} | {correlation:.2f} | {steps:.2f} |")
     ratios = {name: np.mean(returns(name)) / np.mean(returns(TRUE)) for name in NAMES[1:]}
+    worst = -difference_interval(returns(NAMES[1]), returns(TRUE))[1] / np.mean(returns(TRUE))
     lines += [
         "",
         "- In the paper 700 labels nearly match the true reward on this robot's group of tasks, and 1,400 slightly beat"
         " it (section 3.1.1).",
         "  Here the mean return is "
         + ", ".join(f"{ratio:.0%} of the true reward's with {name}" for name, ratio in ratios.items())
-        + ".",
+        + f"; a loss of up to {worst:.0%} of it is not excluded.",
+        "- The task is an easy one for a reward model: the speed is one of the numbers observed. The agent's",
+        "  spread over seeds is larger than what labels cost.",
         "- Departures from the paper are named in the preset, line by line; runs are much shorter than its.",
     ]
     return "\n".join(lines) + "\n"
