@@ -1,7 +1,8 @@
 """A robot from synthetic labels against the same agent on its true reward, as Christiano et al. 2017, figure 2.
 
-The preset `half-cheetah-preferences` is trained as it is, and on the true reward, on the same seeds, with the same initial
-weights of the agent. Then full episodes from fixed starts are played, with sampled actions as in training. Writes docs/results/labels-against-true-reward.md and its plot.
+The preset `half-cheetah-preferences` is trained as it is, and on the true reward, on the same seeds, with the same
+initial weights of the agent. Then full episodes from fixed starts are played, with sampled actions as in training.
+Writes docs/results/labels-against-true-reward.md and its plot.
 
     PYTHONPATH=template/src python tests/benchmarks/labels_against_true_reward.py [--workers 2]
 
