@@ -28,7 +28,7 @@ MAX_PICTURES = 30  # of a clip
 LOOPS = 3  # a second is over too soon
 SEGMENTS_AT_ONCE = 256  # in memory
 IMAGE_SIZE, DRAWN_SIZE = 168, 224  # pixels, width of a clip: at most of images, and of what is drawn from vectors
-MARGIN, LINE = 8, 18  # pixels
+MARGIN, LINE = 8, 21  # pixels
 PAPER, INK, FAINT = (255, 255, 255), (36, 41, 47), (89, 99, 110)
 
 
@@ -101,7 +101,8 @@ def _clip(valued: Valued, draw: Draw | None, every: int) -> list[NDArray[np.uint
     if not draw:  # pixels stay squares of one size
         width, smoothed = max(1, IMAGE_SIZE // pictures[0].width) * pictures[0].width, Image.Resampling.NEAREST
     height = round(pictures[0].height * width / pictures[0].width)
-    texts = (f"predicted {valued.predicted:.1f}", f"true {segment.true_return:.1f}", f"at step {valued.env_step:,}")
+    predicted, true = (round(value, 1) + 0.0 for value in (valued.predicted, segment.true_return))  # no -0.0
+    texts = (f"predicted {predicted}", f"true {true}", f"at step {valued.env_step:,}")
     below = np.concatenate([_text(text, width, INK if row < 2 else FAINT) for row, text in enumerate(texts)])
     return [np.concatenate([np.asarray(picture.resize((width, height), smoothed)), below]) for picture in pictures]
 
