@@ -202,7 +202,7 @@ def test_a_file_of_another_kind_is_refused_in_one_line(content, message, refusal
 def test_a_missing_file_and_a_folder(tmp_path):
     with pytest.raises(UserError, match=r"nowhere\.yaml: no such file; run inside the project"):
         load_config(tmp_path / "nowhere.yaml")
-    with pytest.raises(UserError, match="cannot be read"):
+    with pytest.raises(UserError, match="is a folder; name a file in it"):
         load_config(tmp_path)
 
 
