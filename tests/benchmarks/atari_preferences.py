@@ -128,7 +128,7 @@ def curve(rows: list[dict], name: str) -> tuple[list, list]:
 
 def draw(found: dict[str, dict]):
     """The two learning curves, of single runs."""
-    from repro.results.plots import Theme, step_axis
+    from repro.results.plots import Theme, legend_above, step_axis
 
     def learning_curves(axes: Axes, theme: Theme) -> None:
         for source, color, style in (("environment", theme.orange, "--"), ("learned", theme.blue, "-")):
@@ -136,11 +136,11 @@ def draw(found: dict[str, dict]):
             axes.plot(steps, returns, color=color, linewidth=0.7, alpha=0.5)
             kernel = np.ones(min(9, len(returns)))
             smooth = np.convolve(returns, kernel, "same") / np.convolve(np.ones(len(returns)), kernel, "same")
-            axes.plot(steps, smooth, color=color, linestyle=style, linewidth=2, label=f"{NAMES[source]}, one seed")
+            axes.plot(steps, smooth, color=color, linestyle=style, linewidth=2, label=NAMES[source])
         axes.axhline(found["learned"]["final"]["random"]["return_mean"], color=theme.faint, label="random actions")
         step_axis(axes)
         axes.set_ylabel("return of games that ended")
-        axes.legend(loc="upper left")
+        legend_above(axes, columns=2)
 
     return learning_curves
 
@@ -156,6 +156,7 @@ def page(found: dict[str, dict]) -> str:
         "`pong-preferences`, with the reward model of Christiano et al. 2017, A.2",
         f"(four convolutions, batch norm, dropout 0.5, ensemble of {config.reward_model.members}, bootstrap,",
         "adaptive weight decay, queries by disagreement, the last 3,000 labels, score blacked out), but for",
+        "",
         *(f"- `{name}: {value:,}`" for name, value in SHORTER.items()),
         "",
         f"and the same agent on the true reward for the same steps. **One seed ({SEED}) of each, so no",
