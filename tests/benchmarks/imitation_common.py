@@ -27,7 +27,7 @@ class Task:
 
 TASKS = {
     "seals-cartpole": Task("seals/CartPole-v0", "seals/CartPole-v0 (fixed horizon of 500 steps)", 500, 60_000),
-    "pendulum": Task("Pendulum-v1", "Pendulum-v1", 200, 100_000),
+    "pendulum": Task("Pendulum-v1", "Pendulum-v1", 200, 98_304),
     "cartpole": Task("CartPole-v1", "CartPole-v1 (episodes end when the pole falls)", 500, 60_000),
 }
 

@@ -27,28 +27,32 @@ from repro.training.trainer import Trainer
 
 PRESETS = Path(__file__).resolve().parents[2] / "template" / "presets"
 # A preset, and where we differ from it, by tuning on seeds from 100 on.
+CARTPOLE = {
+    "env.max_steps": 500,
+    "env.fixed_horizon": "false",  # seals' goes on by itself, the plain one is to have episodes of any length
+    "env.reference_return": 500,
+    "agent.minibatches": 4,
+    "agent.learning_rate": 2e-3,
+    "preferences.segment_steps": 40,
+    "preferences.initial_labels": 50,
+    "preferences.label_decay_steps": "null",
+    "preferences.queries": "disagreement",
+    "reward_model.hidden": 32,
+    "reward_model.steps_per_rollout": 25,
+}
 SETTINGS: dict[str, tuple[str, dict[str, object]]] = {
-    "seals-cartpole": (
-        "cartpole-preferences",
-        {
-            "env.id": "seals:seals/CartPole-v0",
-            "env.max_steps": 500,
-            "env.fixed_horizon": "false",  # it goes on by itself
-            "env.reference_return": 500,
-            "preferences.initial_labels": 50,
-        },
-    ),
+    "seals-cartpole": ("cartpole-preferences", CARTPOLE | {"env.id": "seals:seals/CartPole-v0"}),
+    "cartpole": ("cartpole-preferences", CARTPOLE),
     "pendulum": (
         "pendulum",
-        {"reward.source": "learned", "preferences.initial_labels": 50},
-    ),
-    "cartpole": (
-        "cartpole-preferences",
         {
-            "env.max_steps": 500,
-            "env.fixed_horizon": "false",
-            "env.reference_return": 500,
+            "reward.source": "learned",
+            "agent.minibatches": 8,
+            "agent.learning_rate": 2e-3,
             "preferences.initial_labels": 50,
+            "preferences.label_decay_steps": "null",
+            "reward_model.hidden": 32,
+            "reward_model.steps_per_rollout": 10,
         },
     ),
 }

@@ -54,10 +54,17 @@ TUTORIAL: dict[str, Any] = {
     "agent_steps": 5000,
 }
 # Where they differ from the tutorial, by tuning on seeds from 100 on.
+CARTPOLE = {
+    "ppo": TUTORIAL["ppo"] | {"n_steps": 512},  # an episode of 500 steps is whole in it
+    "exploration": 0.0,  # else half of the steps are not trained on
+    "fragment_steps": 50,
+    "iterations": 13,
+    "agent_steps": 13 * 8 * 512,
+}
 SETTINGS: dict[str, dict[str, Any]] = {
-    "seals-cartpole": {},
-    "pendulum": {},
-    "cartpole": {},
+    "seals-cartpole": CARTPOLE,
+    "cartpole": CARTPOLE,
+    "pendulum": {"exploration": 0.0, "fragment_steps": 50, "iterations": 46, "agent_steps": 46 * 8 * 256},
 }
 
 
