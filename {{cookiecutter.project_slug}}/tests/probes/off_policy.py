@@ -89,7 +89,7 @@ def train_agent(algorithm: str, probe: type[Probe], tmp_path: Path, seed: int, s
     values["env"]["num_envs"] = envs.num_envs
     with (
         PreferenceStore(tmp_path / "preferences.db", "probe") as store,
-        patch.object(shared, "make_envs", lambda _: envs),
+        patch.object(shared, "make_envs", lambda _, render: envs),
     ):
         trainer = OffPolicyTrainer(parse_config(values), seed, "run", store)
         for _ in trainer.rows():

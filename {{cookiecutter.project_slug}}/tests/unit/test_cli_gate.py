@@ -44,7 +44,7 @@ def test_what_will_not_do_is_refused_before_the_estimate(gate, project, command)
     )
     (project.root / "a.yaml").write_bytes(b"\xff")
     assert "a.yaml: cannot be read" in gate(*command, "--answers", "a.yaml")
-    assert gate(*command, "--answers", "") == ".: cannot be read: Is a directory"
+    assert gate(*command, "--answers", "") == ".: is a folder; name a file in it"
     assert gate(*command, "--skip", " ").startswith("--skip: give the reason")
     assert "give one of them, not both" in gate(*command, "--skip", "why", "--answers", "a.yaml")
 

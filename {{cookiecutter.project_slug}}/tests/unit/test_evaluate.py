@@ -204,7 +204,7 @@ class TestCommand:
         [
             ("--video 5", "--video 5: there are only 4 episodes; ask for more of them"),
             ("--episodes 0", "--episodes 0: write a number of at least 1"),
-            ("--actions fast", "'fast' is not one of 'sampled', 'greedy'"),
+            ("--actions fast", "--actions fast: write one of 'sampled', 'greedy'"),
             ("--video -1", "--video -1: write a number of at least 0"),
             ("--seed -1", "--seed -1: write a number of at least 0"),
         ],

@@ -175,7 +175,7 @@ class TestPlot:
         for path, found, message in (
             (tmp_path / "a.pdf", calibrate(FOUR), "end in .png or .svg"),
             (tmp_path / "a.png", calibrate([]), "nothing to draw"),
-            (tmp_path / "gone/a.png", calibrate(FOUR), "the folder .* is gone"),
+            (tmp_path / "gone/a.png", calibrate(FOUR), "the folder .*gone does not exist; make it first"),
         ):
             with pytest.raises(UserError, match=message):
                 write_reliability_plot(path, found)

@@ -168,9 +168,12 @@ def trained(tmp_path_factory) -> tuple[RunFolder, Config]:
 def test_a_run_ends_with_the_video_and_an_evaluation_makes_the_same(trained):
     run, config = trained
     path = video_path(run.path, 1024, SEGMENTS)
-    before = path.read_bytes()
+    before, rate = pictures_of(path)
     path.unlink()
-    assert film_segments(config, run) == path and path.read_bytes() == before
+    assert film_segments(config, run) == path
+    after, same_rate = pictures_of(path)
+    assert same_rate == rate and before.shape == after.shape
+    assert np.abs(before - after).mean() < 0.1  # the encoder does not always write the same bytes
     true_reward = load_config(run.path / "params.yaml", ["reward.source=environment"])
     assert film_segments(true_reward, run) is None
 

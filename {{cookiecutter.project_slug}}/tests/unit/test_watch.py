@@ -27,7 +27,8 @@ from repro.workflow import follow
 from repro.workflow.follow import Event, FollowedRun
 from repro.workflow.watch import run_command, split_command
 
-LONG = "training.total_steps=200000"
+# It learns so slowly that no check finds anything.
+LONG = ("training.total_steps=200000", "agent.learning_rate=1e-6")
 FINDING = asdict(Finding("kl_spike", 512, "policy/approx_kl is 0.3", "Too far.", "a smaller learning rate"))
 
 
@@ -219,14 +220,14 @@ class TestCommand:
 class TestWatching:
     def test_one_comes_later_turns_unhealthy_and_is_stopped_the_other_crashes(self, shared_project):
         """Without a terminal; the user's command writes a file, and fails."""
-        doomed = shared_project.queue(100, LONG)
+        doomed = shared_project.queue(100, *LONG)
         told = shared_project.root / "events"
         crash = shared_project.start("resume", doomed.id)
         wait_until(lambda: line_count(doomed.path / "metrics.jsonl") >= 2, crash)
         script = "echo $REPRO_EVENT $REPRO_RUN >> events; exit 1"
         watch = shared_project.start("watch", "--command", f"sh -c {shlex.quote(script)}")
         assert watch.stdout.readline().startswith(f"{doomed.id}: seed 100 · ")
-        later = shared_project.queue(101, LONG)
+        later = shared_project.queue(101, *LONG)
         stop = shared_project.start("resume", later.id)
         wait_until(lambda: line_count(later.path / "metrics.jsonl") >= 1, stop)
         add_finding(later.path, FINDING)
@@ -267,7 +268,7 @@ class TestWatching:
 
     def test_on_a_terminal_of_80_columns(self, shared_project):
         """A table that fits, the bell when it ends; Ctrl-C ends the watching only."""
-        run = shared_project.queue(104, LONG)
+        run = shared_project.queue(104, *LONG)
         process = shared_project.start("resume", run.id)
         wait_until(lambda: line_count(run.path / "metrics.jsonl") >= 3, process)
         env = shared_project.env | {"COLUMNS": "80", "LINES": "24", "TERM": "xterm"}
