@@ -52,7 +52,7 @@ test-project: .venv/stamp-cookiecutter  ## lint, tests (end to end too) and smok
 	cd $(CHECK) && .venv/bin/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[mujoco]'
 	$(MAKE) -C $(CHECK) lint
 	$(MAKE) -C $(CHECK) test
-	PYTEST_ADDOPTS="-n 2 -rP" $(MAKE) -C $(CHECK) e2e
+	$(MAKE) -C $(CHECK) e2e E2E="-n 2 -rP"
 	$(MAKE) -C $(CHECK) smoke
 
 new: .venv/stamp-cookiecutter  ## a project of your own beside this folder: asks for each answer
