@@ -55,9 +55,9 @@ def train(source: str) -> dict:
     """One run, its evaluation, and what its reward model says of segments that it never saw; or what is kept of it."""
     from repro.preferences.store import PreferenceStore
     from repro.results.evaluate import evaluate
-    from repro.training.checkpoint import save_checkpoint
     from repro.training.loops import make_trainer
     from repro.training.playing import policy_of, random_policy
+    from repro.training.session import save_agent
 
     config = configuration(source)
     parameters = hashlib.sha256(config.model_dump_json().encode()).hexdigest()[:12]
@@ -74,7 +74,7 @@ def train(source: str) -> dict:
                 print(NAMES[source], row["env_step"], row.get("return/mean"), file=sys.stderr, flush=True)
         seconds = time.process_time() - before
         agent = Path(folder) / "agent.pt"
-        save_checkpoint(agent, trainer.agent.state_dict()["network"])
+        save_agent(agent, trainer)
         found = {"rows": rows, "seconds": seconds, "precision": trainer.precision, "final": evaluate(config, agent)}
     if trainer.learning:
         generator = np.random.default_rng(SEED)

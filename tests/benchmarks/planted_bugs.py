@@ -1,4 +1,4 @@
-"""Whether the tests of the generated project see silent bugs: each of `silent_bugs.py` is planted, and some test fails.
+"""Whether the tests of the generated project see silent bugs: each of `silent_bugs*.py` is planted, and a test fails.
 
 For each bug the code is copied, changed in one place, and the tests that are there for it are run until the first
 fails. The same tests pass without a bug; that is looked at first. Writes docs/results/planted-bugs.md; ends with 1 if a
@@ -19,11 +19,13 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from silent_bugs import BUGS, Bug
+from silent_bugs import AGENTS, Bug
+from silent_bugs_preferences import PREFERENCES
 
 ROOT = Path(__file__).resolve().parents[2]
 TEMPLATE = ROOT / "template"
 PAGE = ROOT / "docs" / "results" / "planted-bugs.md"
+BUGS = (*AGENTS, *PREFERENCES)
 FAILED = re.compile(r"^(?:FAILED|ERROR) (\S+)", re.MULTILINE)
 
 
@@ -75,7 +77,7 @@ def main() -> None:
         sys.exit(f"without a bug these tests fail: {done.stdout[-3000:]}")
     missed = sum(future.result() is None for future in found)
     print(f"{len(bugs) - missed} of {len(bugs)} are seen")
-    if bugs == list(BUGS):
+    if len(bugs) == len(BUGS):
         PAGE.write_text(page(rows, len(tests)))
     sys.exit(1 if missed else 0)
 
