@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PRESETS = ROOT / "template" / "presets"
 PAGE = ROOT / "docs" / "results" / "against-sb3.md"
 TASKS = ("cartpole", "acrobot", "pendulum", "frozenlake")
-SEEDS = (0, 1, 2, 3, 4)
+SEEDS = (5, 6, 7, 8, 9)  # 0 to 4 were used before CartPole's preset was changed
 SIDES = ("ours", "Stable-Baselines3")
 POINTS = 40  # of a learning curve: the mean return of the episodes that ended in each part of the steps
 
