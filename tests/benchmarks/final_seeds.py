@@ -1,7 +1,7 @@
 """The published results: a preset (moving-dot, unless another is named) on its ten final seeds, in a new project.
 
-Refuses to run from uncommitted changes. Generates build/final/<preset>/<project>, sets it up, makes `seeds.final` the
-pipeline's seeds, commits, runs `dvc repro`, and copies the report to docs/results/<preset>/, with its commit's name.
+Refuses to run from uncommitted changes. Generates build/final/<preset>/<project>, sets it up, gives the pipeline ten
+seeds, commits, runs `dvc repro`, and copies the report to docs/results/<preset>/, with its commit's name.
 A project that is already there (with results of an interrupted run) is gone on with if it came from the same commit.
 
     make final-results                                  # about half an hour on two cores
@@ -23,6 +23,7 @@ PRESET = sys.argv[1] if len(sys.argv) > 1 else "moving-dot"
 FOLDER = ROOT / "build/final" / PRESET
 PROJECT = FOLDER / "moving-dot-from-preferences"
 PUBLISHED = ROOT / "docs/results" / PRESET
+SEEDS = list(range(20, 30))  # 0 to 9, the preset's own, were those of two earlier attempts
 
 
 def run(*command: str, cwd: Path = PROJECT) -> None:
@@ -42,9 +43,8 @@ def generate() -> None:
     command = ("cookiecutter", "--no-input", "--default-config", "-o", str(FOLDER), ".", f"preset={PRESET}")
     run(sys.executable, "-m", *command, cwd=ROOT)
     params = PROJECT / "params.yaml"
-    text = params.read_text()
-    final = re.search(r"^  final: (\[.*\])$", text, re.MULTILINE).group(1)
-    params.write_text(re.sub(r"^  pipeline: .*$", f"  pipeline: {final}", text, flags=re.MULTILINE))
+    text = re.sub(r"^  (final|pipeline): .*$", rf"  \1: {SEEDS}", params.read_text(), flags=re.MULTILINE)
+    params.write_text(text)
     run("git", "-c", "user.name=results", "-c", "user.email=results@example.com", "commit", "-qam", "Final seeds")
 
 
@@ -54,7 +54,7 @@ def publish(commit: str) -> None:
     shutil.copyfile(PROJECT / "reports/results.csv", PUBLISHED / "results.csv")
     table = (PROJECT / "reports/results.md").read_text()
     table = table.replace(f"]({PRESET}/", "](").split("\n", 1)[1]  # its own heading gives way to ours
-    heading = f"""# {PRESET}: ten final seeds
+    heading = f"""# {PRESET}: ten final seeds, {SEEDS[0]} to {SEEDS[-1]}
 
 Made by `make final-results PRESET={PRESET}` from template commit `{commit[:10]}`, in a generated project,
 on {os.cpu_count()} cores ({platform.machine()}), Python {platform.python_version()}.
