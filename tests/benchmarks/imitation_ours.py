@@ -38,11 +38,20 @@ CARTPOLE = {
     "preferences.label_decay_steps": "null",
     "preferences.queries": "disagreement",
     "reward_model.hidden": 32,
+    "reward_model.learning_rate": 4e-3,
     "reward_model.steps_per_rollout": 25,
 }
 SETTINGS: dict[str, tuple[str, dict[str, object]]] = {
     "seals-cartpole": ("cartpole-preferences", CARTPOLE | {"env.id": "seals:seals/CartPole-v0"}),
-    "cartpole": ("cartpole-preferences", CARTPOLE),
+    "cartpole": (
+        "cartpole-preferences",
+        CARTPOLE
+        | {  # clips that end with a fall and clips that do not, told apart by the oracle alone (paper, appendix A.2)
+            "preferences.segment_steps": 15,
+            "preferences.oracle.episode_end_penalty": 15,
+            "preferences.queries": "uniform",
+        },
+    ),
     "pendulum": (
         "pendulum",
         {
