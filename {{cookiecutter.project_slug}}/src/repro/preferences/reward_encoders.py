@@ -19,12 +19,13 @@ class KeypointEncoder(nn.Module):
 
     A convolution, then the centre of mass of each channel, in the manner of Levine et al. 2016 and Finn et al. 2016
     (spatial soft-argmax). A flattened convolutional network sees a thing at two places as two unrelated inputs and
-    overfits a few hundred comparisons.
+    overfits a few hundred comparisons. The convolution has no bias: one above 0 would make every pixel of a dark
+    background weigh, thousands of them, and hide where the feature is.
     """
 
     def __init__(self, members: int, keypoints: int):
         super().__init__()
-        self.convolution = nn.Conv2d(1, members * keypoints, 5, stride=2, padding=2)
+        self.convolution = nn.Conv2d(1, members * keypoints, 5, stride=2, padding=2, bias=False)
         _initialise(self.convolution, keypoints)
 
     def forward(self, frames: Tensor) -> Tensor:
@@ -95,11 +96,11 @@ class ConvolutionalEncoder(nn.Module):
 
 
 def _initialise(convolution: nn.Conv2d, filters: int) -> None:
-    """Orthogonal filters for each member by itself, of which it has so many, and no bias."""
+    """Orthogonal filters for each member by itself, of which it has so many; biases, where there are any, are 0."""
     for own in convolution.weight.data.split(filters):
         nn.init.orthogonal_(own, math.sqrt(2))
-    assert convolution.bias is not None
-    nn.init.zeros_(convolution.bias)
+    if convolution.bias is not None:
+        nn.init.zeros_(convolution.bias)
 
 
 def _scaled(pixels: Tensor) -> Tensor:
