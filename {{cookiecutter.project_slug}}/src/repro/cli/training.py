@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -23,6 +23,10 @@ from repro.cli.common import (
     project_root,
 )
 from repro.reading import UserError
+
+if TYPE_CHECKING:
+    from repro.config import Config
+    from repro.workflow.runs import RunRequest
 
 app = typer.Typer()
 
@@ -63,7 +67,10 @@ def train(
 
 @app.command()
 def launch(
-    seed: Annotated[list[int], typer.Option(min=0, help="All randomness follows from it. Repeatable.")],
+    seed: Annotated[int | None, typer.Option(min=0, help="All randomness follows from it.")] = None,
+    seeds: Annotated[
+        str | None, typer.Option(help="Several: tuning, final or pipeline (of the parameters), or a list: 100,101.")
+    ] = None,
     params: Params = None,
     set_: Set = None,
     question: Question = None,
@@ -75,23 +82,35 @@ def launch(
         str | None,
         typer.Option(help="Several, with commas between; none: the whole method; all: it and each ablation."),
     ] = None,
+    at_once: Annotated[
+        int | None,
+        typer.Option(min=1, help="So many runs at a time.", show_default="what keeps the cores busy"),
+    ] = None,
     answers: Answers = None,
     skip: Skip = None,
     wait: Annotated[
-        bool, typer.Option("--wait", help="Stay until the run ends; its exit code becomes this one's.")
+        bool, typer.Option("--wait", help="Stay until all has ended; the exit code is 0 if all runs have finished.")
     ] = False,
 ) -> None:
-    """Pass the pre-launch gate, then train in the background: of several seeds or ablations one run after another.
+    """Pass the pre-launch gate, then train in the background: several seeds or ablations at a time.
 
-    Example: repro launch --seed 100 --question "does it learn at 84x84?"
+    Of several, runs that have finished are not done again, and those that have not are gone on with: the same command
+    again goes on with a launch that was interrupted.
+
+    Example: repro launch --seeds tuning --ablations all --question "which parts are needed?"
     """
     from repro.workflow import runs
 
+    if (seed is None) == (seeds is None):
+        raise UserError("repro launch: give either --seed or --seeds; type for example: repro launch --seed 100")
     if ablation and ablations:
         raise UserError("--ablation and --ablations: give one of them")
+    several = seeds is not None or ablations is not None
+    if at_once and not several:
+        raise UserError(f"--at-once {at_once}: is for several runs (--seeds, --ablations); leave it out")
     root, config = open_project(params, set_, ablation)
     request = runs.RunRequest(
-        seed[0],
+        seed or 0,  # of several runs each has its own
         set_ or (),
         question,
         stage,
@@ -101,17 +120,36 @@ def launch(
         ablation=ablation,
         reward_model=reward_model,
     )
-    if len(seed) == 1 and ablations is None:
-        run = runs.prepare_run(root, config, request)
-        process = runs.start_run(root, run)
-        runs.say_started(run)
-    else:
-        from repro.workflow import sweep
-
-        queue = sweep.prepare_sweep(root, sweep.variants(config, ablation, ablations), seed, request)
-        process = sweep.start_sweep(root, queue)
+    if several:
+        code = _launch_several(root, config, request, params, seeds or str(seed), ablations, at_once, wait)
+        raise typer.Exit(code)
+    run = runs.prepare_run(root, config, request)
+    process = runs.start_run(root, run)
+    runs.say_started(run)
     if wait:
         raise typer.Exit(runs.wait_for(process))
+
+
+def _launch_several(
+    root: Path,
+    config: Config,
+    request: RunRequest,
+    params: Path | None,
+    seeds: str,
+    ablations: str | None,
+    at_once: int | None,
+    wait: bool,
+) -> int:
+    """Prepare the runs, start the pool that does them, and perhaps wait for it. Returns the exit code."""
+    from repro.launch import cells, local
+
+    configs = cells.variants(config, request.ablation, ablations)
+    todo = cells.prepare_cells(root, configs, cells.chosen_seeds(config, seeds), request, params)
+    if not todo:
+        print("nothing is left to do; once more from the same code: repro rerun RUN")
+        return 0
+    process = local.start_pool(root, todo, at_once or local.runs_at_once(config, todo[0].record["device"]))
+    return local.wait_for_pool(root, todo, process) if wait else 0
 
 
 @app.command()
@@ -140,9 +178,9 @@ def run_in_snapshot(path: Path) -> None:
     raise typer.Exit(do_run(path))
 
 
-@app.command("_queue", hidden=True)
-def run_one_after_another(paths: list[Path]) -> None:
+@app.command("_pool", hidden=True)
+def run_several(at_once: int, paths: list[Path]) -> None:
     """Do what several run folders describe, each in a process of its own."""
-    from repro.workflow.sweep import work_off
+    from repro.launch.local import work_off
 
-    raise typer.Exit(work_off(paths))
+    raise typer.Exit(work_off(paths, at_once))

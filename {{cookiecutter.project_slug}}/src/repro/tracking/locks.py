@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -40,6 +41,27 @@ def is_held(path: Path) -> bool:
     except BlockingIOError:
         return True
     return False
+
+
+def hold_pool(runs: Path) -> int:
+    """Be the only process of this machine that does several of these `runs`, once all others have ended.
+
+    Until the returned file is closed or this process ends. Raises UserError if the folder cannot be written.
+    """
+    return _lock(_pool_lock(runs), fcntl.LOCK_EX)
+
+
+def pool_is_held(runs: Path) -> bool:
+    """Whether a process of this machine does several of these `runs` now. Raises UserError."""
+    try:
+        os.close(_lock(_pool_lock(runs), fcntl.LOCK_SH | fcntl.LOCK_NB))
+    except BlockingIOError:
+        return True
+    return False
+
+
+def _pool_lock(runs: Path) -> Path:
+    return runs / f".pool.{socket.gethostname()}.lock"
 
 
 @contextlib.contextmanager

@@ -42,7 +42,7 @@ def project(root: Path) -> dict[str, Any]:
 
 def devices() -> dict[str, Any]:
     """{"cpu": model, "cores": usable ones, "gpus": names}; `gpus` only once torch has been imported."""
-    found: dict[str, Any] = {"cpu": _cpu_model(), "cores": _usable_cores()}
+    found: dict[str, Any] = {"cpu": _cpu_model(), "cores": usable_cores()}
     torch = sys.modules.get("torch")
     if torch is not None:
         found["gpus"] = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
@@ -91,7 +91,8 @@ def _cpu_model() -> str:
     return platform.processor() or platform.machine()
 
 
-def _usable_cores() -> int:
+def usable_cores() -> int:
+    """The cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

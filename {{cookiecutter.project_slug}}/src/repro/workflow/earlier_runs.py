@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from repro.tracking.archive import RunFolder, read_run, runs_here
 from repro.tracking.durations import shown_time, timestamp
 from repro.tracking.index import list_summaries
 from repro.tracking.locks import is_held
-from repro.tracking.parameters import same_params
+from repro.tracking.parameters import params_hash, same_params
 
 CLOCK_TOLERANCE = 3600.0  # seconds that machines that share the archive may differ
 
@@ -28,6 +28,25 @@ def find_same_run(
             if _same_start(root, run.record, preferences) and same_params(params, run.record["params"]):
                 return run
     return None
+
+
+def find_furthest(
+    root: Path, summaries: Sequence[dict[str, Any]], code: str, params: dict[str, Any], seed: int
+) -> RunFolder | None:
+    """Of `summaries`, newest first, the run of this code, these parameters and this seed that has come furthest.
+
+    The newest that has finished, else the newest. One that began with given comparisons is another.
+    """
+    wanted, unfinished = (code, seed, params_hash(params)), None
+    for summary in summaries:
+        if (summary.get("code_hash"), summary.get("seed"), summary.get("params_hash")) != wanted:
+            continue
+        run = read_run(root / "runs" / summary["id"])
+        if _same_start(root, run.record, None):
+            if run.record["status"] == "finished":
+                return run
+            unfinished = unfinished or run
+    return unfinished
 
 
 def offer_earlier(run: RunFolder, ask: Callable[[str], str] | None) -> None:

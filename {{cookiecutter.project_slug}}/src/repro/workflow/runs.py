@@ -32,7 +32,7 @@ from repro.tracking.wandb import read_wandb_settings
 from repro.workflow import worklog
 from repro.workflow.budget import read_budget, stage_name
 from repro.workflow.earlier_runs import check_clock, find_same_run, find_unfinished, offer_earlier
-from repro.workflow.processes import snapshot_command, start_process
+from repro.workflow.processes import as_shells_count, snapshot_command, start_process
 from repro.workflow.reproduced import compare_with_original
 
 FAILED, REFUSED, INTERRUPTED, TERMINATED = 1, 2, 128 + signal.SIGINT, 128 + signal.SIGTERM  # exit codes
@@ -197,8 +197,7 @@ def say_started(run: RunFolder) -> None:
 def wait_for(process: subprocess.Popen[bytes]) -> int:
     """Wait for the end of a run that was started; returns its exit code. Ctrl-C ends the waiting only."""
     try:
-        code = process.wait()
-        return code if code >= 0 else 128 - code  # ended by a signal: as shells count
+        return as_shells_count(process.wait())
     except KeyboardInterrupt:
         print(f"\nthe run goes on; stop it with: kill {process.pid}", file=sys.stderr)
         return INTERRUPTED

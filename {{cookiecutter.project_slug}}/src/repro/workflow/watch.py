@@ -7,12 +7,13 @@ import shlex
 import shutil
 import subprocess
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext, suppress
 from datetime import datetime
 from pathlib import Path
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -27,7 +28,10 @@ from repro.workflow.follow import Event, FollowedRun, is_live
 
 LOOK_SECONDS = 0.5  # between looks at the runs that are followed
 RESCAN_SECONDS = 5.0  # ... and at all runs, for those that have been started since
+LOOK_SHARE = 20  # ... and so many times what a look took, so that many runs are not slowed down by it
 LINES_SECONDS = 15.0  # between lines without a terminal
+FEW = 12  # runs; of more than these, without a terminal, those that run have a line
+SHOWN_FIRST = {"running": 0, "queued": 2, "finished": 3}  # by status, where there is no room for all; 1: of the others
 COMMAND_SECONDS = 30.0  # for the user's command
 WIDE = 120  # columns
 
@@ -53,34 +57,41 @@ class Watch:
             self.next_scan = time.monotonic() + RESCAN_SECONDS
         return [event for run in self.followed.values() for event in run.look()]
 
-    def until_all_end(self) -> int:
-        """Show progress and tell of events until no run is live. Returns 0 if all have finished, else 1."""
+    def until_all_end(self, going_on: Callable[[], bool] = lambda: False) -> int:
+        """Show progress and tell of events until no run is live. Returns 0 if all have finished, else 1.
+
+        While something is `going_on`, more of them may be started, or started again.
+        """
         next_lines = 0.0
         with Live(console=self.console, auto_refresh=False) if self.console.is_terminal else nullcontext() as live:
             while True:
+                more, began = going_on(), time.monotonic()
                 self._tell(self.look())
-                ended = not any(run.live for run in self.followed.values())
+                ended = not more and not any(run.live for run in self.followed.values())
                 if live:
-                    live.update(self.table(), refresh=True)
+                    live.update(self.screen(ended), refresh=True)
                 elif ended or time.monotonic() >= next_lines:
-                    self.print_lines()
+                    few = ended or len(self.followed) <= FEW
+                    self.print_lines([run for run in self.followed.values() if few or run.status == "running"])
                     next_lines = time.monotonic() + LINES_SECONDS
                 if ended:
                     return 0 if all(run.status == "finished" for run in self.followed.values()) else 1
-                time.sleep(LOOK_SECONDS)
+                time.sleep(max(LOOK_SECONDS, LOOK_SHARE * (time.monotonic() - began)))
 
     def show_once(self) -> int:
         """Show how things stand. Returns 0."""
         self.look()
         if self.console.is_terminal and self.followed:
-            self.console.print(self.table())
+            self.console.print(self.table(list(self.followed.values())))
         else:
-            self.print_lines()
+            self.print_lines(list(self.followed.values()))
         return 0
 
-    def print_lines(self) -> None:
-        """A line for each run: without a terminal."""
-        for run in self.followed.values():
+    def print_lines(self, runs: Sequence[FollowedRun]) -> None:
+        """A line for each of `runs`, after one for all if they are many: without a terminal."""
+        if len(self.followed) > FEW:
+            self.console.print(self._all_in_a_line(), soft_wrap=True)
+        for run in runs:
             steps = f"{describe_steps(run.step, run.total_steps)} ({_share(run)})"
             parts = [f"{run.id}: seed {run.record['seed']}", steps]
             if run.live and run.steps_per_second:
@@ -90,8 +101,27 @@ class Watch:
             parts += [run.status, _health(run)]
             self.console.print(Text(" · ".join(parts)), soft_wrap=True)
 
-    def table(self) -> Table:
-        """All runs, for a terminal of any width."""
+    def screen(self, ended: bool) -> Group:
+        """All runs once they have `ended`; before, those that there is room for, and a line for all."""
+        runs = list(self.followed.values())
+        if not ended:
+            room = max(1, self.console.height - 3)  # the table's head, the line for all, and the cursor's
+            shown = sorted(runs, key=lambda run: SHOWN_FIRST.get(run.status, 1))[:room]  # in their order otherwise
+            runs = [run for run in runs if run in shown]
+        return Group(self.table(runs), *([self._all_in_a_line()] if len(self.followed) > 1 else []))
+
+    def _all_in_a_line(self) -> Text:
+        """How many runs there are of each status, and how long those that are left take at the present pace."""
+        runs = list(self.followed.values())
+        counts = Counter(run.status for run in runs)
+        parts = [f"{len(runs)} runs: " + ", ".join(f"{count} {status}" for status, count in counts.items())]
+        steps = sum(max(0, run.total_steps - run.step) for run in runs if run.live)
+        if rate := sum(run.steps_per_second or 0 for run in runs if run.status == "running"):
+            parts += [f"{rate:,.0f}/s", f"{format_seconds(steps / rate)} left"]
+        return Text(" · ".join(parts))
+
+    def table(self, runs: Sequence[FollowedRun]) -> Table:
+        """These runs, for a terminal of any width."""
         wide = self.console.width >= WIDE
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
         table.add_column("run", no_wrap=True)
@@ -100,7 +130,7 @@ class Watch:
         table.add_column("health", overflow="fold")
         if wide:
             table.add_column("question", no_wrap=True, overflow="ellipsis")
-        for run in self.followed.values():
+        for run in runs:
             health = _health(run)
             cells: list[Text | str] = [
                 Text(run.id if wide else run.id.rpartition("_")[2]),  # either is enough for other commands

@@ -1,0 +1,1 @@
+"""Several runs at once: which, and where they are done."""

@@ -1,0 +1,159 @@
+"""Which runs a launch of several seeds or ablations consists of: those that are done already, unfinished, and new.
+
+Each is a run folder with the code, parameters and seed that were launched. What does them, here or on a cluster, starts
+`repro _run FOLDER` from its snapshot for each, which is what `repro train` becomes too; and `command` in its record is
+the `repro train` that does the same by itself.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from repro.config import Config
+from repro.config.ablations import WHOLE, chosen_ablations
+from repro.reading import UserError
+from repro.tracking.archive import RunFolder, effective_status
+from repro.tracking.creation import create_run, keep_code
+from repro.tracking.index import list_summaries, without_copies
+from repro.tracking.wandb import read_wandb_settings
+from repro.workflow.budget import read_budget, stage_name
+from repro.workflow.earlier_runs import check_clock, find_furthest
+from repro.workflow.predictions import withdrawn
+from repro.workflow.runs import RunRequest, pass_gate
+
+SEED_SETS = ("tuning", "final", "pipeline")  # of the section `seeds`
+
+
+def chosen_seeds(config: Config, seeds: str) -> list[int]:
+    """The seeds of the set that is named, or those listed with commas between. Raises UserError."""
+    if seeds in SEED_SETS:
+        return list(getattr(config.seeds, seeds))
+    if not re.fullmatch(r"[0-9]+(,[0-9]+)*", seeds):
+        raise UserError(f"--seeds {seeds}: write {', '.join(SEED_SETS)}, or a list: 100,101,102")
+    listed = [int(seed) for seed in seeds.split(",")]
+    if len(set(listed)) < len(listed):
+        raise UserError(f"--seeds {seeds}: one is there twice; give each once")
+    return listed
+
+
+def variants(config: Config, ablation: str | None, ablations: str | None) -> dict[str, Config]:
+    """The parameters by ablation; WHOLE is the method with nothing taken away. Raises UserError."""
+    if ablations is None:
+        return {ablation or WHOLE: config}
+    names = [name.strip() for name in ablations.split(",")]
+    if "" in names:
+        raise UserError(f"--ablations {ablations!r}: a name is empty; write them as: none,no-ensemble")
+    chosen, left_out = chosen_ablations(config, names)
+    for note in left_out:
+        print(f"left out: {note}", flush=True)
+    return chosen
+
+
+def prepare_cells(
+    root: Path, configs: Mapping[str, Config], seeds: Sequence[int], request: RunRequest, params: Path | None = None
+) -> list[RunFolder]:
+    """Find or create a run for each of `configs` and `seeds`; returns those that are not finished. Raises UserError.
+
+    The new ones are checked and estimated, and pass the gate once for all; it is that of the first of `configs`. They
+    come seed by seed, so that all ablations of the first seeds can be compared early. `params` is the file that was
+    named for the parameters.
+    """
+    from repro.training.device import choose_device, resolve_auto
+    from repro.training.loops import check_algorithm
+
+    for option, value in (("--reward-model", request.reward_model), ("--preferences", request.preferences)):
+        if value:
+            raise UserError(f"{option}: is for one run; of several each learns from comparisons of its own")
+    importlib.import_module("repro.training.session")  # as the runs will: an error in it shows before there are any
+    read_wandb_settings(root / "pyproject.toml")
+    stage = stage_name(read_budget(root), request.stage)
+    for config in configs.values():
+        choose_device(config.training.device)
+        check_algorithm(config)
+    check_clock(root)
+    code = keep_code(root)
+    resolved = {name: resolve_auto(config) for name, config in configs.items()}
+    summaries = without_copies(list_summaries(root))
+    cells = [(seed, name) for seed in seeds for name in configs]
+    runs = {cell: find_furthest(root, summaries, code.hash, resolved[cell[1]], cell[0]) for cell in cells}
+    _say_earlier([run for run in runs.values() if run])
+    new = [cell for cell in cells if runs[cell] is None]
+    minutes, gate = _pass_gate_once(root, configs, new, request, code.hash) if new else ({}, {})
+    for seed, name in new:
+        ablation = None if name == WHOLE else name
+        run = create_run(
+            root,
+            code,
+            config=resolved[name],
+            name=configs[name].name,
+            seed=seed,
+            command=_train_command(request, params, seed, ablation),
+            overrides=request.overrides,
+            ablation=ablation,
+            stage=stage,
+            question=request.question,
+            gate=gate,
+            estimate_minutes=float(f"{minutes[name]:.3g}"),
+            device=choose_device(configs[name].training.device).type,
+        )
+        run.update(status="queued")
+        runs[seed, name] = run
+    return [run for run in runs.values() if run and run.record["status"] != "finished"]
+
+
+def _say_earlier(runs: Sequence[RunFolder]) -> None:
+    """Say which runs are there already; the prediction of one that goes on is no longer scored."""
+    for run in runs:
+        if run.record["status"] == "finished":
+            print(f"done already: {_line(run)}: {run.record.get('result') or 'no result'}", flush=True)
+        elif effective_status(run.record) in ("queued", "running"):
+            print(f"under way: {_line(run)}", flush=True)
+        else:
+            print(f"goes on: {_line(run)}", flush=True)
+            if said := withdrawn(run.record):
+                print(said, flush=True)
+
+
+def _pass_gate_once(
+    root: Path, configs: Mapping[str, Config], new: Sequence[tuple[int, str]], request: RunRequest, code_hash: str
+) -> tuple[dict[str, float], dict[str, Any]]:
+    """Estimate the runs (seed, ablation) and pass the gate for all: minutes of each of `configs`, the gate's record."""
+    from repro.preflight.estimate import estimate_minutes
+    from repro.training.device import choose_device
+    from repro.workflow.expected import say_expected
+    from repro.workflow.prelaunch import check_given
+
+    first = next(iter(configs.values()))
+    check_given(root, first, code_hash, request.answers, request.skip, request.question)
+    names = dict.fromkeys(name for _, name in new)
+    minutes = {name: estimate_minutes(configs[name], new[0][0]) for name in names}
+    total = sum(minutes[name] for _, name in new)
+    say_expected(root, first.name, choose_device(first.training.device).type, total / len(new), len(new))
+    gate = pass_gate(
+        root, first, code_hash, total, request.answers, request.skip, question=request.question, runs=len(new)
+    )
+    if final := sorted({seed for seed, _ in new} & {*first.seeds.final}):
+        seeds = ", ".join(map(str, final))
+        print(f"note: seeds.final holds {seeds}; after tuning on them, nothing can be claimed on them")
+    return minutes, gate
+
+
+def _train_command(request: RunRequest, params: Path | None, seed: int, ablation: str | None) -> list[str]:
+    """The command line that does the run of a cell by itself."""
+    options = [("--params", params), ("--seed", seed), ("--ablation", ablation)]
+    options += [("--set", override) for override in request.overrides]
+    options += [("--question", request.question), ("--stage", request.stage)]
+    return ["repro", "train", *(str(word) for option in options if option[1] is not None for word in option)]
+
+
+def describe_cells(runs: Sequence[RunFolder]) -> str:
+    """A line for each run."""
+    return "\n".join(map(_line, runs))
+
+
+def _line(run: RunFolder) -> str:
+    return f"{run.id}  seed {run.record['seed']}  {run.record['ablation'] or 'the whole method'}"

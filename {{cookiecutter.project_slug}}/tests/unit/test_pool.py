@@ -1,0 +1,157 @@
+"""The pool by itself: what it does with processes that end in one way or another. No run is trained."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from archive_examples import new_run
+
+from repro.launch import local
+from repro.launch.local import DIED
+from repro.tracking.archive import read_run
+from repro.tracking.locks import hold_run
+from repro.workflow.runs import FAILED, REFUSED
+
+# A run that writes when it began and ended, says that it has finished if it does, and ends as planned for each attempt.
+RUN = """
+import json, os, sys, time
+path, plan = sys.argv[1], json.loads(sys.argv[2])
+attempts = path + "/attempts"
+number = len(open(attempts).readlines()) if os.path.exists(attempts) else 0
+began = time.time()
+time.sleep(0.2)
+open(attempts, "a").write(f"{began} {time.time()}\\n")
+end = plan[min(number, len(plan) - 1)]
+if end == 0:
+    record = json.load(open(path + "/run.json"))
+    json.dump(record | {"status": "finished"}, open(path + "/run.json", "w"))
+if end < 0:
+    os.kill(os.getpid(), -end)
+sys.exit(end)
+"""
+
+
+@pytest.fixture
+def work_off(monkeypatch):
+    """The pool, with processes that end as the run's question says."""
+
+    def start(root, code_hash, command, path):
+        assert command == "_run" and (root / "runs").is_dir()
+        plan = read_run(type(root)(path)).record["question"]
+        return subprocess.Popen([sys.executable, "-c", RUN, path, plan])
+
+    monkeypatch.setattr(local, "start_process", start)
+    monkeypatch.setattr(local, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    return local.work_off
+
+
+def queue(repository, *plans):
+    runs = [new_run(repository, seed=seed, question=json.dumps(plan)) for seed, plan in enumerate(plans)]
+    for run in runs:
+        run.update(status="queued")
+    return [run.path for run in runs]
+
+
+def attempts(path):
+    """When each began and ended."""
+    file = path / "attempts"
+    return [tuple(map(float, line.split())) for line in file.read_text().splitlines()] if file.exists() else []
+
+
+def died(path):
+    return [note for note in read_run(path).record["notes"] if note.startswith(DIED)]
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 3])
+def test_so_many_at_a_time_and_no_more(repository, work_off, at_once):
+    paths = queue(repository, *[[0]] * 5)
+    assert work_off(paths, at_once) == 0
+    spans = [attempt for path in paths for attempt in attempts(path)]
+    assert len(spans) == 5
+    assert max(sum(begin <= moment < end for begin, end in spans) for moment, _ in spans) == at_once
+
+
+@pytest.mark.parametrize(
+    ("plan", "tries", "code", "note"),
+    [
+        ([0], 1, 0, None),
+        ([-9, 0], 2, 0, "killed by signal 9"),
+        ([FAILED, 0], 2, 0, "exit code 1"),
+        ([-11, -9], 2, 137, "killed by signal 11"),  # twice and no more
+        ([REFUSED], 1, REFUSED, None),  # it would say the same again
+        ([143], 1, 143, None),  # somebody stopped it
+        ([-15], 1, 143, None),  # ... before it could say so
+    ],
+)
+def test_one_that_dies_is_started_once_more(repository, work_off, plan, tries, code, note):
+    paths = queue(repository, plan, [0])
+    assert work_off(paths, 1) == code
+    assert [len(attempts(path)) for path in paths] == [tries, 1]
+    assert [text.split("(")[1].split(")")[0] for text in died(paths[0])] == ([note] if note else [])
+    assert read_run(paths[1]).record["status"] == "finished"
+
+
+def test_one_whose_folder_is_gone_or_that_has_finished_meanwhile(repository, work_off):
+    paths = queue(repository, [0], [0], [0])
+    read_run(paths[1]).update(status="finished")
+    original = local._claim_queued
+
+    def claim_and_lose(path):
+        original(path)
+        if path == paths[0]:
+            (path / "run.json").unlink()
+
+    local._claim_queued = claim_and_lose
+    try:
+        assert work_off(paths, 2) == REFUSED
+    finally:
+        local._claim_queued = original
+    assert [len(attempts(path)) for path in paths] == [0, 0, 1]
+
+
+def test_pools_of_one_machine_take_turns(repository):
+    paths = queue(repository, [0])
+    held = local.hold_pool(repository / "runs")
+    assert local.pool_is_held(repository / "runs")
+    script = (
+        "import sys; from pathlib import Path; from repro.launch import local; local.work_off([Path(sys.argv[1])], 1)"
+    )
+    with subprocess.Popen([sys.executable, "-c", script, str(paths[0])], stdout=subprocess.PIPE) as second:
+        assert second.stdout.readline() == b"ready\n"
+        assert read_run(paths[0]).record["pid"] == second.pid  # it is this one that the run waits for
+        time.sleep(0.2)
+        assert second.poll() is None and read_run(paths[0]).record["status"] == "queued"
+        second.terminate()
+        assert second.wait() == 143
+    local.os.close(held)
+    assert not local.pool_is_held(repository / "runs")
+
+
+def test_a_run_that_another_process_does_is_waited_for(repository, work_off):
+    (path,) = queue(repository, [0])
+    script = (
+        "import sys, time; from pathlib import Path; from repro.tracking.locks import hold_run; "
+        "from repro.tracking.archive import read_run; path = Path(sys.argv[1]); hold_run(path); print(1, flush=True); "
+        "time.sleep(1); read_run(path).update(status='finished')"
+    )
+    with subprocess.Popen([sys.executable, "-c", script, str(path)], stdout=subprocess.PIPE) as other:
+        other.stdout.readline()
+        assert work_off([path], 1) == 0
+        assert other.wait() == 0
+    assert attempts(path) == []
+    hold_run(path)
+
+
+def test_what_keeps_the_cores_busy(shared_project, monkeypatch):
+    monkeypatch.setattr(local, "usable_cores", lambda: 8)
+    at_once = [
+        local.runs_at_once(shared_project.config(f"training.threads={threads}"), "cpu") for threads in (1, 2, 3, 16)
+    ]
+    assert at_once == [8, 4, 2, 1]
+    assert local.runs_at_once(shared_project.config("training.threads=1"), "cuda") == 1
