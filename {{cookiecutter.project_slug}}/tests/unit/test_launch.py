@@ -9,8 +9,8 @@ import pytest
 from project import PATIENCE, Project, here, kill, line_count, wait_until
 
 from repro.config.ablations import WHOLE
+from repro.launch.attempts import DIED
 from repro.launch.cells import chosen_seeds
-from repro.launch.local import DIED
 from repro.reading import UserError
 
 LEAST = ("reward.source=environment", "training.total_steps=256", "env.image_size=36")  # one rollout

@@ -11,8 +11,9 @@ import time
 import pytest
 from archive_examples import new_run
 
+from repro.launch import attempts as attempts_module
 from repro.launch import local
-from repro.launch.local import DIED
+from repro.launch.attempts import DIED
 from repro.tracking.archive import read_run
 from repro.tracking.locks import hold_run
 from repro.workflow.runs import FAILED, REFUSED
@@ -45,8 +46,8 @@ def work_off(monkeypatch):
         plan = read_run(type(root)(path)).record["question"]
         return subprocess.Popen([sys.executable, "-c", RUN, path, plan])
 
-    monkeypatch.setattr(local, "start_process", start)
-    monkeypatch.setattr(local, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(attempts_module, "start_process", start)
+    monkeypatch.setattr(attempts_module, "LOOK_SECONDS", 0.05)
     monkeypatch.setattr(signal, "signal", lambda *_: None)
     return local.work_off
 

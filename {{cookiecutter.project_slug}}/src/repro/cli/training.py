@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -82,6 +82,7 @@ def launch(
         str | None,
         typer.Option(help="Several, with commas between; none: the whole method; all: it and each ablation."),
     ] = None,
+    on: Annotated[Literal["local", "slurm"], typer.Option(help="This machine, or a job for each run.")] = "local",
     at_once: Annotated[
         int | None,
         typer.Option(min=1, help="So many runs at a time.", show_default="what keeps the cores busy"),
@@ -105,7 +106,9 @@ def launch(
         raise UserError("repro launch: give either --seed or --seeds; type for example: repro launch --seed 100")
     if ablation and ablations:
         raise UserError("--ablation and --ablations: give one of them")
-    several = seeds is not None or ablations is not None
+    several = seeds is not None or ablations is not None or on == "slurm"
+    if wait and on == "slurm":
+        raise UserError("--wait: is for --on local; follow the jobs with: repro watch")
     if at_once and not several:
         raise UserError(f"--at-once {at_once}: is for several runs (--seeds, --ablations); leave it out")
     root, config = open_project(params, set_, ablation)
@@ -121,7 +124,7 @@ def launch(
         reward_model=reward_model,
     )
     if several:
-        code = _launch_several(root, config, request, params, seeds or str(seed), ablations, at_once, wait)
+        code = _launch_several(root, config, request, params, seeds or str(seed), ablations, on, at_once, wait)
         raise typer.Exit(code)
     run = runs.prepare_run(root, config, request)
     process = runs.start_run(root, run)
@@ -137,16 +140,22 @@ def _launch_several(
     params: Path | None,
     seeds: str,
     ablations: str | None,
+    on: str,
     at_once: int | None,
     wait: bool,
 ) -> int:
-    """Prepare the runs, start the pool that does them, and perhaps wait for it. Returns the exit code."""
-    from repro.launch import cells, local
+    """Prepare the runs, hand them to SLURM or to the pool, and perhaps wait for that. Returns the exit code."""
+    from repro.launch import cells, local, slurm
 
+    if on == "slurm":
+        slurm.check_slurm()
     configs = cells.variants(config, request.ablation, ablations)
     todo = cells.prepare_cells(root, configs, cells.chosen_seeds(config, seeds), request, params)
     if not todo:
         print("nothing is left to do; once more from the same code: repro rerun RUN")
+        return 0
+    if on == "slurm":
+        slurm.submit(root, todo, at_once)
         return 0
     process = local.start_pool(root, todo, at_once or local.runs_at_once(config, todo[0].record["device"]))
     return local.wait_for_pool(root, todo, process) if wait else 0

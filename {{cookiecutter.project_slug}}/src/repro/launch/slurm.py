@@ -1,0 +1,128 @@
+"""`repro launch --on slurm`: a job for each run, queued by submitit as one array.
+
+A job does its run as the pool of this machine does. One that SLURM preempts, or whose time is up, is queued again and
+goes on from the run's last checkpoint.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import io
+import shlex
+import shutil
+import subprocess
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from repro.launch.attempts import RunProcesses
+from repro.launch.cells import describe_cells
+from repro.reading import UserError
+from repro.tracking.archive import Record, RunFolder
+from repro.tracking.snapshot import snapshot_path
+
+if TYPE_CHECKING:
+    from submitit.helpers import DelayedSubmission
+
+TIME_FACTOR, LEAST_MINUTES = 2, 30  # the time limit of a job: so many times the estimate, and so long at least
+TIMEOUTS = 10  # a job is queued again so often after its time was up
+ERROR_LENGTH = 300  # characters
+
+
+class Job:
+    """What a job does; SLURM's node finds this class in the snapshot of the run."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.processes: RunProcesses | None = None
+
+    def __call__(self) -> None:
+        """Do the run. Raises UserError if it does not finish, so that SLURM lists the job as failed."""
+        self.processes = RunProcesses()
+        if code := self.processes.do(Path(self.path)):
+            raise UserError(f"{self.path}: ended with exit code {code}; see its output.log")
+
+    def checkpoint(self) -> DelayedSubmission:
+        """Called by submitit before the job is taken from its node: what is to be done when it is on one again."""
+        from submitit.helpers import DelayedSubmission
+
+        if self.processes:
+            self.processes.stop()
+        return DelayedSubmission(Job(self.path))
+
+
+def check_slurm() -> None:
+    """Raise UserError if nothing can be queued from here."""
+    if importlib.util.find_spec("submitit") is None:
+        raise UserError("--on slurm: submitit is not installed; install it with: pip install -e '.[slurm]'")
+    if missing := [program for program in ("sbatch", "srun", "squeue") if shutil.which(program) is None]:
+        raise UserError(f"--on slurm: no {missing[0]} here; start from a node of the cluster, or use --on local")
+
+
+def submit(root: Path, runs: Sequence[RunFolder], at_once: int | None) -> None:
+    """Queue a job for each of `runs` that has none yet, and say what to do next. Raises UserError.
+
+    All are one array, of which `at_once` jobs run at a time. Its options are of `[tool.repro.slurm]` in pyproject.toml,
+    by submitit's names; by default the time follows from the estimate and the cores from `training.threads`.
+    """
+    import submitit
+
+    queued = _queued_jobs()
+    runs = [run for run in runs if run.record.get("slurm_job") not in queued]
+    if not runs:
+        print("all of them are queued in SLURM already: squeue --me")
+        return
+    options = _options(root, [run.record for run in runs], at_once)
+    try:
+        executor = submitit.SlurmExecutor(root / "runs" / ".slurm", max_num_timeout=TIMEOUTS)
+        executor.update_parameters(**options | _settings(root / "pyproject.toml"))
+        with contextlib.redirect_stderr(io.StringIO()), executor.batch():  # the error has what is written there
+            jobs = [executor.submit(Job(str(run.path))) for run in runs]
+    except (ValueError, submitit.core.utils.FailedJobError) as error:
+        said = " ".join(str(error).split())[:ERROR_LENGTH]
+        raise UserError(f"SLURM took no job: {said}; its options are in pyproject.toml, [tool.repro.slurm]") from None
+    for run, job in zip(runs, jobs, strict=True):
+        run.revise(lambda record, job_id=job.job_id: _waits_for(job_id, record))  # type: ignore[misc]
+    print(describe_cells(runs))
+    print(f"{len(runs)} jobs are queued: squeue --me; follow them with: repro watch; stop all with: scancel ", end="")
+    print(jobs[0].job_id.partition("_")[0], flush=True)
+
+
+def _options(root: Path, records: Sequence[Record], at_once: int | None) -> dict[str, Any]:
+    """Options of the array by submitit's names."""
+    minutes = max(record.get("estimate_minutes") or 0 for record in records)
+    source = snapshot_path(root, records[0]["code_hash"]) / "src"
+    options: dict[str, Any] = {
+        "job_name": records[0]["name"],
+        "time": max(LEAST_MINUTES, round(TIME_FACTOR * minutes)),
+        "cpus_per_task": records[0]["params"]["training"]["threads"],
+        "array_parallelism": at_once or len(records),
+        "stderr_to_stdout": True,
+        "setup": [f'export PYTHONPATH={shlex.quote(str(source))}"${{PYTHONPATH:+:$PYTHONPATH}}"'],
+    }
+    return options | ({"gpus_per_node": 1} if records[0]["device"] == "cuda" else {})
+
+
+def _settings(pyproject: Path) -> dict[str, Any]:
+    """`[tool.repro.slurm]`."""
+    table = tomllib.loads(pyproject.read_text(encoding="utf-8")).get("tool", {}).get("repro", {}).get("slurm", {})
+    if not isinstance(table, dict):
+        raise UserError(f"{pyproject}: [tool.repro.slurm]: write a table of options, such as partition")
+    return table
+
+
+def _queued_jobs() -> set[str]:
+    """The ids of this user's jobs that wait or run. Raises UserError if SLURM does not answer."""
+    done = subprocess.run(["squeue", "--me", "-h", "-r", "-o", "%i"], capture_output=True, text=True, check=False)
+    if done.returncode:
+        reason = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        raise UserError(f"--on slurm: squeue does not work here: {reason}")
+    return set(done.stdout.split())
+
+
+def _waits_for(job_id: str, record: Record) -> Record:
+    """What the record of a run says once its job is queued: it waits on no machine until one takes it."""
+    waits = {"status": "queued", "host": f"SLURM, job {job_id}"} if record["status"] == "queued" else {}
+    return {"slurm_job": job_id} | waits

@@ -1,0 +1,86 @@
+"""`--on slurm` as far as it needs no SLURM: `tests/e2e/test_slurm.py` has the rest."""
+
+from __future__ import annotations
+
+import importlib.util
+import pickle
+from pathlib import Path
+
+import pytest
+from project import here
+
+from repro.launch import slurm
+from repro.launch.slurm import Job, check_slurm
+from repro.reading import UserError
+from repro.workflow.runs import FAILED
+
+
+def test_what_is_not_there_is_named(monkeypatch, tmp_path):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(UserError, match=r"^--on slurm: submitit is not installed; install it with: pip install -e"):
+        check_slurm()
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: object())
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(UserError, match=r"^--on slurm: no sbatch here; start from a node of the cluster, or use --on"):
+        check_slurm()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ("--seeds 100,101 --on slurm --wait", "--wait: is for --on local; follow the jobs with: repro watch"),
+        ("--seed 100 --on slrum", "--on slrum: write one of 'local', 'slurm'"),
+        ("--seeds 100,101 --on slurm", "error: --on slurm: no "),
+    ],
+)
+def test_refused_before_anything_is_computed(shared_project, monkeypatch, capsys, tmp_path, options, said):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: object())
+    monkeypatch.setenv("PATH", str(tmp_path))
+    code, _, err = here(shared_project, monkeypatch, capsys, "launch", *options.split())
+    assert code == 2 and said in err and err.count("\n") == 1
+    assert not (shared_project.root / "runs").exists()
+
+
+class Processes:
+    """Stands for what does the run of a job."""
+
+    code, stopped = 0, False
+
+    def do(self, path):
+        assert path == Path("runs/x")
+        return self.code
+
+    def stop(self):
+        self.stopped = True
+
+
+def test_a_job_fails_with_its_run_and_is_the_same_again_after_a_checkpoint(monkeypatch):
+    pytest.importorskip("submitit")
+    monkeypatch.setattr(slurm, "RunProcesses", Processes)
+    job = pickle.loads(pickle.dumps(Job("runs/x")))  # noqa: S301
+    job.checkpoint()  # before it has begun
+    assert job() is None
+    again = job.checkpoint()
+    assert job.processes.stopped and isinstance(again.function, Job)
+    assert (again.function.path, again.function.processes) == ("runs/x", None)
+    monkeypatch.setattr(Processes, "code", FAILED)
+    with pytest.raises(UserError, match=r"runs/x: ended with exit code 1; see its output\.log"):
+        job()
+
+
+def test_options_of_the_jobs(shared_project):
+    run = shared_project.queue(100, "training.threads=2")
+    run.record |= {"estimate_minutes": 40.4, "device": "cpu"}
+    options = slurm._options(shared_project.root, [run.record, run.record | {"estimate_minutes": 3.0}], None)
+    (setup,) = options.pop("setup")
+    assert setup.startswith("export PYTHONPATH=") and f"/.snapshots/{run.record['code_hash']}/src" in setup
+    assert options == {
+        "job_name": "tiny",
+        "time": 81,
+        "cpus_per_task": 2,
+        "array_parallelism": 2,
+        "stderr_to_stdout": True,
+    }
+    short = run.record | {"estimate_minutes": None, "device": "cuda"}
+    options = slurm._options(shared_project.root, [short], 1)
+    assert (options["time"], options["gpus_per_node"], options["array_parallelism"]) == (30, 1, 1)
