@@ -6,7 +6,8 @@ import shutil
 import pytest
 from archive_examples import git, make_project
 from gate_examples import CHECKLIST, PROJECT
-from wandb_examples import OTHERS, children
+from wandb_examples import FAKE_KEY, OTHERS, children
+from wandb_server import Service
 
 
 @pytest.fixture
@@ -50,3 +51,13 @@ def no_account(monkeypatch, tmp_path):
 def processes_of_others():
     OTHERS.clear()
     OTHERS.update(children(os.getpid()))
+
+
+@pytest.fixture
+def server(monkeypatch):
+    """A W&B service on this machine, at which somebody is logged in."""
+    server = Service()
+    monkeypatch.setenv("WANDB_BASE_URL", server.url)
+    monkeypatch.setenv("WANDB_API_KEY", FAKE_KEY)
+    yield server
+    server.stop()

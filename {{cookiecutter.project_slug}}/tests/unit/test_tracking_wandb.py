@@ -5,78 +5,16 @@ import math
 import os
 import shutil
 import sys
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from project import wait_until
-from wandb_examples import FAKE_KEY, alerts_of, children, entries, log, rows_of, start
+from wandb_examples import alerts_of, children, entries, log, rows_of, start
 
 from repro.reading import UserError
 from repro.tracking.findings import add_finding
 from repro.tracking.wandb import WandbMirror, WandbSettings, read_mirror, read_wandb_settings
 
 pytestmark = pytest.mark.usefixtures("no_account", "processes_of_others")
-
-
-class Service(ThreadingHTTPServer):
-    """What was streamed to it, oldest first."""
-
-    def __init__(self):
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.streams = []
-
-    def rows(self):
-        """env_step of the rows that arrived."""
-        files = [request["files"].get("wandb-history.jsonl") for request in self.streams if "files" in request]
-        return [json.loads(line)["env_step"] for file in filter(None, files) for line in file["content"]]
-
-
-class Handler(BaseHTTPRequestHandler):
-    """As much of the W&B service as a run needs."""
-
-    def log_message(self, *arguments):
-        pass
-
-    def do_PUT(self):
-        self.rfile.read(int(self.headers["Content-Length"]))
-        self.answer({})
-
-    def do_POST(self):
-        request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        if self.path != "/graphql":
-            self.server.streams.append(request)
-            self.answer({})
-            return
-        project = {"name": "test", "entity": {"name": "lab"}}
-        files = request["variables"].get("files", [])
-        places = [{"name": name, "uploadUrl": f"http://127.0.0.1:{self.server.server_port}/{name}"} for name in files]
-        bucket = {"id": "b", "name": request["variables"].get("name"), "config": "{}", "project": project}
-        data = {
-            "UpsertBucket": {"upsertBucket": {"bucket": bucket, "inserted": True}},
-            "RunResumeStatus": {"model": None},
-            "CreateRunFiles": {"createRunFiles": {"runID": "b", "uploadHeaders": [], "files": places}},
-        }
-        self.answer({"data": data.get(request.get("operationName"), {})})
-
-    def answer(self, content):
-        body = json.dumps(content).encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-
-@pytest.fixture
-def server(monkeypatch):
-    server = Service()
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{server.server_port}")
-    monkeypatch.setenv("WANDB_API_KEY", FAKE_KEY)
-    yield server
-    server.shutdown()
-    server.server_close()
 
 
 def test_offline_rows_can_be_read_back(run_dir):
@@ -91,7 +29,8 @@ def test_offline_rows_can_be_read_back(run_dir):
     last = rows_of(everything)[50]
     assert last["env_step"] == 99_999 and math.isnan(float(last["return/mean"]))
     started = json.dumps(next(entry for entry in everything if entry["type"] == "run"))
-    assert all(text in started for text in ("learning_rate", "948ab30feb101334", '"dot"'))
+    assert all(text in started for text in ("learning_rate", "948ab30feb101334", '"dot"', "Does it", "0.25"))
+    assert '"tags": ["CartPole-v1", "ppo", "final"]' in started and '"job_type": "train"' in started
     assert [entry["exit"]["exit_code"] for entry in everything if entry["type"] == "exit"] == [0]
     assert any(entry["type"] == "metric" and "env_step" in json.dumps(entry) for entry in everything)
     assert alerts_of(everything) == []  # nobody asked for them

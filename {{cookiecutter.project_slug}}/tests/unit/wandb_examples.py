@@ -24,7 +24,9 @@ def record(**fields):
         "dirty": True,
         "code_hash": "948ab30feb101334",
         "cell": None,
-        "params": {"agent": {"learning_rate": 0.5}},
+        "stage": "final",
+        "prediction": {"failure_probability": 0.25},
+        "params": {"agent": {"learning_rate": 0.5, "algorithm": "ppo"}, "env": {"id": "CartPole-v1"}},
         "pid": os.getpid(),
         "question": "Does it é?",
     } | fields

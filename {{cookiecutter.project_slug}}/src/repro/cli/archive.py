@@ -100,3 +100,32 @@ def show(run: Run) -> None:
         print(format_remains(path))
         raise
     print(format_run(folder, terminal_width()))
+
+
+@app.command()
+def sync(
+    runs: Annotated[list[str] | None, typer.Argument(help="Only these; by default all that have ended.")] = None,
+) -> None:
+    """Upload to W&B what it does not have yet of runs that have ended, killed and resumed ones too.
+
+    Example: repro sync; repro sync 359b latest
+    """
+    from repro.tracking.archive import effective_status, read_run
+    from repro.tracking.index import list_summaries, without_copies
+    from repro.tracking.wandb import read_wandb_settings
+    from repro.tracking.wandb_sync import check_login, is_uploaded, upload
+    from repro.workflow.runs import find_own_run
+
+    root = project_root()
+    if runs:
+        chosen = [find_own_run(root, name) for name in runs]
+    else:
+        known = [run for run in reversed(without_copies(list_summaries(root))) if run["status"] != "unreadable"]
+        ended = [root / "runs" / run["id"] for run in known if effective_status(run) not in ("queued", "running")]
+        chosen = [read_run(path) for path in ended if not is_uploaded(path)]
+        if not chosen:
+            print("W&B has all runs that have ended")
+            return
+    settings = check_login(read_wandb_settings(root / "pyproject.toml"))
+    for run in chosen:
+        print(f"{run.id}: {upload(run, settings)}", flush=True)

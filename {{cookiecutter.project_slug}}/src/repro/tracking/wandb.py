@@ -25,6 +25,7 @@ from repro.reading import UserError
 MODES = ("auto", "online", "offline", "disabled")
 FINISH_SECONDS = 10.0  # the trainer waits so long at the end; the mirror's process may go on uploading
 INIT_SECONDS = 20.0  # for the server's first answer; then the run is recorded offline
+UPLOAD_SECONDS = 120.0  # the mirror's process is gone at the latest so long after the end of the run
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,7 @@ def read_wandb_settings(pyproject: Path) -> WandbSettings:
 def read_mirror(run_path: Path) -> dict[str, Any] | None:
     """What the mirror of the run in this folder last said of itself: `mode`, `id`, `url`, `warning`; None if nothing.
 
+    Once all has been uploaded it also has `uploaded`, the bytes of metrics.jsonl.
     It is there within seconds of the start of a run, with the mode "online" or "offline"; run.json has it at the end.
     """
     try:
@@ -97,10 +99,20 @@ class WandbMirror:
         self._told: str | None = None
 
     @classmethod
-    def start(cls, run_dir: Path, settings: WandbSettings) -> WandbMirror:
-        """Start the mirror's process (some milliseconds); what is in the metrics file already is not for it.
+    def start(
+        cls,
+        run_dir: Path,
+        settings: WandbSettings,
+        upload_seconds: float = UPLOAD_SECONDS,
+        offline_otherwise: bool = True,
+    ) -> WandbMirror:
+        """Start the mirror's process (some milliseconds).
 
-        A resumed run goes on under the same id. What W&B writes is in `run_dir/wandb`.
+        A resumed run goes on under the same id: online with all that the server does not have yet, offline with what is
+        not in the metrics file already. What W&B writes is in `run_dir/wandb`.
+
+        Args:
+            offline_otherwise: if the server cannot be reached the run is recorded offline, instead of not at all.
         """
         mirror = cls(run_dir, settings.mode)
         if settings.mode == "disabled":
@@ -112,6 +124,8 @@ class WandbMirror:
                 "id": mirror._id,
                 "settings": asdict(settings),
                 "init_seconds": INIT_SECONDS,
+                "upload_seconds": upload_seconds,
+                "offline_otherwise": offline_otherwise,
                 "positions": {name: _size(mirror._run_dir / name) for name in ("metrics.jsonl", "health.jsonl")},
             }
             folder.mkdir(exist_ok=True)
@@ -139,26 +153,29 @@ class WandbMirror:
         self._told = line
         return line
 
-    def finish(self, exit_code: int) -> None:
-        """Tell W&B that the run has ended; waits for it at most FINISH_SECONDS, then leaves it to itself."""
+    def finish(self, exit_code: int, seconds: float | None = None) -> None:
+        """Tell W&B that the run has ended; waits for it so long (FINISH_SECONDS) at most, then leaves it to itself."""
         if self._process and self._process.stdin:
             with contextlib.suppress(OSError), self._process.stdin as pipe:
                 pipe.write(b"%d\n" % exit_code)
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(FINISH_SECONDS)
+                self._process.wait(FINISH_SECONDS if seconds is None else seconds)
         if line := self.news():
             print(line, file=sys.stderr)
 
     def record(self) -> dict[str, Any]:
         """What run.json keeps of the mirror. `mode` is that of the settings until W&B has decided."""
-        return {name: value for name, value in self._latest().items() if name != "warning"}
+        return {name: value for name, value in self._latest().items() if name not in ("warning", "uploaded")}
 
     def _latest(self) -> dict[str, Any]:
         if self._process is None:
             return self._report
         report = self._report | (read_mirror(self._run_dir) or {})
         if self._process.poll() not in (None, 0):
-            text = "the W&B mirror has stopped; the run goes on, metrics.jsonl is complete (see wandb/mirror.log)"
+            text = (
+                "the W&B mirror has stopped; the run goes on, metrics.jsonl is complete (see wandb/mirror.log); "
+                f"later: repro sync {self._run_dir.name}"
+            )
             return report | {"mode": "failed", "warning": text}
         return report
 

@@ -2,6 +2,9 @@
 
 `repro.tracking.wandb` starts it with a job, a JSON object, as its argument. A line on stdin is the exit code of the
 run; the end of stdin without one means that the trainer was killed. Either way what is in the files still goes out.
+
+Online it begins with asking what the server has of the run, and sends what is beyond that, from the files: so a resumed
+run goes on with its curve, and what was recorded offline, or was lost with a killed process, comes after it in order.
 """
 
 from __future__ import annotations
@@ -20,9 +23,10 @@ from repro.files import write_atomic
 from repro.tracking.metrics import decode_row
 from repro.tracking.video import EPISODE, SEGMENTS, video_kind, video_step, videos_of_training
 
-UPLOAD_SECONDS = 120.0  # this process is gone at the latest so long after the end of the run
 POLL_SECONDS = 0.5  # between two looks at the files
 KILLED = 255  # the exit code of a run whose trainer did not live to tell one
+VIDEO_NAMES = {EPISODE: "video", SEGMENTS: "segments"}  # by kind
+RECORDED = ("seed", "ablation", "commit", "dirty", "code_hash", "cell", "stage", "question", "prediction")
 
 
 def main() -> None:
@@ -43,20 +47,29 @@ def _mirror(job: dict[str, Any]) -> None:
     import wandb
 
     run_dir = Path(job["run_dir"])
-    ended, videos = _End(), _Videos(run_dir)
+    ended, videos = _End(job["upload_seconds"]), _Videos(run_dir)
     run, report = _init(job)
     write_atomic(run_dir / "wandb" / "mirror.json", json.dumps(report).encode())
     run.define_metric("*", step_metric="env_step")
     alert: Callable[[str, str], None] = run.alert if job["settings"]["alerts"] else lambda title, text: None
     metrics, health = (_Tail(run_dir / name, position) for name, position in job["positions"].items())
+    sent = -1  # the step up to which the server has the rows
+    if report["mode"] == "online":
+        sent = _last_step(run, "env_step")
+        metrics.position = 0
+        videos.forget_beyond({kind: _last_step(run, f"{name}/env_step") for kind, name in VIDEO_NAMES.items()})
     going_on = True
     while going_on:
         going_on = not ended.wait(POLL_SECONDS)
         for line in metrics.lines():
-            run.log(decode_row(line))
+            row = decode_row(line)
+            if row and row["env_step"] > sent:
+                run.log(row)
+                sent = row["env_step"]
         for path in videos.new():
-            name = "segments" if video_kind(path) == SEGMENTS else "video"
-            run.log({name: wandb.Video(str(path), format="mp4"), "env_step": video_step(path)})
+            name, step = VIDEO_NAMES[video_kind(path)], video_step(path)
+            run.log({name: wandb.Video(str(path), format="mp4"), "env_step": step, f"{name}/env_step": step})
+            run.summary["env_step"] = sent  # which the next attempt asks for; a video may be of an earlier step
         for line in health.lines():
             finding = json.loads(line)
             title = f"{finding['check']}: {run_dir.name}"
@@ -64,15 +77,24 @@ def _mirror(job: dict[str, Any]) -> None:
     how = {0: "finished", KILLED: "was killed"}.get(ended.exit_code, f"ended with exit code {ended.exit_code}")
     alert(f"{how}: {run_dir.name}"[:63], f"{run_dir.name} {how}.")
     run.finish(exit_code=ended.exit_code)
+    if report["mode"] == "online":
+        uploaded = report | {"uploaded": metrics.position}
+        write_atomic(run_dir / "wandb" / "mirror.json", json.dumps(uploaded).encode())
+
+
+def _last_step(run: Any, metric: str) -> int:
+    """The last value of a metric of steps that the server has of this run; -1 if it has none."""
+    return int(run.summary.get(metric, -1))
 
 
 class _End(threading.Event):
-    """Set when the trainer has ended. From then on the process has UPLOAD_SECONDS to live."""
+    """Set when the trainer has ended. From then on the process has so many seconds to live."""
 
     exit_code = KILLED
 
-    def __init__(self) -> None:
+    def __init__(self, upload_seconds: float) -> None:
         super().__init__()
+        self.upload_seconds = upload_seconds
         threading.Thread(target=self._listen, daemon=True).start()
 
     def _listen(self) -> None:
@@ -80,7 +102,7 @@ class _End(threading.Event):
         if line:
             self.exit_code = int(line)
         self.set()
-        time.sleep(UPLOAD_SECONDS)
+        time.sleep(self.upload_seconds)
         os._exit(1)
 
 
@@ -110,6 +132,10 @@ class _Videos:
         self.run_dir = run_dir
         self.seen = set(videos_of_training(run_dir, EPISODE, SEGMENTS))
 
+    def forget_beyond(self, steps: dict[str, int]) -> None:
+        """Find those again, of each kind, that are of later steps than these."""
+        self.seen = {path for path in self.seen if video_step(path) <= steps[video_kind(path)]}
+
     def new(self) -> list[Path]:
         """Those since the last look."""
         new = [path for path in videos_of_training(self.run_dir, EPISODE, SEGMENTS) if path not in self.seen]
@@ -134,29 +160,40 @@ def _init(job: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         "name": run_dir.name,
         "group": "/".join(filter(None, (record["name"], record.get("ablation")))),
         "job_type": "train",
+        "tags": _tags(record),
         "notes": record.get("question"),
-        "config": record["params"] | {key: record[key] for key in ("seed", "commit", "dirty", "code_hash", "cell")},
+        "config": record["params"] | {key: record.get(key) for key in RECORDED},
     }
+    limits = (job["init_seconds"], job["upload_seconds"], record["pid"])
     try:
-        run = wandb.init(**options, mode=mode, resume="allow", settings=_settings(job["init_seconds"], record["pid"]))
+        run = wandb.init(**options, mode=mode, resume="allow", settings=_settings(*limits))
         url = run.url if mode == "online" else None
         return run, {"mode": mode, "id": job["id"], "url": url, "warning": None}
     except Exception as error:
-        if mode == "offline":
+        if mode == "offline" or not job["offline_otherwise"]:
             raise
         print(f"W&B online failed: {error}", file=sys.stderr)
         wandb.teardown()  # or the id would be in use
-    run = wandb.init(**options, mode="offline", settings=_settings(job["init_seconds"], record["pid"]))
-    warning = f"W&B cannot be reached, so the run is recorded offline; later: wandb sync {Path(run.dir).parent}"
+    run = wandb.init(**options, mode="offline", settings=_settings(*limits))
+    warning = f"W&B cannot be reached, so the run is recorded offline; later: repro sync {run_dir.name}"
     return run, {"mode": "offline", "id": job["id"], "url": None, "warning": warning}
 
 
-def _settings(init_seconds: float, trainer: int) -> Any:
+def _tags(record: dict[str, Any]) -> list[str]:
+    """What runs are filtered by; W&B takes tags of 1 to 64 characters."""
+    params = record["params"]
+    named = (("env", "id"), ("agent", "algorithm"), ("reward", "source"))
+    tags = [params.get(section, {}).get(name) for section, name in named]
+    tags += [record.get("ablation"), record.get("stage"), "cell" if record.get("cell") else None]
+    return [tag[:64] for tag in dict.fromkeys(tags) if tag]
+
+
+def _settings(init_seconds: float, upload_seconds: float, trainer: int) -> Any:
     import wandb
 
     return wandb.Settings(
         init_timeout=init_seconds,
-        finish_timeout=UPLOAD_SECONDS / 2,
+        finish_timeout=upload_seconds / 2,
         console="off",  # output.log has it
         disable_git=True,  # run.json has it
         disable_code=True,

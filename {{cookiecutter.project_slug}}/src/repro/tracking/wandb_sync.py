@@ -1,0 +1,51 @@
+"""`repro sync`: what W&B does not have yet of runs that have ended, from their own files.
+
+The mirror of each is started once more, online: it asks the server what is there, and sends the rest in order. So it
+does not matter how often a run was killed, resumed or recorded offline, nor whether an earlier upload was broken off.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from repro.reading import UserError
+from repro.tracking.archive import RunFolder
+from repro.tracking.locks import is_held
+from repro.tracking.wandb import WandbMirror, WandbSettings, is_logged_in, read_mirror
+from repro.tracking.wandb_process import KILLED
+
+UPLOAD_SECONDS = 3600.0  # for one run
+
+
+def check_login(settings: WandbSettings) -> WandbSettings:
+    """The settings to upload with. Raises UserError if W&B is turned off, or nobody is logged in."""
+    if settings.mode == "disabled":
+        raise UserError("W&B is turned off: set mode in pyproject.toml, [tool.repro.wandb], or WANDB_MODE, to auto")
+    if not is_logged_in():
+        raise UserError("W&B: nobody is logged in; log in with: wandb login")
+    return replace(settings, mode="online", alerts=False)  # what they would tell of is long past
+
+
+def is_uploaded(run_path: Path) -> bool:
+    """Whether all metrics of the run were uploaded when its mirror ended; True if it has none."""
+    metrics = run_path / "metrics.jsonl"
+    size = metrics.stat().st_size if metrics.exists() else 0
+    return size == 0 or (read_mirror(run_path) or {}).get("uploaded") == size
+
+
+def upload(run: RunFolder, settings: WandbSettings) -> str:
+    """Upload what the server does not have of the run; returns where it can be seen. Raises UserError.
+
+    `settings` are of `check_login`.
+    """
+    if is_held(run.path):
+        raise UserError(f"{run.id}: is running, and is uploaded by its own process")
+    mirror = WandbMirror.start(run.path, settings, UPLOAD_SECONDS, offline_otherwise=False)
+    exit_code = run.record.get("exit_code")
+    mirror.finish(KILLED if exit_code is None else exit_code, UPLOAD_SECONDS)
+    record = mirror.record()
+    if not is_uploaded(run.path):
+        raise UserError(f"{run.id}: W&B did not take it (see {run.path / 'wandb/mirror.log'}); try again later")
+    run.update(wandb=record)
+    return str(record["url"])

@@ -1,0 +1,121 @@
+"""`repro sync`, and runs that are resumed online: the server gets what it does not have, in order, once."""
+
+import json
+import os
+import signal
+
+import pytest
+from archive_examples import CONFIG, new_run
+from project import here, wait_until
+from wandb_examples import FAKE_KEY, OFFLINE, children, log
+
+from repro.reading import UserError
+from repro.tracking.archive import finish_run, read_run
+from repro.tracking.locks import hold_run
+from repro.tracking.metrics import MetricsWriter
+from repro.tracking.wandb import WandbMirror, WandbSettings, read_mirror
+from repro.tracking.wandb_sync import check_login, is_uploaded, upload
+
+pytestmark = pytest.mark.usefixtures("no_account", "processes_of_others")
+ONLINE = WandbSettings("lab", "test", "online")
+
+
+def rows(*steps):
+    return [{"env_step": step, "return/mean": step / 3} for step in steps]
+
+
+def attempt(run, settings, *steps, taken_back=0):
+    """The mirror during one attempt at a run, which begins by taking rows back to its checkpoint."""
+    path = run.path / "metrics.jsonl"
+    if taken_back:
+        kept = path.read_bytes().splitlines(keepends=True)[:-taken_back]
+        with MetricsWriter(path) as writer:
+            writer.truncate(sum(map(len, kept)))
+    mirror = WandbMirror.start(run.path, settings)
+    log(run.path, *rows(*steps))
+    return mirror
+
+
+@pytest.fixture
+def run(repository):
+    return new_run(repository, config=CONFIG | {"env": {"id": "dot"}}, question="Does it?")
+
+
+def test_what_was_recorded_offline_killed_and_resumed_arrives_in_order_and_once(run, server):
+    attempt(run, OFFLINE, *range(10))._process.stdin.close()  # the trainer was killed
+    attempt(run, OFFLINE, *range(7, 15), taken_back=3).finish(0)
+    finish_run(run, "finished", 0)
+    assert not is_uploaded(run.path)
+    settings = check_login(OFFLINE)
+    assert upload(run, settings) == f"{server.url}/lab/test/runs/{run.id}"
+    assert server.rows() == list(range(15)) and is_uploaded(run.path)
+    assert server.streams[-1]["exitcode"] == 0
+    assert read_run(run.path).record["wandb"]["mode"] == "online"
+    upload(run, settings)
+    assert server.rows() == list(range(15))  # it had them
+    log(run.path, *rows(15))
+    assert not is_uploaded(run.path)
+
+
+def test_a_run_that_is_resumed_online_goes_on_with_its_curve(run, server):
+    """Of the first attempt the service of W&B is killed, so that its last rows are lost to the server."""
+    mirror = attempt(run, ONLINE, *range(10))
+    wait_until(lambda: server.rows() == list(range(10)))
+    os.kill(children(os.getpid())[1], signal.SIGKILL)
+    log(run.path, *rows(*range(10, 20)))
+    mirror.finish(1)
+    assert server.rows() == list(range(10)) and not is_uploaded(run.path)
+    attempt(run, ONLINE, *range(16, 25), taken_back=4).finish(0)
+    assert server.rows() == list(range(25)) and is_uploaded(run.path)
+    assert {start["name"] for start in server.starts} == {run.id}  # one run, under one id
+
+
+def test_a_server_that_is_down_refuses_or_is_not_logged_in_to(run, server, monkeypatch):
+    log(run.path, *rows(*range(5)))
+    lock = hold_run(run.path)
+    with pytest.raises(UserError, match="is running, and is uploaded by its own process"):
+        upload(run, ONLINE)
+    os.close(lock)
+    monkeypatch.setattr("repro.tracking.wandb.INIT_SECONDS", 0.5)
+    with monkeypatch.context() as down:
+        down.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
+        with pytest.raises(UserError, match=rf"^{run.id}: W&B did not take it \(see .*mirror.log\); try again later$"):
+            upload(run, ONLINE)
+    assert not list(run.path.glob("wandb/offline-run-*")) and not is_uploaded(run.path)
+    assert FAKE_KEY.encode() not in b"".join(path.read_bytes() for path in run.path.rglob("*") if path.is_file())
+    monkeypatch.setattr("repro.tracking.wandb.INIT_SECONDS", 20.0)
+    upload(run, ONLINE)
+    assert server.rows() == list(range(5))
+    monkeypatch.delenv("WANDB_API_KEY")
+    with pytest.raises(UserError, match="nobody is logged in; log in with: wandb login"):
+        check_login(ONLINE)
+    with pytest.raises(UserError, match="W&B is turned off"):
+        check_login(WandbSettings(None, "test", "disabled"))
+
+
+def test_videos_are_sent_once_and_those_of_before_are_found(run, server):
+    (run.path / "videos").mkdir()
+    log(run.path, *rows(100, 200))
+    (run.path / "videos/step-000000100.mp4").write_bytes(b"of an offline attempt")
+    upload(run, ONLINE)
+    (run.path / "videos/step-000000200.mp4").write_bytes(b"new")
+    upload(run, ONLINE)
+    upload(run, ONLINE)
+    videos = [row["video/env_step"] for row in server.lines("wandb-history.jsonl") if "video" in row]
+    assert videos == [100, 200]
+    assert json.loads((run.path / "wandb/mirror.json").read_bytes()) == read_mirror(run.path)
+
+
+def test_the_command_names_what_was_uploaded_and_what_stands_in_the_way(shared_project, server, monkeypatch, capsys):
+    assert here(shared_project, monkeypatch, capsys, "sync")[:2] == (0, "W&B has all runs that have ended\n")
+    ended, going_on = shared_project.queue(100), shared_project.queue(101)
+    for run in (ended, going_on):
+        log(run.path, *rows(*range(3)))
+    finish_run(ended, "interrupted", 143)
+    code, _, error = here(shared_project, monkeypatch, capsys, "sync")
+    assert code == 2 and error.startswith("error: W&B is turned off") and error.count("\n") == 1
+    monkeypatch.setattr("repro.tracking.wandb.read_wandb_settings", lambda path: ONLINE)  # `here` turns W&B off
+    code, said, _ = here(shared_project, monkeypatch, capsys, "sync")
+    assert (code, said) == (0, f"{ended.id}: {server.url}/lab/test/runs/{ended.id}\n")
+    assert server.rows() == [0, 1, 2] and not is_uploaded(going_on.path)
+    assert here(shared_project, monkeypatch, capsys, "sync")[1] == "W&B has all runs that have ended\n"
