@@ -1,8 +1,10 @@
 """`repro sync`, and runs that are resumed online: the server gets what it does not have, in order, once."""
 
+import contextlib
 import json
 import os
 import signal
+import sqlite3
 
 import pytest
 from archive_examples import CONFIG, new_run
@@ -108,10 +110,12 @@ def test_videos_are_sent_once_and_those_of_before_are_found(run, server):
 
 def test_the_command_names_what_was_uploaded_and_what_stands_in_the_way(shared_project, server, monkeypatch, capsys):
     assert here(shared_project, monkeypatch, capsys, "sync")[:2] == (0, "W&B has all runs that have ended\n")
-    ended, going_on = shared_project.queue(100), shared_project.queue(101)
-    for run in (ended, going_on):
+    ended, without, going_on = (shared_project.queue(seed) for seed in (100, 101, 102))
+    for run in (ended, without, going_on):
         log(run.path, *rows(*range(3)))
     finish_run(ended, "interrupted", 143)
+    finish_run(without, "finished", 0)
+    without.update(wandb={"mode": "disabled"})
     code, _, error = here(shared_project, monkeypatch, capsys, "sync")
     assert code == 2 and error.startswith("error: W&B is turned off") and error.count("\n") == 1
     monkeypatch.setattr("repro.tracking.wandb.read_wandb_settings", lambda path: ONLINE)  # `here` turns W&B off
@@ -119,3 +123,23 @@ def test_the_command_names_what_was_uploaded_and_what_stands_in_the_way(shared_p
     assert (code, said) == (0, f"{ended.id}: {server.url}/lab/test/runs/{ended.id}\n")
     assert server.rows() == [0, 1, 2] and not is_uploaded(going_on.path)
     assert here(shared_project, monkeypatch, capsys, "sync")[1] == "W&B has all runs that have ended\n"
+
+
+def test_networks_and_preferences_are_artifacts(repository, server):
+    run = new_run(repository, config=CONFIG | {"reward": {"source": "learned"}})
+    (run.path / "checkpoints").mkdir()
+    for name in ("agent.pt", "reward_model.pt", "last.pt"):
+        (run.path / "checkpoints" / name).write_bytes(name.encode())
+    log(run.path, *rows(1))
+    with contextlib.closing(sqlite3.connect(run.path / "preferences.db")) as database:  # open, as while training
+        database.execute("PRAGMA journal_mode=WAL")
+        database.execute("CREATE TABLE labels (answer TEXT)")
+        database.execute("INSERT INTO labels VALUES ('left')")
+        database.commit()
+        upload(run, ONLINE)
+    assert server.artifacts == {"model": {"agent.pt", "reward_model.pt"}, "preferences": {"preferences.db"}}
+    assert server.files["/agent.pt"] == b"agent.pt"
+    (repository / "copy.db").write_bytes(server.files["/preferences.db"])
+    with contextlib.closing(sqlite3.connect(repository / "copy.db")) as copy:
+        assert copy.execute("SELECT answer FROM labels").fetchall() == [("left",)]
+    assert not (run.path / "wandb/preferences.db").exists()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
@@ -15,6 +16,9 @@ class Service(ThreadingHTTPServer):
         self.streams = []
         self.starts = []  # variables of the requests that begin or resume a run
         self.known = False  # whether the run is there, to be resumed
+        self.artifacts = {}  # type -> names of its files
+        self.files = {}  # path -> content, of what was uploaded
+        self.refuses = self.hangs = False  # what it does with requests
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
     @property
@@ -58,11 +62,14 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
     def do_PUT(self):
-        self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.files[self.path] = self.rfile.read(int(self.headers["Content-Length"]))
         self.answer({})
 
     def do_POST(self):
         request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if self.server.refuses or self.server.hangs:
+            self.answer({})
+            return
         if self.path != "/graphql":
             self.server.streams.append(request)
             self.answer({})
@@ -81,11 +88,38 @@ class Handler(BaseHTTPRequestHandler):
         }
         if operation == "UpsertBucket":
             self.server.known = True
-        self.answer({"data": data.get(operation, {})})
+        if "query ArtifactType(" in request["query"]:
+            data[operation] = {"project": {"artifact": None}}
+        self.answer({"data": data.get(operation) or self.about_artifacts(operation, variables)})
+
+    def about_artifacts(self, operation, variables):
+        """What is answered to who uploads one: its kind, its files, its manifest."""
+        given, artifacts = variables.get("input", {}), self.server.artifacts
+        if operation == "CreateArtifact":
+            artifacts[given["artifactTypeName"]] = set()
+            made = {"id": given["artifactTypeName"], "state": "PENDING", "artifactSequence": {"latestArtifact": None}}
+            return {"createArtifact": {"artifact": made}}
+        if operation == "CreateArtifactManifest":
+            file = {"id": "f", "uploadUrl": f"{self.server.url}/manifest", "uploadHeaders": []}
+            return {"createArtifactManifest": {"artifactManifest": {"id": variables["artifactID"], "file": file}}}
+        if operation == "CreateArtifactFiles":
+            edges = []
+            for file in given["artifactFiles"]:
+                artifacts[file["artifactID"]].add(file["name"])
+                place = {"storagePath": "s", "uploadUrl": f"{self.server.url}/{file['name']}", "uploadHeaders": []}
+                edges.append({"node": place | {"artifact": {"id": file["artifactID"]}}})
+            return {"createArtifactFiles": {"files": {"edges": edges}}}
+        if operation == "CommitArtifact":
+            return {"commitArtifact": {"artifact": {"id": variables["artifactID"], "digest": "d"}}}
+        teams = {"edges": []}
+        viewer = {"id": "u", "entity": "lab", "username": "anna", "email": "", "flags": "{}", "teams": teams}
+        return {"viewer": viewer} if operation == "Viewer" else {}
 
     def answer(self, content):
+        while self.server.hangs:
+            time.sleep(0.1)
         body = json.dumps(content).encode()
-        self.send_response(200)
+        self.send_response(403 if self.server.refuses else 200)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()

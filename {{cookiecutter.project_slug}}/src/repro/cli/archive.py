@@ -104,7 +104,9 @@ def show(run: Run) -> None:
 
 @app.command()
 def sync(
-    runs: Annotated[list[str] | None, typer.Argument(help="Only these; by default all that have ended.")] = None,
+    runs: Annotated[
+        list[str] | None, typer.Argument(help="Only these; by default all that have ended, but for those without W&B.")
+    ] = None,
 ) -> None:
     """Upload to W&B what it does not have yet of runs that have ended, killed and resumed ones too.
 
@@ -122,7 +124,8 @@ def sync(
     else:
         known = [run for run in reversed(without_copies(list_summaries(root))) if run["status"] != "unreadable"]
         ended = [root / "runs" / run["id"] for run in known if effective_status(run) not in ("queued", "running")]
-        chosen = [read_run(path) for path in ended if not is_uploaded(path)]
+        left = [read_run(path) for path in ended if not is_uploaded(path)]
+        chosen = [run for run in left if (run.record.get("wandb") or {}).get("mode") != "disabled"]
         if not chosen:
             print("W&B has all runs that have ended")
             return

@@ -9,8 +9,11 @@ run goes on with its curve, and what was recorded offline, or was lost with a ki
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
+import sqlite3
 import sys
 import threading
 import time
@@ -48,6 +51,8 @@ def _mirror(job: dict[str, Any]) -> None:
 
     run_dir = Path(job["run_dir"])
     ended, videos = _End(job["upload_seconds"]), _Videos(run_dir)
+    lock = os.open(run_dir / "wandb" / "mirror.lock", os.O_RDWR | os.O_CREAT, 0o644)
+    fcntl.flock(lock, fcntl.LOCK_EX)  # the process of an earlier attempt may still be uploading
     run, report = _init(job)
     write_atomic(run_dir / "wandb" / "mirror.json", json.dumps(report).encode())
     run.define_metric("*", step_metric="env_step")
@@ -76,10 +81,44 @@ def _mirror(job: dict[str, Any]) -> None:
             alert(title[:63], f"step {finding['env_step']:,}: {finding['seen']}. {finding['meaning']}")
     how = {0: "finished", KILLED: "was killed"}.get(ended.exit_code, f"ended with exit code {ended.exit_code}")
     alert(f"{how}: {run_dir.name}"[:63], f"{run_dir.name} {how}.")
+    if report["mode"] == "online":
+        try:
+            _log_artifacts(run, run_dir)
+        except Exception:  # noqa: BLE001  the curves matter more
+            traceback.print_exc()
     run.finish(exit_code=ended.exit_code)
+    (run_dir / "wandb" / "preferences.db").unlink(missing_ok=True)  # the copy that was uploaded
     if report["mode"] == "online":
         uploaded = report | {"uploaded": metrics.position}
         write_atomic(run_dir / "wandb" / "mirror.json", json.dumps(uploaded).encode())
+
+
+def _log_artifacts(run: Any, run_dir: Path) -> None:
+    """The final networks, and of learned rewards the preferences; the server keeps equal ones once."""
+    import wandb
+
+    networks = [run_dir / "checkpoints" / name for name in ("agent.pt", "reward_model.pt")]
+    files = {"model": [path for path in networks if path.exists()], "preferences": []}
+    record = json.loads((run_dir / "run.json").read_bytes())
+    if record["params"].get("reward", {}).get("source") == "learned" and (run_dir / "preferences.db").exists():
+        files["preferences"] = [_copy_database(run_dir / "preferences.db", run_dir / "wandb" / "preferences.db")]
+    for kind, paths in files.items():
+        if paths:
+            artifact = wandb.Artifact(f"{run.id}-{kind}", type=kind)
+            for path in paths:
+                artifact.add_file(str(path), policy="immutable", skip_cache=True)
+            run.log_artifact(artifact)
+
+
+def _copy_database(path: Path, copy: Path) -> Path:
+    """A whole copy of an SQLite database that another process may have open."""
+    copy.unlink(missing_ok=True)
+    with (
+        contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as source,
+        contextlib.closing(sqlite3.connect(copy)) as target,
+    ):
+        source.backup(target)
+    return copy
 
 
 def _last_step(run: Any, metric: str) -> int:

@@ -68,15 +68,20 @@ def train_run(run: RunFolder, config: Config, settings: WandbSettings, preferenc
             try:
                 row = _train(trainer, run, metrics, mirror)
                 _film_segments(trainer, run)
+                _save_networks(trainer, run)  # before the mirror ends, which uploads them
                 exit_code = 0
             finally:
                 mirror.finish(exit_code)
                 with contextlib.suppress(UserError):  # whatever is wrong with the folder is reported by others
                     run.update(wandb=mirror.record())
+    return row
+
+
+def _save_networks(trainer: Trainer, run: RunFolder) -> None:
+    """Write the final networks, without what only training needs."""
     save_agent(run.path / AGENT, trainer)
     if trainer.learning:
         save_checkpoint(run.path / REWARD_MODEL, trainer.learning.model.inference_state())
-    return row
 
 
 def save_agent(path: Path, trainer: Trainer) -> None:
