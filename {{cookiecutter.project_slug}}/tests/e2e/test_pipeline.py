@@ -28,7 +28,8 @@ FILES = [
         "reports/.gitkeep",
     ),
 ]
-AFTER_A_SEED = ["collect@{}", "train@{}", "evaluate@{}"]
+STAGES = ("collect", "train", "evaluate")
+AFTER_A_SEED = [f"{stage}@{{}}" for stage in STAGES]
 
 
 class Pipeline(Project):
@@ -74,7 +75,7 @@ class Pipeline(Project):
 
     def commit(self, message: str) -> None:
         self.git("add", "-A")
-        self.git("commit", "-q", "-m", message)
+        self.git("commit", "-q", "--allow-empty", "-m", message)
 
     def reproduce(self) -> list[str]:
         """`dvc repro`; returns the names of the stages that ran."""
@@ -117,11 +118,17 @@ def test_everything_is_there_and_the_seeds_share_nothing(pipeline: Pipeline) -> 
         assert record["status"] == "finished" and record["question"].endswith(f"with seed {seed}?")
 
 
-def test_a_cell_equals_a_plain_run(pipeline: Pipeline) -> None:
-    """That starts from exported labels instead of collecting its own; the model and the curve are copies."""
-    cell, plain = load_run(pipeline.root, pipeline.cell(100)["run"]), pipeline.queue(100)
-    pipeline.ok("resume", plain.id)
-    assert_equal_runs(cell, plain)
+def test_the_cells_are_what_a_launch_of_the_same_seeds_comes_to(pipeline: Pipeline) -> None:
+    """Whose runs collect their own labels instead of being given them; the model and the curve are copies."""
+    pipeline.ok("launch", "--seeds", "pipeline", "--question", "the same?", "--wait")
+    launched = {run.record["seed"]: run for run in pipeline.runs() if run.record["question"] == "the same?"}
+    assert launched.keys() == {100, 101}
+    for seed, run in launched.items():
+        cell = load_run(pipeline.root, pipeline.cell(seed)["run"])
+        assert_equal_runs(cell, run)
+        pipeline.ok("evaluate", run.id)
+        assert load_run(pipeline.root, run.id).record["evaluation"] == pipeline.cell(seed)["evaluation"]
+    cell = load_run(pipeline.root, pipeline.cell(100)["run"])
     models = pipeline.root / "models/tiny/seed-100"
     assert {file.name for file in models.iterdir()} == {"agent.pt", "reward_model.pt", "run.json"}
     assert (models / "agent.pt").read_bytes() == (cell.path / "checkpoints/agent.pt").read_bytes()
@@ -167,6 +174,15 @@ def test_another_seed_runs_alone(pipeline: Pipeline) -> None:
     assert "102" in (pipeline.root / "reports/results.md").read_text()
 
 
+def test_dvc_draws_the_scores(pipeline: Pipeline) -> None:
+    pipeline.dvc("plots", "show", "--out", "drawn")
+    page = (pipeline.root / "drawn/index.html").read_text()
+    shutil.rmtree(pipeline.root / "drawn")
+    for seed in (100, 101):
+        assert str(pipeline.cell(seed)["evaluation"]["sampled"]["score"]) in page
+    assert "score by seed" in page
+
+
 def test_other_episodes_are_evaluated_without_training(pipeline: Pipeline) -> None:
     pipeline.change("evaluation", "episodes", 5)
     stages = pipeline.reproduce()
@@ -195,3 +211,24 @@ def test_other_code_runs_all_again_and_an_interrupted_pipeline_goes_on(pipeline:
         [stage.format(seed) for seed in (100, 101) for stage in AFTER_A_SEED] + ["report"]
     )
     assert seen[-1] in stages and not pipeline.reproduce()
+
+
+def test_an_experiment_of_dvc_with_other_parameters_and_an_ablation(pipeline: Pipeline) -> None:
+    """Its parameters are those of the command line; its results are DVC's, and can be dropped or kept."""
+    pipeline.commit("before the experiment")
+    changes = ("agent.learning_rate=1e-3", "seeds.pipeline=[100]", "seeds.ablations=[no-noise-term]")
+    settings = [word for change in changes for word in ("-S", change)]
+    said = pipeline.dvc("exp", "run", "--name", "faster", *settings)
+    ablated = [f"{stage}-ablation@no-noise-term-100" for stage in STAGES]
+    assert sorted(STAGE.findall(said)) == sorted(["train@100", "evaluate@100", *ablated, "report"])  # labels are kept
+    for cell in ("seed-100", "no-noise-term/seed-100"):
+        facts = json.loads((pipeline.root / f"results/cells/tiny/{cell}.json").read_text())
+        params = load_run(pipeline.root, facts["run"]).record["params"]
+        assert params["agent"]["learning_rate"] == 1e-3
+        assert params["reward_model"]["answer_noise"] == (0.0 if "noise" in cell else 0.1)
+    shown = json.loads(pipeline.dvc("exp", "show", "--json"))
+    assert "faster" in json.dumps(shown)
+    pipeline.git("checkout", "-q", ".")
+    assert json.loads(pipeline.params.read_text())["agent"]["learning_rate"] != 1e-3
+    pipeline.dvc("exp", "apply", "faster")
+    assert pipeline.config().agent.learning_rate == 1e-3 and pipeline.cell(100)["run"]
