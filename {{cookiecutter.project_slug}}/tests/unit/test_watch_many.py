@@ -1,0 +1,67 @@
+"""`repro watch` of more runs than there is room for, as those of a launch are."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import pytest
+from archive_examples import CONFIG, new_run
+from rich.console import Console
+
+from repro.tracking.archive import finish_run, read_run
+from repro.workflow import watch
+from repro.workflow.watch import Watch
+
+
+@pytest.fixture
+def runs(repository):
+    """Of twenty, 100 and 101 have finished, 103 has failed, and 104 and 119 are running."""
+    runs = [new_run(repository, config=CONFIG | {"training": {"total_steps": 2560}}, seed=100 + i) for i in range(20)]
+    for run in runs:
+        run.update(status="queued")
+    for index, status in ((0, "finished"), (1, "finished"), (3, "failed")):
+        finish_run(runs[index], status, 0)
+    for index in (4, 19):
+        runs[index].update(status="running")
+        rows = [{"env_step": 256 * second, "time/wall": second} for second in (1, 2)]
+        (runs[index].path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return [read_run(run.path) for run in runs]
+
+
+def lines(console):
+    return [line.rstrip() for line in console.file.getvalue().splitlines()]
+
+
+def seeds(shown):
+    return [line.split()[1] for line in shown if line.split()[1:2] and line.split()[1].isdigit()]
+
+
+def test_a_low_terminal_has_those_that_run_then_those_that_need_a_person(repository, runs):
+    console = Console(file=io.StringIO(), force_terminal=True, width=90, height=8, no_color=True)
+    watching = Watch(repository, runs, None, console)
+    console.print(watching.screen(ended=False))
+    shown = lines(console)
+    assert len(shown) == 7 and seeds(shown[:-1]) == ["102", "103", "104", "105", "119"]
+    left = (15 * 2560 + 2 * (2560 - 512)) // 512
+    assert shown[-1].startswith("20 runs: ") and shown[-1].endswith(f"· 512/s · {left // 60}m{left % 60:02d}s left")
+    console.file = io.StringIO()
+    console.print(watching.screen(ended=True))
+    assert len(seeds(lines(console)[:-1])) == 20
+
+
+def test_without_a_terminal_those_that_run_have_a_line_and_at_the_end_all(repository, runs, monkeypatch):
+    console = Console(file=io.StringIO(), width=90)
+    watching = Watch(repository, runs, None, console)
+    looks = []
+
+    def stop_all(seconds):
+        looks.append(len(lines(console)))
+        for run in runs:
+            finish_run(run, "finished", 0)
+
+    monkeypatch.setattr(watch.time, "sleep", stop_all)
+    assert watching.until_all_end() == 0
+    first, last = lines(console)[: looks[0]], lines(console)[-20:]
+    assert [line.split(" · ")[0][-3:] for line in first[1:]] == ["104", "119"] and first[0].startswith("20 runs: ")
+    assert [line.split(" · ")[0][-3:] for line in last] == [str(100 + i) for i in range(20)]
