@@ -15,6 +15,7 @@ COMMANDS = [
     "resume",
     "runs",
     "show",
+    "sync",
     "evaluate",
     "prefs collect",
     "log",

@@ -95,8 +95,7 @@ def launch(
 ) -> None:
     """Pass the pre-launch gate, then train in the background: several seeds or ablations at a time.
 
-    Of several, runs that have finished are not done again, and those that have not are gone on with: the same command
-    again goes on with a launch that was interrupted.
+    Of several, only those that have not finished are done: the same command again goes on where it was stopped.
 
     Example: repro launch --seeds tuning --ablations all --question "which parts are needed?"
     """

@@ -25,6 +25,7 @@ from repro.reading import UserError
 MODES = ("auto", "online", "offline", "disabled")
 FINISH_SECONDS = 10.0  # the trainer waits so long at the end; the mirror's process may go on uploading
 INIT_SECONDS = 20.0  # for the server's first answer; then the run is recorded offline
+KILLED = 255  # the exit code of a run whose trainer did not live to tell one
 UPLOAD_SECONDS = 120.0  # the mirror's process is gone at the latest so long after the end of the run
 
 

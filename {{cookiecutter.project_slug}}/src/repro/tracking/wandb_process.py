@@ -25,9 +25,9 @@ from typing import Any
 from repro.files import write_atomic
 from repro.tracking.metrics import decode_row
 from repro.tracking.video import EPISODE, SEGMENTS, video_kind, video_step, videos_of_training
+from repro.tracking.wandb import KILLED
 
 POLL_SECONDS = 0.5  # between two looks at the files
-KILLED = 255  # the exit code of a run whose trainer did not live to tell one
 VIDEO_NAMES = {EPISODE: "video", SEGMENTS: "segments"}  # by kind
 RECORDED = ("seed", "ablation", "commit", "dirty", "code_hash", "cell", "stage", "question", "prediction")
 

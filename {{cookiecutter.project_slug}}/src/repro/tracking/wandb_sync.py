@@ -12,8 +12,7 @@ from pathlib import Path
 from repro.reading import UserError
 from repro.tracking.archive import RunFolder
 from repro.tracking.locks import is_held
-from repro.tracking.wandb import WandbMirror, WandbSettings, is_logged_in, read_mirror
-from repro.tracking.wandb_process import KILLED
+from repro.tracking.wandb import KILLED, WandbMirror, WandbSettings, is_logged_in, read_mirror
 
 UPLOAD_SECONDS = 3600.0  # for one run
 
