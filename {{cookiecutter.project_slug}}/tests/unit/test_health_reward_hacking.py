@@ -8,7 +8,10 @@ from project import SOURCE
 
 from repro.config import load_config
 from repro.envs import describe_environment
-from repro.health import checks
+from repro.health.checks import find_problems
+from repro.health.history import History, trend
+from repro.health.of_rewards import first_hacking, hacking
+from repro.health.subject import Subject
 from repro.preferences.store import PreferenceStore
 from repro.training.loops import make_trainer
 from repro.training.rewards import TrueReward
@@ -36,13 +39,14 @@ class TurnedRound(TrueReward):
 @pytest.mark.parametrize("source", [TrueReward(), TurnedRound()])
 def test_an_agent_that_is_rewarded_for_the_wrong_thing_is_noticed(tmp_path, source):
     config = load_config(SOURCE / "presets/moving-dot-small.yaml", SETTINGS)
-    rows, found = [], set()
+    rows, history, found = [], History(), set()
     with PreferenceStore(tmp_path / "preferences.db", describe_environment(config.env)) as store:
         trainer = make_trainer(config, 100, "run", store)
         trainer.source = source
         for row in trainer.rows():
             rows.append(row)
-            found |= {finding.check for finding in checks.find_problems(rows)}
+            history.add(row)
+            found |= {finding.check for finding in find_problems(history, Subject.of(config.model_dump()))}
     assert ("reward_hacking" in found) == isinstance(source, TurnedRound)
     assert (rows[-1]["return/score"] > rows[0]["return/score"]) == (type(source) is TrueReward)
 
@@ -73,23 +77,23 @@ def trends(predicted, score, noise=0.1, count=40, seed=0):
 def test_it_takes_a_rising_prediction_and_a_falling_score(predicted, score, alarm):
     noise = 0.01 if abs(score) == 0.05 else 0.1
     rows = trends(predicted, score, noise)
-    found = [checks.reward_hacking(rows[:length]) for length in range(len(rows) + 1)]
-    assert any(found) == alarm
+    found = first_hacking(rows)
+    assert (found is not None) == alarm
     if alarm:
-        assert "predicted_return/mean rose, and return/score fell by 0." in str(next(filter(None, found)))
+        assert "predicted_return/mean rose, and return/score fell by 0." in str(found)
 
 
 def test_noise_alone_raises_no_alarm():
     rows = [row for seed in range(10) for row in trends(0.0, 0.0, noise=0.3, seed=seed)]
-    assert not any(checks.reward_hacking(rows[:length]) for length in range(len(rows)))
+    assert first_hacking(rows) is None
 
 
 def test_a_reward_model_that_has_diverged_is_left_to_another_check():
     rows = trends(1.0, -0.5)
     rows[-2]["predicted_return/mean"] = float("nan")
-    assert checks.reward_hacking(rows) is None
+    assert hacking(History(rows)) is None
 
 
 def test_the_trend_is_kendalls():
-    assert checks.trend([1, 2, 3, 9]) == 1 and checks.trend([3, 2, 1]) == -1 and checks.trend([5, 5, 5]) == 0
-    assert checks.trend([1, 3, 2, 4]) == pytest.approx(4 / 6)  # five pairs rise, one falls
+    assert trend([1, 2, 3, 9]) == 1 and trend([3, 2, 1]) == -1 and trend([5, 5, 5]) == 0
+    assert trend([1, 3, 2, 4]) == pytest.approx(4 / 6)  # five pairs rise, one falls

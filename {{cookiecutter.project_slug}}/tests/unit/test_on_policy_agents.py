@@ -19,9 +19,14 @@ from agent_examples import (
     with_other_resets,
 )
 from gymnasium.spaces import Box, Discrete, MultiDiscrete
+from project import SOURCE
 
 from repro.agents import ON_POLICY
-from repro.health.checks import MUST_BE_FINITE, find_problems
+from repro.config import load_config
+from repro.health.checks import find_problems
+from repro.health.history import History
+from repro.health.of_updates import MUST_BE_FINITE
+from repro.health.subject import Subject
 from repro.reading import UserError
 from repro.training.checkpoint import load_checkpoint, save_checkpoint
 
@@ -106,13 +111,14 @@ def test_the_better_action_becomes_more_probable(algorithm, better):
 def test_metrics_are_those_that_health_checks_look_at(algorithm, observations, actions):
     agent = make_agent(algorithm, observations, actions)
     row = agent.update(collect(agent, observations, ends=True), progress=0.0)
-    named = {name for name in MUST_BE_FINITE if not name.startswith("reward_model/")}
-    assert row.keys() >= named | {"value/explained_variance", "learning_rate"}
+    named = {"policy/loss", "policy/entropy", "policy/approx_kl", "value/loss", "gradient/norm"}
+    assert named <= set(MUST_BE_FINITE)
+    assert row.keys() >= named | {"value/explained_variance", "value/target_max", "advantage/std", "learning_rate"}
     assert all(isinstance(value, float | int) and math.isfinite(value) for value in row.values())
-    bound = math.log(3) if actions is DISCRETE else None
-    assert find_problems([row | {"env_step": T * N}], bound) == []
+    subject = Subject.of(load_config(SOURCE / "presets/cartpole.yaml").model_dump())
+    assert find_problems(History([row | {"env_step": T * N}]), subject) == []
     for name in named:
-        (found,) = find_problems([row | {"env_step": T * N, name: math.nan}], bound)
+        (found,) = find_problems(History([row | {"env_step": T * N, name: math.nan}]), subject)
         assert found.check == "non_finite"
 
 

@@ -15,7 +15,10 @@ from project import DISABLED_WANDB, labels, line_count, write_tiny_params
 from rich.console import Console
 
 from repro.config import load_config
-from repro.health.checks import Finding
+from repro.health import history
+from repro.health.check import Finding
+from repro.health.history import History
+from repro.health.subject import Subject
 from repro.preferences.schedule import labels_due
 from repro.preflight.estimate import estimate_minutes
 from repro.reading import UserError
@@ -91,8 +94,8 @@ def test_an_agent_that_diverged_with_its_last_step_does_not_act(tmp_path: Path, 
 def test_live_checks_look_back_no_farther_than_they_need(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Else a long run would spend its time on looking back; what is returned is of all rows."""
     lengths = []
-    monkeypatch.setattr(session, "RECENT_ROWS", 4)
-    monkeypatch.setattr(session, "find_problems", lambda rows, _: lengths.append(len(rows)) or [])
+    monkeypatch.setattr(history, "RECENT_ROWS", 4)
+    monkeypatch.setattr(session, "find_problems", lambda looked_at, _: lengths.append(len(looked_at.rows)) or [])
     latest = train(tmp_path / "run")
     assert lengths == [1, 2, 3] + 7 * [4]
     rows = read_metrics(tmp_path / "run/metrics.jsonl")
@@ -114,8 +117,8 @@ def test_a_checkpoint_of_something_else(tmp_path: Path, content: bytes | None) -
 def test_a_finding_is_written_down_and_told_once_a_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def find(rows: list[dict], max_entropy: float | None) -> list[Finding]:
-        step = rows[-1]["env_step"]
+    def find(looked_at: History, subject: Subject) -> list[Finding]:
+        step = looked_at.env_step
         if step == stop:
             raise KeyboardInterrupt
         return [Finding("flat | é", step, f"seen at {step}", "Bad.", "nothing")] if step >= 1280 else []
@@ -127,7 +130,14 @@ def test_a_finding_is_written_down_and_told_once_a_run(
     stop = None
     train(tmp_path / "run")  # goes on
     assert read_findings(tmp_path / "run") == [
-        {"check": "flat | é", "env_step": 1280, "seen": "seen at 1280", "meaning": "Bad.", "remedy": "nothing"}
+        {
+            "check": "flat | é",
+            "env_step": 1280,
+            "seen": "seen at 1280",
+            "meaning": "Bad.",
+            "remedy": "nothing",
+            "severity": "warning",
+        }
     ]
     assert capsys.readouterr().out.count("warning: step 1,280: flat | é: seen at 1280. Bad. Try: nothing.") == 1
 

@@ -12,6 +12,7 @@ RESOLVED = {
     "training": {"device": "cpu", "precision": "bfloat16", "threads": 2},
     "seeds": {"final": [0]},
     "gate": {"after_minutes": 5.0},
+    "health": {"max_kl": 0.05},
 }
 
 
@@ -27,6 +28,7 @@ def changed(section, name, value):
         (RESOLVED, True),
         (changed("seeds", "final", [0, 1]), True),
         (changed("gate", "after_minutes", 0.0), True),
+        (changed("health", "max_kl", 1.0), True),
         (changed("training", "device", "auto"), True),
         (changed("training", "precision", "auto"), True),
         (changed("training", "device", "cuda"), False),

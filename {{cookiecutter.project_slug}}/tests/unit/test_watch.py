@@ -18,7 +18,7 @@ from archive_examples import CONFIG, new_run
 from labeller_examples import fill
 from project import here, kill, line_count, wait_until
 
-from repro.health.checks import Finding
+from repro.health.check import Finding
 from repro.preferences.store import PreferenceStore
 from repro.reading import UserError
 from repro.tracking.archive import effective_status, finish_run, load_run

@@ -39,7 +39,16 @@ def fit_values(
 def value_metrics(rollout: Rollout, returns: Tensor) -> dict[str, float]:
     """How the values during a rollout compare with its returns (T, N), over the rows that count."""
     values, returns = rollout.values[:-1][rollout.valid], returns[rollout.valid]
-    return {"value/explained_variance": explained_variance(values, returns), "value/mean": float(values.mean())}
+    deviation, mean = torch.std_mean(returns - values, correction=0)
+    lowest, highest = returns.aminmax()
+    return {
+        "value/explained_variance": explained_variance(values, returns),
+        "value/mean": float(values.mean()),
+        "value/target_min": float(lowest),
+        "value/target_max": float(highest),
+        "advantage/mean": float(mean),
+        "advantage/std": float(deviation),
+    }
 
 
 def explained_variance(predictions: Tensor, targets: Tensor) -> float:

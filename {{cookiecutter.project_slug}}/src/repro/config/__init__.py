@@ -1,7 +1,7 @@
 """The parameters of a run: strict models of `params.yaml`, and overrides from the command line.
 
-Every field is required and checked before any compute is spent. A mistake is reported as one line
-that names the field, the value and the fix (`UserError`).
+Every field is required, but for the thresholds in `health`, and checked before any compute is spent. A mistake is
+reported as one line that names the field, the value and the fix (`UserError`).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pydantic import Field, model_validator
 
 from repro.config.base import Section
 from repro.config.env import AtariConfig, EnvConfig, GymConfig, MovingDotConfig
+from repro.config.health import HealthConfig
 from repro.config.off_policy import DDPGConfig, DQNConfig, ReplayConfig
 from repro.config.on_policy import A2CConfig, PPOConfig, SB3PPOConfig, TRPOConfig, VPGConfig
 from repro.config.preferences import PreferenceConfig
@@ -65,6 +66,7 @@ class Config(Section):
     evaluation: EvaluationConfig
     seeds: SeedConfig
     gate: GateConfig
+    health: HealthConfig = HealthConfig()  # may be left out, as a whole or in part
 
     @model_validator(mode="after")
     def minibatches_fit(self) -> Config:
@@ -162,6 +164,8 @@ def load_config(path: Path | str = "params.yaml", overrides: list[str] | tuple[s
     values = read_yaml(path)
     if not isinstance(values, dict):
         raise UserError(f"{path}: expected sections such as 'env:' and 'agent:', found {type(values).__name__}")
+    if overrides:
+        _fill_in_health(values)
     for override in overrides:
         _apply_override(values, override)
     return parse_config(values, source=f"{path} with --set" if overrides else str(path))
@@ -173,6 +177,13 @@ def parse_config(values: dict[str, Any], source: str = "parameters") -> Config:
         return Config.model_validate(values)
     except pydantic.ValidationError as error:
         raise UserError(f"{source}: {_explain(error)}") from None
+
+
+def _fill_in_health(values: dict[str, Any]) -> None:
+    """Write the defaults of `health` out, in place, so that they can be overridden."""
+    given = values.get("health", {})
+    if isinstance(given, dict):
+        values["health"] = HealthConfig().model_dump() | given
 
 
 def _apply_override(values: dict[str, Any], override: str) -> None:

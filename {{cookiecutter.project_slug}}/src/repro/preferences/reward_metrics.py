@@ -53,6 +53,9 @@ class Validation:
     def __init__(self) -> None:
         self._loss, self._correct, self._count = 0.0, 0.0, 0
         self._parts: list[tuple[Tensor, ...]] = []
+        self.normalised: list[
+            Tensor
+        ] = []  # rewards of all their steps, (M, steps), which are to be of mean 0 and std 1
 
     def add(
         self,
@@ -98,6 +101,10 @@ class Validation:
         ):
             if (held_out & quarter).any():
                 metrics[name] = float(correct[held_out & quarter].mean())
+        if self.normalised:
+            rewards = torch.cat(self.normalised, dim=1)
+            metrics["reward_model/normalised_mean"] = float(rewards.mean())
+            metrics["reward_model/normalised_std"] = float(rewards.std(1).mean())
         if noise is not None:
             answers = preferences.expand_as(correct)[held_out]
             logits = (returns[..., 0] - returns[..., 1])[held_out]

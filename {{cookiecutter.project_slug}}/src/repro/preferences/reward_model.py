@@ -167,6 +167,8 @@ class RewardModel:
                 self.comparisons.true_returns(indices),
                 (indices + 0.5) / len(self.comparisons),
             )
+            steps = _of_steps(rewards, self.comparisons.lengths(indices))
+            validation.normalised.append(self.normalise(steps) / self.config.reward_std)
         return validation
 
     def _losses(self, rewards: Tensor, preferences: Tensor, indices: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from typing import Any
 from repro.files import write_atomic
 from repro.reading import UserError, parse_json
 
-KEYS = {"check": str, "env_step": int, "seen": str, "meaning": str, "remedy": str}
+KEYS = {"check": str, "env_step": int, "seen": str, "meaning": str, "remedy": str}  # and severity, but for old ones
 Finding = Mapping[str, Any]  # of KEYS
 
 

@@ -8,7 +8,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-NOT_OF_ONE_RUN = ("seeds", "gate")  # sections that say which runs are made, and how carefully, not what one does
+# Sections that say which runs are made, how carefully, and what is found remarkable in them, not what one does.
+NOT_OF_ONE_RUN = ("seeds", "gate", "health")
 # Parameters of `training` that may be "auto", and what that comes to when a run is launched.
 RESOLVED_AT_LAUNCH = {"device": ("cpu", "cuda"), "precision": ("float32", "bfloat16")}
 

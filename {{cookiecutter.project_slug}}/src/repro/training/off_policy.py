@@ -71,6 +71,8 @@ class OffPolicyTrainer(Trainer):
         metrics |= self.episodes.update(storage, rewards, scales)
         updates = self.agent.updates - updates
         metrics |= {name: total.item() / updates for name, total in self.totals.items()}
+        if updates:
+            metrics |= self.movement.measure()
         return (
             metrics
             | exploration

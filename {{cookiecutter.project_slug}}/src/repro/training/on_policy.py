@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import time
 
 import torch
+from gymnasium.spaces import Discrete
 from numpy.typing import NDArray
 
 from repro.agents import OnPolicyAgent
@@ -32,6 +34,9 @@ class OnPolicyTrainer(Trainer):
         metrics |= describe("value/", self.storage.values[:-1].numpy()[self.storage.valid])
         with self._timed("update"):
             metrics |= self.agent.update(self.storage.rollout(rewards, terminated), progress)
+            metrics |= self.movement.measure()
+        if isinstance(actions := self.envs.single_action_space, Discrete):
+            metrics["policy/entropy_share"] = metrics["policy/entropy"] / math.log(actions.n)
         return metrics
 
     def _collect(self) -> dict[int, NDArray]:

@@ -100,6 +100,7 @@ class PreferenceLearning:
         return metrics | {
             "preferences/labels": len(preferences),
             "preferences/ties": preferences.count(PREFERENCES["tie"]),
+            "preferences/left": preferences.count(PREFERENCES["left"]),
             "preferences/duplicates": len(preferences) - len({pair for pair, _ in self.taken.values()}),
             "preferences/overdue": max(due, 0),
             "preferences/queries_waiting": self.store.waiting(),

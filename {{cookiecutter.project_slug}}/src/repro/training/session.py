@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from gymnasium.spaces import Discrete
-
 from repro.config import Config
 from repro.envs import describe_environment
-from repro.health.checks import RECENT_ROWS, find_problems
+from repro.health.checks import find_problems
+from repro.health.history import History
+from repro.health.subject import Subject
 from repro.preferences.store import PreferenceStore
 from repro.reading import UserError
 from repro.tracking.archive import RunFolder
@@ -119,19 +118,17 @@ def _train(trainer: Trainer, run: RunFolder, metrics: MetricsWriter, mirror: Wan
     config, videos = trainer.config, trainer.config.evaluation.video_rollouts
     rows = read_metrics(metrics.path)
     latest = {name: value for row in rows for name, value in row.items()}  # not every rollout ends an episode
-    recent = rows[-RECENT_ROWS:]
+    history, subject = History(rows), Subject.of(config.model_dump())
     found = {finding["check"] for finding in read_findings(run.path)}
-    actions = trainer.envs.single_action_space
-    max_entropy = math.log(actions.n) if isinstance(actions, Discrete) else None
     with Progress(config.training.total_steps, trainer.env_step) as progress:
         for count, row in enumerate(trainer.rows(), start=len(rows) + 1):
             start = time.perf_counter()
             metrics.write(row)
             latest |= row
-            recent = [*recent, row][-RECENT_ROWS:]
-            for problem in find_problems(recent, max_entropy):
+            history.add(row)
+            for problem in find_problems(history, subject):
                 if problem.check not in found:  # once a run; `repro doctor` tells the whole story
-                    progress.note(f"warning: {problem}")
+                    progress.note(f"{problem.severity}: {problem}")
                     add_finding(run.path, asdict(problem))
                     found.add(problem.check)
                 if problem.check == "non_finite":  # no checkpoint from here on would be worth resuming from

@@ -20,6 +20,7 @@ from repro.training.asking import people_see_screens
 from repro.training.device import choose_device, choose_precision, keep_freed_memory, resident_memory
 from repro.training.episodes import EpisodeStatistics
 from repro.training.initial_labels import collect_initial_labels
+from repro.training.movement import Movement
 from repro.training.preferences import PreferenceLearning
 from repro.training.rewards import LearnedReward, RewardSource, TrueReward
 from repro.training.seeding import derive_seed, torch_generator
@@ -53,6 +54,7 @@ class Trainer(abc.ABC):
         self.normaliser = normaliser_of(spaces[0])
         generator = torch_generator(seed, "policy", self.device)
         self.agent = make_agent(*spaces, config.agent, self.device, generator, self.precision)
+        self.movement = Movement(self.agent)
         self.storage = Storage.for_envs(self.envs, config.agent.rollout_steps)
         self.episodes = EpisodeStatistics(config.env.num_envs)
         self.learning: PreferenceLearning | None = None
@@ -140,6 +142,7 @@ class Trainer(abc.ABC):
         """Continue from what `state_dict` returned; with new episodes if those that were under way are not in it."""
         self.env_step, self.seconds, self.exact = state["env_step"], state["seconds"], state["exact"]
         self.agent.load_state_dict(state["agent"])
+        self.movement.forget()
         if state["envs"]:
             self.envs.set_state(state["envs"])
             self.storage.observations[-1] = state["observations"]

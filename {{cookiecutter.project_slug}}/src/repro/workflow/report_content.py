@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from repro.health.checks import RECENT_ROWS, Finding, reward_hacking
+from repro.health.of_rewards import first_hacking
 from repro.results.proportions import wilson_interval
 from repro.results.records import Cell, Rows
 from repro.results.statistics import SEEDS_FOR_INTERVAL, spread
@@ -164,17 +164,11 @@ def _warnings(cells: list[Cell], curves: dict[int, Rows]) -> list[str]:
         if not rows or rows[-1]["env_step"] != cell.env_steps:
             warnings.append(f"{cell.curve_path} does not end at the {cell.env_steps:,} steps of {cell.path}")
         bad = [name for name in PLOTTED if any(not math.isfinite(row.get(name, 0)) for row in rows)]
-        if hacking := _first_hacking(rows):
+        if hacking := first_hacking(rows):
             warnings.append(f"seed {cell.seed}: {hacking}")
         if bad:
             warnings.append(f"{cell.curve_path} holds NaN or infinity, which no plot can show, in: {', '.join(bad)}")
     return warnings
-
-
-def _first_hacking(rows: Rows) -> Finding | None:
-    """Where the predicted return first rose while the true return fell."""
-    windows = (rows[max(0, end - RECENT_ROWS) : end] for end in range(1, len(rows) + 1))
-    return next(filter(None, map(reward_hacking, windows)), None)
 
 
 def _results_table(cells: list[Cell]) -> Table:

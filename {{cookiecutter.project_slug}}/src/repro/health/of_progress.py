@@ -1,0 +1,77 @@
+"""Checks of episodes, of the score, and of the machine. J: Jones (2021); R: Rahtz (2018)."""
+
+from __future__ import annotations
+
+from repro.health.check import check
+from repro.health.history import LATELY, History, trend
+from repro.health.subject import Subject
+
+SPEED_ROWS = 10  # of which the quickest counts
+SLOPE_ROWS = 50  # over which a slope is told
+MIN_SLOPE = 0.3  # of Kendall's correlation with time; by chance .1 (std) in 50 independent rows
+HALF = 0.5  # of training
+GROWTH_MB = 100  # MiB; less is no leak
+
+
+@check(
+    "episode/length_mean",
+    "episode/length_std",
+    meaning="Something other than the policy ends them, the same in each: what is learned is learned about that.",
+    remedy="look at terminated and truncated of the environment, at its time limit, and at wrappers that count steps",
+)
+def equal_episodes(history: History, subject: Subject) -> str | None:
+    """All episodes end after the same number of steps, before their time is up (J)."""
+    lengths = history.values("episode/length_mean", LATELY)
+    deviations = history.values("episode/length_std", LATELY)
+    longest = max(history.values("episode/length_max", LATELY), default=0)
+    if len(lengths) < LATELY or max(deviations) > 0 or min(lengths) < longest or longest >= subject.horizon:
+        return None
+    return f"all episodes of {LATELY} rollouts took {longest:.0f} steps; they may take {subject.horizon}"
+
+
+@check(
+    "return/score",
+    meaning="Half of training is over, and nothing of it shows; more of the same rarely helps.",
+    remedy="stop it, and look for what is broken in a simpler environment first; see the other findings",
+)
+def no_progress(history: History, subject: Subject) -> str | None:
+    """The score is no better than at first."""
+    gain, least = subject.score_gain(history), subject.thresholds.min_score_gain
+    if gain is None or gain >= least or history.progress(subject.total_steps) < HALF:
+        return None
+    return f"return/score has changed by {gain:+.2f} since the first rollouts (at least +{least:g})"
+
+
+@check(
+    "throughput/steps_per_second",
+    meaning="Something grows with every rollout: a list, a file that is read again, a computation graph that is kept.",
+    remedy="see which of time/* grows; profile a late rollout against an early one",
+)
+def slowing_down(history: History, subject: Subject) -> str | None:
+    """Rollouts take longer and longer (R)."""
+    first, values = history.at_first("throughput/steps_per_second"), history.values("throughput/steps_per_second")
+    # The best of many: other programs keep a machine busy at times.
+    now, least = max(values[-SPEED_ROWS:], default=0.0), subject.thresholds.min_speed
+    if first is None or now >= least * first or trend(values[-SLOPE_ROWS:]) > -MIN_SLOPE:
+        return None
+    return (
+        f"throughput/steps_per_second is {now:,.0f} at most of late, at first it was {first:,.0f} "
+        f"(at least {least:.0%}), and it falls"
+    )
+
+
+@check(
+    "memory/rss_mb",
+    meaning="At this pace the machine's memory ends before the run does.",
+    remedy="look for lists that keep tensors with their graphs (detach, item), and for caches without a bound",
+)
+def growing_memory(history: History, subject: Subject) -> str | None:
+    """The process takes more and more memory (R), other than by filling its replay buffer."""
+    first, now = history.at_first("memory/rss_mb"), history.lately("memory/rss_mb")
+    most, replay = subject.thresholds.max_memory_growth, history.values("replay/size", 2)
+    filling = len(replay) == 2 and replay[0] < replay[1]
+    if first is None or now is None or filling or now <= max(most * first, first + GROWTH_MB):
+        return None
+    if trend(history.values("memory/rss_mb", SLOPE_ROWS)) < MIN_SLOPE:
+        return None
+    return f"memory/rss_mb is {now:,.0f}, at first it was {first:,.0f} (at most {most:g} times), and it grows"
