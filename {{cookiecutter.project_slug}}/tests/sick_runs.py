@@ -263,6 +263,8 @@ BUGS = (
             ("reward_model.validation_fraction", 0.3),
             ("reward_model.weight_decay", 0.0),
             ("reward_model.steps_per_rollout", 60),
+            ("reward_model.learning_rate", 0.02),
+            ("reward_model.hidden", 128),
             ("reward_model.answer_noise", 0.0),
         ),
         rewards=LEARNED,

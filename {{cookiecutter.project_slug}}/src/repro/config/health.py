@@ -15,14 +15,14 @@ class HealthConfig(Section):
     max_kl: PositiveFloat = 0.05  # nats, of the middle one of three updates
     max_kl_once: PositiveFloat = 0.1  # of any one
     max_kl_ratio: PositiveFloat = 5.0  # of the middle one of three to the usual one; harmless below 0.8 max_kl
-    max_clip_fraction: Fraction = 0.4
+    max_clip_fraction: Fraction = 0.4  # share of steps that PPO's clip range cuts off
     min_clip_fraction: Fraction = 0.0  # at or below it PPO's update is as good as none
     # Of values and gradients.
     min_explained_variance: FiniteFloat = -0.1  # after the warm-up; values that know nothing are about 0
     max_value_target: PositiveFloat = 1000.0  # beyond it rewards should be scaled down
     max_advantage_offset: PositiveFloat = 2.0  # of their mean from 0, in standard deviations, after the warm-up
     max_update: PositiveFloat = 1.0  # of a rollout's updates to the parameters' norm
-    min_update: NonNegativeFloat = 1e-5
+    min_update: NonNegativeFloat = 1e-5  # the same
     # Of the reward model.
     min_reward_std: NonNegativeFloat = 1e-3  # of raw predictions
     max_normalised_shift: PositiveFloat = 3.0  # of predictions on labels, by which they are not of mean 0 and std 1

@@ -1,4 +1,4 @@
-"""Checks of the policy. J: Jones (2021), "Debugging RL, Without the Agonizing Pain"; R: Rahtz (2018)."""
+"""Checks of the policy, after Jones (2021), "Debugging RL, Without the Agonizing Pain", and Rahtz (2018)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SAME_ENTROPY = 0.02  # share of the largest possible
     remedy="a larger entropy coefficient, a smaller learning rate or rewards of smaller scale",
 )
 def entropy_collapse(history: History, subject: Subject) -> str | None:
-    """The policy has all but stopped to explore (J)."""
+    """The policy has all but stopped to explore."""
     share, least = history.latest.get("policy/entropy_share"), subject.thresholds.min_entropy
     if share is None or not share < least:
         return None
@@ -37,7 +37,7 @@ def entropy_collapse(history: History, subject: Subject) -> str | None:
     remedy="a smaller entropy coefficient, a larger learning rate; look whether rewards differ between actions at all",
 )
 def random_policy(history: History, subject: Subject) -> str | None:
-    """After the warm-up the policy is still as good as uniform (J)."""
+    """After the warm-up the policy is still as good as uniform."""
     share, most = history.lately("policy/entropy_share"), subject.thresholds.max_entropy
     if share is None or share <= most or not subject.warm(history):
         return None
@@ -51,7 +51,7 @@ def random_policy(history: History, subject: Subject) -> str | None:
     remedy="look at update/ratio and gradient/norm; a larger learning rate, larger batches; check the advantages' sign",
 )
 def flat_entropy(history: History, subject: Subject) -> str | None:
-    """The entropy stays where it was, and the score too (R)."""
+    """The entropy stays where it was, and the score too."""
     first, now = history.at_first("policy/entropy_share"), history.lately("policy/entropy_share")
     gain = subject.score_gain(history)
     if first is None or now is None or gain is None or history.progress(subject.total_steps) < 0.5:
@@ -70,7 +70,7 @@ def flat_entropy(history: History, subject: Subject) -> str | None:
     applies=on_policy,
 )
 def kl_spike(history: History, subject: Subject) -> str | None:
-    """An update moved the policy much too far, or several in a row did much farther than usual (J)."""
+    """An update moved the policy much too far, or several in a row did much farther than usual."""
     limits, values = subject.thresholds, history.values("policy/approx_kl")
     lately = statistics.median(values[-KL_ROWS:]) if len(values) >= KL_ROWS else 0.0
     earlier = values[:-KL_ROWS]

@@ -1,4 +1,4 @@
-"""Checks of episodes, of the score, and of the machine. J: Jones (2021); R: Rahtz (2018)."""
+"""Checks of episodes (Jones 2021), of the score, and of the machine (Rahtz 2018)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ GROWTH_MB = 100  # MiB; less is no leak
     remedy="look at terminated and truncated of the environment, at its time limit, and at wrappers that count steps",
 )
 def equal_episodes(history: History, subject: Subject) -> str | None:
-    """All episodes end after the same number of steps, before their time is up (J)."""
+    """All episodes end after the same number of steps, before their time is up."""
     lengths = history.values("episode/length_mean", LATELY)
     deviations = history.values("episode/length_std", LATELY)
     longest = max(history.values("episode/length_max", LATELY), default=0)
@@ -48,7 +48,7 @@ def no_progress(history: History, subject: Subject) -> str | None:
     remedy="see which of time/* grows; profile a late rollout against an early one",
 )
 def slowing_down(history: History, subject: Subject) -> str | None:
-    """Rollouts take longer and longer (R)."""
+    """Rollouts take longer and longer."""
     first, values = history.at_first("throughput/steps_per_second"), history.values("throughput/steps_per_second")
     # The best of many: other programs keep a machine busy at times.
     now, least = max(values[-SPEED_ROWS:], default=0.0), subject.thresholds.min_speed
@@ -66,7 +66,7 @@ def slowing_down(history: History, subject: Subject) -> str | None:
     remedy="look for lists that keep tensors with their graphs (detach, item), and for caches without a bound",
 )
 def growing_memory(history: History, subject: Subject) -> str | None:
-    """The process takes more and more memory (R), other than by filling its replay buffer."""
+    """The process takes more and more memory, other than by filling its replay buffer."""
     first, now = history.at_first("memory/rss_mb"), history.lately("memory/rss_mb")
     most, replay = subject.thresholds.max_memory_growth, history.values("replay/size", 2)
     filling = len(replay) == 2 and replay[0] < replay[1]

@@ -1,4 +1,4 @@
-"""Checks of the reward model. R: Rahtz (2018); C: Christiano et al. (2017)."""
+"""Checks of the reward model, after Rahtz (2018) and Christiano et al. (2017), who hold the loss ratio in 1.1 to 1.5."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def flat_reward(history: History, subject: Subject) -> str | None:
     applies=learned_reward,
 )
 def stale_normaliser(history: History, subject: Subject) -> str | None:
-    """Normalised rewards of labelled segments are not of mean 0 and the wanted standard deviation (R)."""
+    """Normalised rewards of labelled segments are not of mean 0 and the wanted standard deviation."""
     mean, std = history.lately("reward_model/normalised_mean"), history.lately("reward_model/normalised_std")
     most = subject.thresholds.max_normalised_shift
     if mean is None or std is None or (abs(mean) <= most and 1 / most <= std <= most):
@@ -121,7 +121,7 @@ def first_hacking(rows: Iterable[Row]) -> Finding | None:
     applies=learned_reward,
 )
 def overfitted_reward(history: History, subject: Subject) -> str | None:
-    """The loss of held-out labels is well above that of labels learned from (C: 1.1 to 1.5 times)."""
+    """The loss of held-out labels is well above that of labels learned from."""
     ratio, most = history.lately("reward_model/loss_ratio"), subject.thresholds.max_loss_ratio
     if ratio is None or ratio <= most:
         return None

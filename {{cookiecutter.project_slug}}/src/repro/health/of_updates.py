@@ -1,4 +1,4 @@
-"""Checks of numbers, gradients, updates and values. J: Jones (2021); W: ml-debug; S: Schulman (2016)."""
+"""Checks of numbers, gradients, updates and values, after Jones (2021) and Schulman (2016)."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def still_layer(history: History, subject: Subject) -> str | None:
     remedy="a smaller learning rate, fewer epochs, clipped gradients",
 )
 def large_update(history: History, subject: Subject) -> str | None:
-    """Updates are as large as the parameters themselves (W)."""
+    """Updates are as large as the parameters themselves."""
     ratio, most = max(history.values("update/ratio", LATELY), default=0.0), subject.thresholds.max_update
     return f"update/ratio reached {ratio:.3g} (at most {most:g})" if ratio > most else None
 
@@ -71,7 +71,7 @@ def large_update(history: History, subject: Subject) -> str | None:
     remedy="a larger learning rate; look whether it is annealed too early, or gradients are clipped to nothing",
 )
 def small_update(history: History, subject: Subject) -> str | None:
-    """Updates are nothing beside the parameters (W)."""
+    """Updates are nothing beside the parameters."""
     ratio, least = history.lately("update/ratio"), subject.thresholds.min_update
     if ratio is None or ratio >= least or history.progress(subject.total_steps) > ANNEALED:
         return None
@@ -86,7 +86,7 @@ def small_update(history: History, subject: Subject) -> str | None:
     applies=on_policy,
 )
 def bad_values(history: History, subject: Subject) -> str | None:
-    """Values explain the returns worse than a constant would, and by a margin that matters (S)."""
+    """Values explain the returns worse than a constant would, and by a margin that matters."""
     rows = [row for row in list(history.rows)[-LATELY:] if math.isfinite(row.get("value/explained_variance", math.nan))]
     bad = [row["value/explained_variance"] for row in rows if _noteworthy(row)]
     least = subject.thresholds.min_explained_variance
@@ -111,7 +111,7 @@ def _largest_target(row: Row) -> float:
     remedy="scale rewards down, or a smaller discount; if rewards are small, values run away: slow down the targets",
 )
 def large_targets(history: History, subject: Subject) -> str | None:
-    """What values are fitted to is far from the order of 1 (J)."""
+    """What values are fitted to is far from the order of 1."""
     names = ("value/target_min", "value/target_max", "value/target_mean")
     values = [abs(value) for name in names if (value := history.lately(name)) is not None]
     most = subject.thresholds.max_value_target
