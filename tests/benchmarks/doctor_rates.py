@@ -1,10 +1,11 @@
-"""How often the health checks name a bug that is planted in a training run, and how often they alarm where there is none.
+"""How often the health checks name a bug that is planted in a training run, and how often they alarm without one.
 
-Each bug of the generated project's tests/sick_runs.py is planted in runs of each task and seed; the same runs without a bug are healthy.
-The metrics of each run are kept in --runs, one file each, and a benchmark that was stopped goes on with those that are missing; with
-other thresholds only the page is made anew. Thresholds were set on seeds 100-109. Writes docs/results/doctor-rates.md.
+Each bug of the generated project's tests/sick_runs.py is planted in runs of each task and seed; the same runs without a
+bug are healthy. The metrics of each run are kept in --runs, one file each, and a benchmark that was stopped goes on
+with those that are missing; with other thresholds only the page is made anew. Thresholds were set on seeds 100-109.
+Writes docs/results/doctor-rates.md.
 
-    PYTHONPATH=template/src python tests/benchmarks/doctor_rates.py --runs FOLDER [--tasks cartpole-true ...] [--seeds 300 ...]
+    PYTHONPATH=template/src python tests/benchmarks/doctor_rates.py --runs FOLDER [--tasks TASK ...] [--seeds N ...]
 """
 
 from __future__ import annotations
