@@ -1,4 +1,4 @@
-"""Checks of the reward model, after Rahtz (2018) and Christiano et al. (2017): they hold its loss ratio in 1.1 to 1.5."""
+"""Checks of the reward model, after Rahtz (2018) and Christiano et al. (2017), whose loss ratio is 1.1 to 1.5."""
 
 from __future__ import annotations
 
