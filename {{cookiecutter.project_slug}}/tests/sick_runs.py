@@ -120,12 +120,12 @@ def nan_reward(trainer: Trainer) -> None:
     change(trainer.source, "relabel", spoil)
 
 
-def shuffled_values(trainer: Trainer) -> None:
-    def shuffle(rollout: Any) -> Any:
+def negated_values(trainer: Trainer) -> None:
+    def negate(rollout: Any) -> Any:
         rollout.values[:-1] = -2 * rollout.values[:-1]
         return rollout
 
-    change(trainer.storage, "rollout", shuffle)
+    change(trainer.storage, "rollout", negate)
 
 
 def offset_values(trainer: Trainer) -> None:
@@ -227,7 +227,7 @@ BUGS = (
     Bug("an entropy bonus with the wrong sign", ("entropy_collapse",), plant=entropy_penalty),
     Bug("a clip range of 0.0001", ("much_clipped",), (("agent.clip_range", 1e-4),)),
     Bug("rewards with the wrong sign", ("no_progress", "reward_hacking", "uncorrelated_reward"), plant=turned_round),
-    Bug("values with the wrong sign", ("bad_values",), plant=shuffled_values),
+    Bug("values with the wrong sign", ("bad_values",), plant=negated_values),
     Bug("values with a constant added", ("advantages_off_centre",), plant=offset_values),
     Bug("all episodes end after five steps", ("equal_episodes",), plant=early_end),
     Bug("each rollout takes longer", ("slowing_down",), plant=slower_and_slower),

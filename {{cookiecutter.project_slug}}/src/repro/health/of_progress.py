@@ -6,7 +6,7 @@ from repro.health.check import check
 from repro.health.history import LATELY, History, trend
 from repro.health.subject import Subject
 
-SPEED_ROWS = 10  # of which the quickest counts
+SPEED_ROWS = 10  # at least, and a quarter of those there are, of which the quickest counts
 SLOPE_ROWS = 50  # over which a slope is told
 MIN_SLOPE = 0.3  # of Kendall's correlation with time; by chance .1 (std) in 50 independent rows
 HALF = 0.5  # of training
@@ -51,7 +51,8 @@ def slowing_down(history: History, subject: Subject) -> str | None:
     """Rollouts take longer and longer."""
     first, values = history.at_first("throughput/steps_per_second"), history.values("throughput/steps_per_second")
     # The best of many: other programs keep a machine busy at times.
-    now, least = max(values[-SPEED_ROWS:], default=0.0), subject.thresholds.min_speed
+    latest = values[-max(SPEED_ROWS, len(values) // 4) :]
+    now, least = max(latest, default=0.0), subject.thresholds.min_speed
     if first is None or now >= least * first or trend(values[-SLOPE_ROWS:]) > -MIN_SLOPE:
         return None
     return (

@@ -98,11 +98,8 @@ def bad_values(history: History, subject: Subject) -> str | None:
 
 def _noteworthy(row: Row) -> bool:
     """Whether values are off by more than a small share of what they are to be: constant returns are told exactly."""
-    return row.get("advantage/std", 0.0) > NOTEWORTHY * _largest_target(row)
-
-
-def _largest_target(row: Row) -> float:
-    return max(abs(row.get("value/target_min", 0.0)), abs(row.get("value/target_max", 0.0)))
+    largest = max(abs(row.get("value/target_min", 0.0)), abs(row.get("value/target_max", 0.0)))
+    return row.get("advantage/std", 0.0) > NOTEWORTHY * largest
 
 
 @check(
@@ -130,7 +127,8 @@ def large_targets(history: History, subject: Subject) -> str | None:
 def advantages_off_centre(history: History, subject: Subject) -> str | None:
     """The mean of the advantages is farther from zero than they lie apart, and by a margin that matters."""
     mean, deviation = history.lately("advantage/mean"), history.lately("advantage/std")
-    target, most = _largest_target(history.latest), subject.thresholds.max_advantage_offset
+    targets = (history.lately("value/target_min") or 0.0, history.lately("value/target_max") or 0.0)
+    target, most = max(map(abs, targets)), subject.thresholds.max_advantage_offset
     if mean is None or deviation is None or abs(mean) <= max(most * deviation, OFF_CENTRE * target):
         return None
     if not subject.warm(history):

@@ -34,21 +34,18 @@ def _summary(examination: Examination, width: int) -> list[str]:
         health = "nothing unhealthy was seen"
     if not examination.rows:
         health = "there are no metrics yet"
-    lines = [
+    made_or_not = [f"{made} made, {states.count(SILENT)} of them silent"]
+    made_or_not += [f"{states.count(NOT_MADE)} do not apply"] if NOT_MADE in states else []
+    made_or_not += [f"{states.count(UNKNOWN)} find no metrics to look at"] if UNKNOWN in states else []
+    return [
         _entry(
             "run",
             f"{examination.id}: {examination.status}, {steps}, {_count(len(examination.rows), 'row')} of metrics",
             width,
         ),
         _entry("health", health, width),
-        _entry(
-            "checks",
-            f"{made} made, {states.count(SILENT)} of them silent; {states.count(NOT_MADE)} do not apply, "
-            f"{states.count(UNKNOWN)} find no metrics to look at",
-            width,
-        ),
+        _entry("checks", "; ".join(made_or_not), width),
     ]
-    return lines
 
 
 def _broken(examination: Examination, width: int) -> list[str]:
