@@ -31,9 +31,7 @@ def _summary(examination: Examination, width: int) -> list[str]:
     made = len(states) - states.count(NOT_MADE) - states.count(UNKNOWN)
     health = f"{_count(examination.errors, 'error')}, {_count(examination.warnings, 'warning')}"
     if not (examination.errors or examination.warnings):
-        health = "nothing unhealthy was seen"
-    if not examination.rows:
-        health = "there are no metrics yet"
+        health = "nothing unhealthy was seen" if examination.rows else "there are no metrics yet"
     made_or_not = [f"{made} made, {states.count(SILENT)} of them silent"]
     made_or_not += [f"{states.count(NOT_MADE)} do not apply"] if NOT_MADE in states else []
     made_or_not += [f"{states.count(UNKNOWN)} find no metrics to look at"] if UNKNOWN in states else []
