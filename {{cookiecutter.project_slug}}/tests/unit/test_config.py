@@ -6,6 +6,7 @@ import pydantic
 import pytest
 
 from repro.config import load_config
+from repro.config.health import HealthConfig
 from repro.reading import UserError, read_yaml
 
 PRESETS = sorted((Path(__file__).parents[2] / "presets").glob("*.yaml"))
@@ -223,7 +224,7 @@ def test_overrides_replace_values_of_any_type_in_order():
     expected = read_yaml(DEFAULT) | {"name": "other", "reward": {"source": "environment"}}
     expected["agent"] |= {"learning_rate": 3e-4, "epochs": 2, "anneal_learning_rate": False}
     expected["seeds"] |= {"pipeline": [103, 104]}
-    assert config.model_dump() == expected  # and nothing else
+    assert config.model_dump() == expected | {"health": HealthConfig().model_dump()}  # and nothing else
 
 
 @pytest.mark.parametrize(

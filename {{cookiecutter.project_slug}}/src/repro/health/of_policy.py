@@ -105,6 +105,8 @@ def much_clipped(history: History, subject: Subject) -> str | None:
 def never_clipped(history: History, subject: Subject) -> str | None:
     """No probability ratio is beyond PPO's clip range."""
     values, least = history.values("policy/clip_fraction", CLIP_ROWS), subject.thresholds.min_clip_fraction
-    if len(values) < CLIP_ROWS or max(values) > least or history.progress(subject.total_steps) > ANNEALED:
+    if len(values) < CLIP_ROWS or max(values) > least or not subject.warm(history):
+        return None
+    if history.progress(subject.total_steps) > ANNEALED:
         return None
     return f"policy/clip_fraction is {max(values):.1%} at most in the last {len(values)} rollouts"
