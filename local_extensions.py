@@ -14,6 +14,7 @@ from typing import Any
 from jinja2 import Environment
 from jinja2.ext import Extension
 
+PRESETS = Path(__file__).parent / "{{cookiecutter.project_slug}}" / "presets"
 MUJOCO_PRESETS = ("inverted-pendulum", "half-cheetah", "half-cheetah-preferences", "hopper")
 # What the presets' names begin with -> the task as a sentence names it, and what is observed there. The longest counts.
 TASKS = {
@@ -44,6 +45,7 @@ class AnswerFilters(Extension):
             dvc_extra,
             gymnasium_extras,
             task,
+            success_score,
             refuse_bad_answers,
         ):
             environment.filters[function.__name__] = function
@@ -104,6 +106,12 @@ def task(preset: str) -> dict[str, Any]:
     baseline = "moving-dot-true-reward" if observed == "dot" else preset.removesuffix("-preferences")
     experiment = "moving-dot" if preset == "moving-dot-true-reward" else preset
     return {"name": name, "observed": observed, "learned": learned, "experiment": experiment, "baseline": baseline}
+
+
+def success_score(preset: str) -> str:
+    """The score from which a seed of this preset succeeds, as its file has it."""
+    text = (PRESETS / f"{preset}.yaml").read_text(encoding="utf-8")
+    return re.findall(r"^  success_score: ([\d.]+)", text, re.MULTILINE)[0]
 
 
 def refuse_bad_answers(answers: Mapping[str, Any]) -> str:

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from ledger_examples import write_run
 from report_examples import make_cell
 from reward_examples import VECTORS, add_comparisons, make_model
 
 from repro.config import Config, load_config
 from repro.preflight import estimate
 from repro.reading import UserError
-from repro.results.cells import cell_name, publish_evaluation, read_model_facts
+from repro.results.cells import cell_name, count_tuning_runs, publish_evaluation, read_model_facts
 from repro.training import device
 from repro.workflow import prelaunch, runs
 from repro.workflow.report import write_report
@@ -44,6 +45,26 @@ def test_a_cell_is_written_for_models_of_the_same_parameters(tmp_path):
     assert written["success"] and written["run"] == "run" and written["seed"] == 100
     judged_anew = load_config(PRESET, ["evaluation.success_score=0.95"])  # evaluation may change without training
     assert not json.loads(publish_evaluation(tmp_path, judged_anew, cell, EVALUATION).read_text())["success"]
+
+
+def test_a_cell_says_how_many_runs_were_looked_at_before_it(tmp_path):
+    later = {"started": "2026-11-22T10:00:00+01:00"}
+    final = write_run(tmp_path, "f1aa", seed=0, **later, ablation=None)
+    assert count_tuning_runs(tmp_path, final) == 0
+    for code in ("a1aa", "a2aa"):
+        write_run(tmp_path, code, status="crashed", ablation=None)
+    write_run(tmp_path, "a3aa", seed=57, ablation=None)  # in neither list, and a look all the same
+    write_run(tmp_path, "a4aa", seed=1, ablation=None)  # final
+    write_run(tmp_path, "a5aa", ablation="no-ensemble")
+    write_run(tmp_path, "a6aa", ablation=None, name="other")
+    write_run(tmp_path, "a7aa", ablation=None, rerun_of="2026-11-21_moving-dot_a1aa")
+    write_run(tmp_path, "a8aa", ablation=None, started="2026-11-23T10:00:00+01:00")  # after it
+    (tmp_path / "runs/2026-11-21_moving-dot_a1aa.bak").mkdir()
+    copied = (tmp_path / "runs/2026-11-21_moving-dot_a1aa/run.json").read_bytes()
+    (tmp_path / "runs/2026-11-21_moving-dot_a1aa.bak/run.json").write_bytes(copied)
+    assert count_tuning_runs(tmp_path, final) == 3
+    ablated = write_run(tmp_path, "f2aa", seed=0, **later, ablation="no-ensemble")
+    assert count_tuning_runs(tmp_path, ablated) == 1
 
 
 def test_auto_is_what_it_was_resolved_to_at_launch(tmp_path):

@@ -203,7 +203,9 @@ def test_a_run_whose_segments_cannot_be_drawn_is_not_lost(tmp_path, monkeypatch,
 
 
 def test_it_goes_with_the_models_into_the_report(trained, tmp_path):
-    run, _ = trained
+    run, config = trained
+    run.record |= {"name": config.name, "ablation": None, "started": "2026-11-21T10:00:00+01:00"}
+    run.record |= {"params": config.model_dump(mode="json")}
     project = make_results(tmp_path / "project")
     write_report(project)
     assert "<video" not in (project / "reports/report.html").read_text()

@@ -11,6 +11,8 @@ from repro.config import Config
 from repro.files import storage_error, write_atomic
 from repro.reading import UserError
 from repro.tracking.archive import RunFolder
+from repro.tracking.durations import timestamp
+from repro.tracking.index import list_summaries, without_copies
 from repro.tracking.metrics import read_last_row
 from repro.tracking.parameters import params_hash, resolved_as
 
@@ -36,6 +38,7 @@ def publish_training(root: Path, run: RunFolder, cell: str) -> None:
         "env_steps": last.get("env_step"),
         "labels": last.get("preferences/labels"),
         "wall_seconds": last.get("time/wall"),
+        "tuning_runs": count_tuning_runs(root, run),
     }
     try:
         models.mkdir(parents=True, exist_ok=True)
@@ -51,6 +54,26 @@ def publish_training(root: Path, run: RunFolder, cell: str) -> None:
     write_atomic(models / "run.json", _json(facts))
 
 
+def count_tuning_runs(root: Path, run: RunFolder) -> int:
+    """How many runs of the same experiment and ablation were started before this one, on seeds that are not final.
+
+    That is how often its settings could have been chosen by looking; reruns repeat a run, and are no further look. Runs
+    that were deleted since, or made elsewhere, are not known.
+    """
+    final = run.record["params"]["seeds"]["final"]
+    what = [run.record[name] for name in ("name", "ablation")]
+    started = timestamp(run.record["started"])
+    return sum(
+        [other.get("name"), other.get("ablation")] == what
+        and other["seed"] not in final
+        and not other.get("rerun_of")
+        and other["id"] != run.id
+        and timestamp(other["started"]) <= started
+        for other in without_copies(list_summaries(root))
+        if other["status"] != "unreadable"
+    )
+
+
 def publish_evaluation(root: Path, config: Config, cell: str, evaluation: dict[str, Any]) -> Path:
     """Write results/cells/<cell>.json from an evaluation of models/<cell>; returns its path."""
     facts = read_model_facts(root, config, cell)
@@ -64,6 +87,7 @@ def publish_evaluation(root: Path, config: Config, cell: str, evaluation: dict[s
         "dirty": facts["dirty"],
         "params_hash": params_hash(config.model_dump(mode="json")),
         **{name: facts[name] for name in ("env_steps", "labels", "wall_seconds")},
+        "tuning_runs": facts.get("tuning_runs"),
         "judged": judged,
         "success": evaluation[judged]["score"] >= config.evaluation.success_score,
         "success_score": config.evaluation.success_score,

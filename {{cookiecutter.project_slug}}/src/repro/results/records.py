@@ -68,6 +68,7 @@ class Cell(Record):
     env_steps: Count
     labels: Count | None  # None: trained without preferences
     wall_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)]  # of training
+    tuning_runs: Count | None = None  # on other than final seeds before it, where the writer counted them
     judged: Literal["sampled", "greedy"]
     success_score: Number
     evaluation: Evaluation
@@ -103,9 +104,17 @@ class Cell(Record):
 
 
 def read_cells(root: Path) -> dict[str, list[Cell]]:
+    """As `find_cells`, but raises UserError also if there is none."""
+    groups = find_cells(root)
+    if not groups:
+        raise UserError("results/cells: holds no results yet; `dvc repro` trains and evaluates every seed")
+    return groups
+
+
+def find_cells(root: Path) -> dict[str, list[Cell]]:
     """All cells under `root`, by `Cell.group`, in the order of names and seeds.
 
-    Raises UserError if there is none, or naming the file and the key that is wrong.
+    Raises UserError naming the file and the key that is wrong.
     """
     folder = root / "results" / "cells"
     groups: dict[str, list[Cell]] = {}
@@ -116,8 +125,6 @@ def read_cells(root: Path) -> dict[str, list[Cell]]:
                 f"{path.relative_to(root).as_posix()}: as its contents say, it should be {cell.path}; {REMEDY}"
             )
         groups.setdefault(cell.group, []).append(cell)
-    if not groups:
-        raise UserError("results/cells: holds no results yet; `dvc repro` trains and evaluates every seed")
     return {name: sorted(cells, key=lambda cell: cell.seed) for name, cells in sorted(groups.items())}
 
 

@@ -1,6 +1,6 @@
-"""Intervals over seeds: Student's t for means, Welch's for differences of means, pointwise t for curves.
+"""Intervals over seeds: Student's t for means and paired differences, Welch's for differences, pointwise t for curves.
 
-Those of success rates are in `repro.results.proportions`.
+Those of success rates are in `repro.results.proportions`, those across tasks in `repro.results.aggregates`.
 
 The t-interval is used per task because the usual percentile bootstrap is far too narrow for few seeds
 (its nominal 95% covers about 75% with three seeds, 90% with ten; the t-interval 94-96%). With fewer than
@@ -50,6 +50,18 @@ def difference_interval(values: ArrayLike, others: ArrayLike) -> tuple[float, fl
     freedom = sum(squares) ** 2 / sum(square**2 / (size - 1) for square, size in zip(squares, sizes, strict=True))
     margin = float(stdtrit(freedom, UPPER)) * math.sqrt(sum(squares))
     return difference, difference - margin, difference + margin
+
+
+def paired_interval(values: ArrayLike, others: ArrayLike) -> tuple[float, float, float]:
+    """Mean of the differences of pairs, `values` less `others`, and its 95% t-interval `(difference, low, high)`.
+
+    For runs of two methods with the same seeds: what a seed shares (starts, initial weights) drops out of the
+    difference, and nothing is assumed if it shares nothing. Raises ValueError as `t_interval`, or without pairs.
+    """
+    first, second = np.asarray(values, dtype=np.float64), np.asarray(others, dtype=np.float64)
+    if first.shape != second.shape:
+        raise ValueError(f"pairs need as many values on both sides, found {first.size} and {second.size}")
+    return t_interval(first - second)
 
 
 def align_curves(curves: Sequence[tuple[FloatArray, ...]], num: int = 200) -> tuple[FloatArray, FloatArray]:

@@ -1,0 +1,147 @@
+"""What the cells say of a claim: estimate, interval, verdict. A pure function of claims and cells.
+
+The rule, with the threshold of `Claim.threshold` and the 95% interval [low, high] of what the claim is about:
+reproduced if low >= threshold; not reproduced if high < threshold; else inconclusive, as it is with fewer seeds than
+the claim needs. So what is called reproduced has been shown to be no worse than the tolerance allows (at a one-sided
+2.5%), and bad luck with few seeds is not called a failure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from repro.results.aggregates import bootstrap_interval, interquartile_mean
+from repro.results.claims import SUCCESS_RATE, Claim
+from repro.results.power import required_seeds
+from repro.results.proportions import wilson_interval
+from repro.results.records import Cell
+from repro.results.statistics import SEEDS_FOR_INTERVAL, paired_interval, t_interval
+
+Verdict = Literal["reproduced", "not reproduced", "inconclusive"]
+SETTINGS = ("code_hash", "params_hash", "judged", "success_score")  # that all seeds of a group have in common
+PILOTS = 3  # tuning seeds from which the spread is known well enough to plan with
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A claim and what became of it."""
+
+    claim: Claim
+    verdict: Verdict
+    reason: str  # why it is inconclusive, or nothing
+    estimate: float | None  # None: no cells
+    interval: tuple[float, float] | None  # None: too few seeds for one
+    method: str  # how the interval was made
+    seeds: list[int]  # that were used: those of which each group of the claim has a cell
+    cells: list[Cell]
+    tuning_runs: dict[str, int | None]  # spent on choosing, by group; None: no cell says
+    problems: list[str]  # for which `repro claims --check` fails
+
+
+def judge(claim: Claim, groups: Mapping[str, Sequence[Cell]], final: Sequence[int]) -> Judged:
+    """The verdict on `claim` from all cells, by `Cell.group`; `final`: seeds.final of params.yaml."""
+    wanted = claim.seeds(final)
+    by_group = {
+        group.name: {cell.seed: cell for cell in groups.get(group.name, ()) if cell.seed in wanted}
+        for group in claim.groups
+    }
+    seeds = [seed for seed in wanted if all(seed in found for found in by_group.values())]
+    cells = [found[seed] for found in by_group.values() for seed in seeds]
+    problems = find_problems(claim, by_group, wanted, seeds)
+    tuning_runs = {name: tuning_runs_of(found.values()) for name, found in by_group.items()}
+    if not seeds:
+        return Judged(claim, "inconclusive", "no cells yet", None, None, "", [], [], tuning_runs, problems)
+    values = [np.array([value_of(found[seed], claim) for seed in seeds]) for found in by_group.values()]
+    estimate, low, high, method = _interval(claim, values)
+    verdict: Verdict
+    if len(seeds) < claim.min_seeds:
+        verdict, reason = "inconclusive", f"{len(seeds)} of the {claim.min_seeds} seeds that it needs"
+    else:
+        verdict = decide(low, high, claim.threshold)
+        reason = "the interval holds what it must reach" if verdict == "inconclusive" else ""
+    interval = (low, high) if len(seeds) >= SEEDS_FOR_INTERVAL else None
+    return Judged(claim, verdict, reason, estimate, interval, method, seeds, cells, tuning_runs, problems)
+
+
+def decide(low: float, high: float, threshold: float) -> Verdict:
+    """The rule above. An interval whose lower end is the threshold reaches it; one whose upper end is, may."""
+    if low >= threshold:
+        return "reproduced"
+    return "not reproduced" if high < threshold else "inconclusive"
+
+
+def value_of(cell: Cell, claim: Claim) -> float:
+    """The claim's metric of one cell; of a success rate 1 or 0."""
+    if claim.metric == SUCCESS_RATE:
+        return float(cell.success)
+    actions, name = claim.metric.split(".")
+    return float(getattr(getattr(cell.evaluation, cell.judged if actions == "judged" else actions), name))
+
+
+def tuning_runs_of(cells: Iterable[Cell]) -> int | None:
+    """The most that a cell says: one that was trained where the runs are not may have seen fewer."""
+    return max((cell.tuning_runs for cell in cells if cell.tuning_runs is not None), default=None)
+
+
+def find_problems(
+    claim: Claim, by_group: Mapping[str, Mapping[int, Cell]], wanted: Sequence[int], seeds: Sequence[int]
+) -> list[str]:
+    """Why these cells are no evidence that others could check, each with what to do."""
+    problems = []
+    for name, found in by_group.items():
+        missing = [seed for seed in wanted if seed not in found]
+        if not found:
+            problems.append(f"results/cells/{name}: no cell of its seeds; make them: dvc repro")
+        elif missing:
+            problems.append(f"results/cells/{name}: lacks seeds {_listed(missing)}; make them: dvc repro")
+        dirty = [seed for seed, cell in found.items() if cell.dirty]
+        if dirty:
+            problems.append(
+                f"results/cells/{name}: seeds {_listed(dirty)} are of uncommitted code; commit, then: dvc repro -f"
+            )
+        for setting in SETTINGS:
+            if len({getattr(cell, setting) for cell in found.values()}) > 1:
+                problems.append(f"results/cells/{name}: {setting} differs among seeds; make them alike: dvc repro")
+    if seeds and len(seeds) < claim.min_seeds:
+        problems.append(f"{len(seeds)} seeds, but min_seeds is {claim.min_seeds}")
+    return problems
+
+
+def plan_seeds(claim: Claim, groups: Mapping[str, Sequence[Cell]], tuning: Sequence[int]) -> str | None:
+    """How many seeds the claim needs if final seeds are like the tuning ones; None where too little is known.
+
+    Of means and paired differences; the tuning seeds are a pilot study, and no evidence.
+    """
+    if claim.metric == SUCCESS_RATE or len(claim.cells.groups) > 1:
+        return None
+    by_group = [{cell.seed: cell for cell in groups.get(group.name, ())} for group in claim.groups]
+    pilots = [seed for seed in tuning if all(seed in found for found in by_group)]
+    if len(pilots) < PILOTS:
+        return None
+    values = [np.array([value_of(found[seed], claim) for seed in pilots]) for found in by_group]
+    sample = values[0] - values[1] if claim.against else values[0]
+    needed = required_seeds(float(sample.mean()) - claim.threshold, float(sample.std(ddof=1)))
+    seen = f"{len(pilots)} tuning seeds have {sample.mean():.3g}, deviation {sample.std(ddof=1):.2g}"
+    if needed is None:
+        return f"{seen}: if final ones are like them, no number of seeds will show {claim.threshold:g}"
+    return f"{seen}: if final ones are like them, {needed} seeds show {claim.threshold:g} with 80% chance"
+
+
+def _interval(claim: Claim, values: Sequence[np.ndarray]) -> tuple[float, float, float, str]:
+    """Estimate, low, high, and what the interval is called. `values`: for each group of the claim (seeds,)."""
+    if claim.metric == SUCCESS_RATE:
+        (outcomes,) = values
+        return float(outcomes.mean()), *wilson_interval(int(outcomes.sum()), len(outcomes)), "Wilson"
+    if claim.against:
+        return *paired_interval(*values), "t, paired"
+    if len(values) > 1:
+        return float(interquartile_mean(values)), *bootstrap_interval(interquartile_mean, values), "IQM, bootstrap"
+    return *t_interval(values[0]), "t"
+
+
+def _listed(seeds: Sequence[int]) -> str:
+    return ", ".join(map(str, sorted(seeds)))

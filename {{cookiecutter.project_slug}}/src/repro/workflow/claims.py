@@ -1,0 +1,106 @@
+"""`repro claims`: each claim of the paper beside what the tracked cells say of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from repro.config import SeedConfig
+from repro.results.claims import SUCCESS_RATE, read_claims
+from repro.results.records import find_cells
+from repro.results.verdicts import Judged, judge, plan_seeds
+from repro.workflow.tables import Column, format_table, wrap
+
+
+def judge_claims(root: Path, seeds: SeedConfig) -> list[Judged]:
+    """The verdict on each claim, from paper/claims.yaml and results/cells/ alone. Raises UserError."""
+    claims, cells = read_claims(root, seeds.tuning, seeds.final), find_cells(root)
+    return [judge(claim, cells, seeds.final) for claim in claims]
+
+
+def plans(root: Path, seeds: SeedConfig, judged: Sequence[Judged]) -> dict[str, str]:
+    """Claim id -> how many seeds it will need, for those without final cells of which tuning seeds tell something."""
+    cells = find_cells(root)
+    found = {one.claim.id: plan_seeds(one.claim, cells, seeds.tuning) for one in judged if not one.seeds}
+    return {name: text for name, text in found.items() if text}
+
+
+def format_claims(judged: Sequence[Judged], planned: dict[str, str], width: int | None) -> str:
+    """A table, and below it what is claimed, why a verdict is open, the runs behind it, and what --check minds."""
+    columns = [
+        Column("claim", [one.claim.id for one in judged], text=True),
+        Column("paper", [paper_text(one) for one in judged]),
+        Column("must reach", [number(one.claim.threshold) for one in judged]),
+        Column("ours", [ours_text(one) for one in judged]),
+        Column("seeds", [str(len(one.seeds)) for one in judged]),
+        Column("tuning", [tuning_text(one) for one in judged], optional=1),
+        Column("verdict", [one.verdict for one in judged], text=True),
+    ]
+    lines = format_table(columns, width) + [""]
+    for one in judged:
+        lines += wrap(_details(one, planned.get(one.claim.id)), width)
+    lines += wrap(["ours: estimate [95% interval]; tuning: runs spent on other seeds before the final ones."], width)
+    return "\n".join(lines)
+
+
+def claims_json(judged: Sequence[Judged]) -> list[dict[str, Any]]:
+    """The same for other programs, unrounded."""
+    return [
+        {
+            "id": one.claim.id,
+            "claim": one.claim.claim,
+            "metric": one.claim.metric,
+            "paper_value": one.claim.paper_value,
+            "threshold": one.claim.threshold,
+            "estimate": one.estimate,
+            "interval": one.interval,
+            "method": one.method,
+            "seeds": one.seeds,
+            "min_seeds": one.claim.min_seeds,
+            "tuning_runs": one.tuning_runs,
+            "verdict": one.verdict,
+            "reason": one.reason,
+            "runs": [cell.run for cell in one.cells],
+            "problems": one.problems,
+        }
+        for one in judged
+    ]
+
+
+def paper_text(one: Judged) -> str:
+    return "–" if one.claim.paper_value is None else number(one.claim.paper_value)
+
+
+def ours_text(one: Judged) -> str:
+    """Estimate and interval, in as many digits as tell them apart."""
+    if one.estimate is None:
+        return "–"
+    if one.interval is None:
+        return f"{number(one.estimate)} (no interval)"
+    return f"{number(one.estimate)} [{number(one.interval[0])}, {number(one.interval[1])}]"
+
+
+def tuning_text(one: Judged) -> str:
+    """Runs spent on choosing, of each group of the claim; – where no cell says."""
+    counts = ["–" if count is None else str(count) for count in one.tuning_runs.values()]
+    return " : ".join(counts) or "–"
+
+
+def number(value: float) -> str:
+    return f"{value:,.1f}" if abs(value) >= 100 else f"{value:.3f}".rstrip("0").rstrip(".")
+
+
+def _details(one: Judged, plan: str | None) -> list[str]:
+    claim = one.claim
+    what = "share of seeds with success" if claim.metric == SUCCESS_RATE else claim.metric
+    if claim.against:
+        what += f", less that of {claim.against.name} seed by seed"
+    lines = [f"{claim.id}: {claim.claim} ({claim.where}; {what})"]
+    if one.reason:
+        lines.append(f"  {one.verdict}: {one.reason}")
+    if plan:
+        lines.append(f"  {plan}")
+    if one.cells:
+        lines.append(f"  runs: {', '.join(cell.run for cell in one.cells)}")
+    return lines + [f"  check: {problem}" for problem in one.problems]
