@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from claims_examples import CLAIM, FINAL, SEEDS, cells_with, make_claim, write_claims
+from preflight_examples import PROJECT
 from project import here
 from report_examples import make_cell
 
+from repro.config import load_config
 from repro.results.aggregates import interquartile_mean
 from repro.results.proportions import wilson_interval
 from repro.results.records import find_cells
@@ -140,7 +142,8 @@ def test_the_table_fits_and_says_everything(tmp_path: Path, width: int) -> None:
         tmp_path, CLAIM + CLAIM.replace("id: dot", "id: " + "long-" * 9 + "name").replace("moving-dot", "other")
     )
     cells_with(tmp_path, SCORES, tuning_runs=4)
-    text = format_claims(judge_claims(tmp_path, SEEDS), {}, width)
+    config = load_config(PROJECT / "presets/moving-dot.yaml")
+    text = format_claims(judge_claims(tmp_path, config), width)
     assert max(map(len, text.splitlines())) <= width
     assert "dot: It is solved. (section 3; judged.score)" in text and "2026-11-21_moving-dot_0009" in text
     assert "check: results/cells/other: no cell of its seeds" in " ".join(text.split())
@@ -156,7 +159,7 @@ def test_the_command_reads_tracked_cells_alone_and_check_fails_on_what_is_missin
     cells_with(project.root, SCORES, "tiny")
     code, out, error = here(project, monkeypatch, capsys, "claims", "--check", "--json")
     assert (code, error) == (0, "") and not (project.root / "runs").exists()
-    (found,) = json.loads(out)
+    (found,) = json.loads(out)["claims"]
     assert (found["verdict"], found["seeds"], len(found["runs"])) == ("reproduced", FINAL, 10)
     path.write_text(path.read_text().replace("min_seeds: 10", "min_seeds: 3"))
     code, out, error = here(project, monkeypatch, capsys, "claims", "--check")

@@ -9,8 +9,7 @@ from typing import Annotated
 import typer
 
 from repro.cli.common import Ablation, Answers, Params, Question, Set, Skip, open_project, project_root
-from repro.reading import UserError
-from repro.tracking.text import shown_path, terminal_width
+from repro.tracking.text import shown_path
 
 app = typer.Typer()
 
@@ -58,35 +57,6 @@ def prelaunch(
     say_expected(root, config.name, choose_device(config.training.device).type, minutes)
     record = pass_gate(root, config, code, minutes, answers, skip, always=True, question=question)
     print(f"passed ({record['passed']}): runs with this code and these parameters may start")
-
-
-@app.command()
-def claims(
-    check: Annotated[
-        bool,
-        typer.Option("--check", help="Fail if a claim lacks cells or seeds, or they are from uncommitted code."),
-    ] = False,
-    json: Annotated[bool, typer.Option("--json", help="All numbers, unrounded, for other programs.")] = False,
-) -> None:
-    """Each claim of paper/claims.yaml beside what results/cells say of it: interval, seeds, verdict, runs.
-
-    Example: repro claims; repro claims --check
-    """
-    import json as json_format
-
-    from repro.config import load_config
-    from repro.workflow.claims import claims_json, format_claims, judge_claims, plans
-
-    root = project_root()
-    seeds = load_config(root / "params.yaml").seeds
-    judged = judge_claims(root, seeds)
-    if json:
-        print(json_format.dumps(claims_json(judged), indent=1, ensure_ascii=False))
-    else:
-        print(format_claims(judged, plans(root, seeds, judged), terminal_width()))
-    failed = [one.claim.id for one in judged if one.problems]
-    if check and failed:
-        raise UserError(f"claims without the cells that they need: {', '.join(failed)}; `repro claims` says which")
 
 
 @app.command()

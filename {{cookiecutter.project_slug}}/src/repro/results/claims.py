@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import pydantic
 from pydantic import Field, model_validator
 
 from repro.config.base import FiniteFloat, NonNegativeFloat, NonNegativeInt, Section
-from repro.reading import UserError, nearest, read_yaml
+from repro.reading import UserError, nearest
 from repro.results.statistics import SEEDS_FOR_INTERVAL
+from repro.results.strict_files import read_strict
 
 PATH = "paper/claims.yaml"
 SUCCESS_RATE = "success_rate"
@@ -120,11 +120,7 @@ def read_claims(root: Path, tuning: Sequence[int], final: Sequence[int]) -> list
     Raises UserError that names the field, the value and the fix, also if a claim is made on tuning seeds, or needs more
     seeds than it names.
     """
-    values = read_yaml(root / PATH)
-    try:
-        claims = ClaimsFile.model_validate(values).claims
-    except pydantic.ValidationError as error:
-        raise UserError(f"{PATH}: {_explain(error)}") from None
+    claims = read_strict(root / PATH, ClaimsFile, FIELDS).claims
     for number, claim in enumerate(claims):
         seeds, where = claim.seeds(final), f"{PATH}: claims[{number}] ({claim.id})"
         if shared := sorted(set(seeds) & set(tuning)):
@@ -136,27 +132,6 @@ def read_claims(root: Path, tuning: Sequence[int], final: Sequence[int]) -> list
                 f"{where}.min_seeds: {claim.min_seeds}, but cells.seeds are {len(seeds)}; name more, or need fewer"
             )
     return claims
-
-
-def _explain(error: pydantic.ValidationError) -> str:
-    """The first problem in one line: the field, the value, the fix."""
-    problems = error.errors(include_url=False)
-    # A misspelled entry is an unknown one and a missing one; the unknown one says what to do.
-    problem = next((one for one in problems if one["type"] == "extra_forbidden"), problems[0])
-    field = ""
-    for part in problem["loc"]:
-        if isinstance(part, int):
-            field += f"[{part}]"
-        elif part in FIELDS or problem["type"] == "extra_forbidden":  # not a kind of value that was tried
-            field += f".{part}" if field else part
-    if problem["type"] == "extra_forbidden":
-        return f"{field}: unknown entry{nearest(problem['loc'][-1], FIELDS)}"
-    if problem["type"] == "missing":
-        return f"{field}: missing; add it (the comments in the file say what it is)"
-    message = problem["msg"].removeprefix("Value error, ")
-    if problem["type"] == "value_error":
-        return f"{field}.{message}" if field else message
-    return f"{field or 'the file'}: {str(problem['input'])[:60]!r} will not do: {message[0].lower()}{message[1:]}"
 
 
 FIELDS = [*ClaimsFile.model_fields, *Claim.model_fields, *Deciding.model_fields]

@@ -2,32 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from repro.config import SeedConfig
+from repro.config import Config
 from repro.results.claims import SUCCESS_RATE, read_claims
 from repro.results.records import find_cells
 from repro.results.verdicts import Judged, judge, plan_seeds
+from repro.workflow.deviations import find_deviations, registration_text
+from repro.workflow.preregistration import read_registrations
 from repro.workflow.tables import Column, format_table, wrap
 
-
-def judge_claims(root: Path, seeds: SeedConfig) -> list[Judged]:
-    """The verdict on each claim, from paper/claims.yaml and results/cells/ alone. Raises UserError."""
-    claims, cells = read_claims(root, seeds.tuning, seeds.final), find_cells(root)
-    return [judge(claim, cells, seeds.final) for claim in claims]
+LEGEND = "ours: estimate [95% interval]; tuning: runs on other seeds before the final ones, of each side."
 
 
-def plans(root: Path, seeds: SeedConfig, judged: Sequence[Judged]) -> dict[str, str]:
-    """Claim id -> how many seeds it will need, for those without final cells of which tuning seeds tell something."""
-    cells = find_cells(root)
-    found = {one.claim.id: plan_seeds(one.claim, cells, seeds.tuning) for one in judged if not one.seeds}
-    return {name: text for name, text in found.items() if text}
+@dataclass(frozen=True)
+class Verdicts:
+    """All that there is to say of the claims."""
+
+    judged: list[Judged]
+    plans: dict[str, str]  # claim id -> how many seeds it will take, of those without any yet
+    registered: str  # when, and at which commit
+    deviations: list[str]  # from what was registered
 
 
-def format_claims(judged: Sequence[Judged], planned: dict[str, str], width: int | None) -> str:
+def judge_claims(root: Path, config: Config) -> Verdicts:
+    """The verdict on each claim, from tracked files alone; `config` is params.yaml. Raises UserError."""
+    seeds, cells = config.seeds, find_cells(root)
+    judged = [judge(claim, cells, seeds.final) for claim in read_claims(root, seeds.tuning, seeds.final)]
+    plans = {one.claim.id: plan_seeds(one.claim, cells, seeds.tuning) for one in judged if not one.seeds}
+    registered = registration_text(read_registrations(root))
+    deviations = find_deviations(root, config, cells)
+    return Verdicts(judged, {name: text for name, text in plans.items() if text}, registered, deviations)
+
+
+def format_claims(verdicts: Verdicts, width: int | None) -> str:
     """A table, and below it what is claimed, why a verdict is open, the runs behind it, and what --check minds."""
+    judged = verdicts.judged
     columns = [
         Column("claim", [one.claim.id for one in judged], text=True),
         Column("paper", [paper_text(one) for one in judged]),
@@ -37,16 +49,16 @@ def format_claims(judged: Sequence[Judged], planned: dict[str, str], width: int 
         Column("tuning", [tuning_text(one) for one in judged], optional=1),
         Column("verdict", [one.verdict for one in judged], text=True),
     ]
-    lines = format_table(columns, width) + [""]
+    lines = [*format_table(columns, width), LEGEND, ""]
     for one in judged:
-        lines += wrap(_details(one, planned.get(one.claim.id)), width)
-    lines += wrap(["ours: estimate [95% interval]; tuning: runs spent on other seeds before the final ones."], width)
-    return "\n".join(lines)
+        lines += _details(one, verdicts.plans.get(one.claim.id))
+    lines += ["", verdicts.registered, *(f"  deviation: {text}" for text in verdicts.deviations)]
+    return "\n".join(wrap(lines, width))
 
 
-def claims_json(judged: Sequence[Judged]) -> list[dict[str, Any]]:
+def claims_json(verdicts: Verdicts) -> dict[str, Any]:
     """The same for other programs, unrounded."""
-    return [
+    claims = [
         {
             "id": one.claim.id,
             "claim": one.claim.claim,
@@ -64,8 +76,9 @@ def claims_json(judged: Sequence[Judged]) -> list[dict[str, Any]]:
             "runs": [cell.run for cell in one.cells],
             "problems": one.problems,
         }
-        for one in judged
+        for one in verdicts.judged
     ]
+    return {"claims": claims, "registered": verdicts.registered, "deviations": verdicts.deviations}
 
 
 def paper_text(one: Judged) -> str:

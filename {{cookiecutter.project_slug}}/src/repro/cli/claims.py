@@ -1,0 +1,67 @@
+"""Commands that hold results against claims."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from repro.cli.common import project_root
+from repro.reading import UserError
+from repro.tracking.text import shown_path, terminal_width
+
+app = typer.Typer()
+
+
+@app.command()
+def claims(
+    check: Annotated[
+        bool,
+        typer.Option("--check", help="Fail if a claim lacks cells or seeds, or they are from uncommitted code."),
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="All numbers, unrounded, for other programs.")] = False,
+) -> None:
+    """Each claim of paper/claims.yaml beside what results/cells say of it: interval, seeds, verdict, runs.
+
+    Example: repro claims; repro claims --check
+    """
+    import json as json_format
+
+    from repro.config import load_config
+    from repro.workflow.claims import claims_json, format_claims, judge_claims
+
+    root = project_root()
+    verdicts = judge_claims(root, load_config(root / "params.yaml"))
+    if json:
+        print(json_format.dumps(claims_json(verdicts), indent=1, ensure_ascii=False))
+    else:
+        print(format_claims(verdicts, terminal_width()))
+    failed = [one.claim.id for one in verdicts.judged if one.problems]
+    if check and failed:
+        raise UserError(f"claims without the cells that they need: {', '.join(failed)}; `repro claims` says which")
+
+
+@app.command()
+def preregister(
+    amend: Annotated[
+        str | None, typer.Option(help="Add what changed since the registration, for this reason; both stay seen.")
+    ] = None,
+) -> None:
+    """Keep the plan, claims, parameters, seeds and code in paper/preregistered.json, before the final seeds are run.
+
+    Example: repro preregister; repro preregister --amend "a bug in evaluate.py counted the first episode twice"
+    """
+    from repro.config import load_config
+    from repro.workflow.claims import judge_claims
+    from repro.workflow.preregistration import REGISTERED, register
+
+    root = project_root()
+    config = load_config(root / "params.yaml")
+    entry = register(root, config, amend)
+    kept = f"{len(entry['claims'])} claims, {len(entry['seeds']['final'])} final seeds, {', '.join(entry['params'])}"
+    print(f"written: {shown_path(root / REGISTERED)} ({kept})")
+    for claim, plan in judge_claims(root, config).plans.items():
+        print(f"{claim}: {plan}")
+    if entry["dirty"]:
+        print("note: the code is not committed as it is, so nobody else can see what was registered")
+    print('now commit it: git add paper && git commit -m "Preregistration"')

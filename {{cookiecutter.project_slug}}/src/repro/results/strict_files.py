@@ -1,0 +1,44 @@
+"""Files that people write in YAML, read strictly: a mistake is one line that names the field, the value and the fix."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import TypeVar
+
+import pydantic
+
+from repro.reading import UserError, nearest, read_yaml
+
+Model = TypeVar("Model", bound=pydantic.BaseModel)
+
+
+def read_strict(path: Path, model: type[Model], fields: Collection[str]) -> Model:
+    """The file as a `model`; `fields` are all names that stand in it. Raises UserError."""
+    values = read_yaml(path)
+    try:
+        return model.model_validate(values)
+    except pydantic.ValidationError as error:
+        raise UserError(f"{path.parent.name}/{path.name}: {_explain(error, fields)}") from None
+
+
+def _explain(error: pydantic.ValidationError, fields: Collection[str]) -> str:
+    """The first problem: the field, the value, the fix."""
+    problems = error.errors(include_url=False)
+    # A misspelled entry is an unknown one and a missing one; the unknown one says what to do.
+    problem = next((one for one in problems if one["type"] == "extra_forbidden"), problems[0])
+    field = ""
+    for part in problem["loc"]:
+        if isinstance(part, int):
+            field += f"[{part}]"
+        elif part in fields or problem["type"] == "extra_forbidden":  # not a kind of value that was tried
+            field += f".{part}" if field else part
+    if problem["type"] == "extra_forbidden":
+        return f"{field}: unknown entry{nearest(problem['loc'][-1], fields)}"
+    if problem["type"] == "missing":
+        return f"{field}: missing; add it (the comments in the file say what it is)"
+    message = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "value_error":
+        return f"{field}.{message}" if field else message
+    shown = "null" if problem["input"] is None else repr(str(problem["input"])[:60])
+    return f"{field or 'the file'}: {shown} will not do: {message[0].lower()}{message[1:]}"
