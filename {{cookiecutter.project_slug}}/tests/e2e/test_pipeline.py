@@ -44,6 +44,9 @@ class Pipeline(Project):
                 shutil.copytree(source, target, dirs_exist_ok=True)
             else:
                 shutil.copy(source, target)
+        (root / "paper/claims.yaml").write_text(
+            "paper: {}\nclaims: []\n"
+        )  # those of the project are of other experiments
         self.changed: list[str] = []
         self.change("training", "total_steps", 1536)
         self.env |= {"DVC_NO_ANALYTICS": "1", "DVC_SITE_CACHE_DIR": str(root.parent / "site"), "HOME": str(root.parent)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import re
 import subprocess
 import sys
 from functools import partial
@@ -17,7 +18,8 @@ from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 
-from repro.results import plots, reward_plots
+from repro.results import plots, predicted_plot, reward_plots
+from repro.results.recolouring import for_dark_pages
 from repro.results.records import Columns
 from repro.results.statistics import t_interval
 
@@ -164,9 +166,9 @@ def points(level: float, slope: float) -> Columns:
 
 def test_correlation_is_taken_within_seeds() -> None:
     # Pooled, the two levels would correlate by more than .9.
-    found = plots.correlations({0: points(0, -1), 1: points(10, -1)})
+    found = predicted_plot.correlations({0: points(0, -1), 1: points(10, -1)})
     assert found == pytest.approx({0: -1, 1: -1})
-    assert plots.correlation_text({0: points(0, -1), 1: points(10, 1)}) == (
+    assert predicted_plot.correlation_text({0: points(0, -1), 1: points(10, 1)}) == (
         "correlation within a seed: median 0.00 (-1.00 to 1.00, n=2)"
     )
 
@@ -174,12 +176,12 @@ def test_correlation_is_taken_within_seeds() -> None:
 def test_correlation_that_is_undefined_is_called_so() -> None:
     constant = points(0, 0)
     two = tuple(column[:2] for column in points(0, 1))
-    assert plots.correlations({0: constant, 1: two}) == {}
-    assert "undefined" in plots.correlation_text({0: constant, 1: two})
+    assert predicted_plot.correlations({0: constant, 1: two}) == {}
+    assert "undefined" in predicted_plot.correlation_text({0: constant, 1: two})
 
 
 def test_predicted_return_is_coloured_by_step() -> None:
-    axes = drawn(partial(plots.draw_predicted_return, points={0: points(0, 1), 1: points(1, 1)}))
+    axes = drawn(partial(predicted_plot.draw_predicted_return, points={0: points(0, 1), 1: points(1, 1)}))
     dots = axes.collections[0]
     assert len(dots.get_offsets()) == 40
     np.testing.assert_array_equal(dots.get_array(), np.tile(np.arange(20.0), 2))
@@ -208,6 +210,23 @@ def test_bytes_depend_on_nothing_but_the_input(form: str) -> None:
         assert plots.render(learning_curves(0, 1), plots.LIGHT, form) == first
         assert matplotlib.rcParams["font.size"] == 30  # the caller's settings are left alone
     assert plots.render(learning_curves(0, 2), plots.LIGHT, form) != first
+
+
+def test_a_figure_is_laid_out_once_for_all_its_forms() -> None:
+    png, svg = plots.render_forms(learning_curves(0, 1), plots.LIGHT, ("png", "svg"))
+    assert svg == plots.render(learning_curves(0, 1), plots.LIGHT, "svg")
+    assert png == plots.render(learning_curves(0, 1), plots.LIGHT, "png")
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [learning_curves(0, 1), partial(predicted_plot.draw_predicted_return, points={0: points(0, 1), 1: points(1, 1)})],
+)
+def test_exchanged_colours_are_those_of_a_plot_drawn_for_dark_pages(draw: plots.Draw) -> None:
+    exchanged, dark = for_dark_pages(plots.render(draw, plots.LIGHT, "svg")), plots.render(draw, plots.DARK, "svg")
+    # Names within the file are hashes of what they name, colours included.
+    one, other = (re.sub(rb"\b[mpC][0-9a-f_]{10,}\b", b"name", svg) for svg in (exchanged, dark))
+    assert one == other
 
 
 def test_pyplot_stays_out() -> None:

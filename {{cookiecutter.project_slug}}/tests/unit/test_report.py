@@ -145,7 +145,7 @@ def test_seconds_are_told_as_such(project: Path) -> None:
     for seed in SAMPLED:
         make_cell(project, seed, wall_seconds=12.0)
     write_report(project)
-    assert (project / "reports/results.md").read_text().count("| 12 s |") == 4
+    assert (project / "reports/results.md").read_text().count("| 12 s |") == 5  # once as a mean of compute
     assert "**12 s**" in (project / "reports/results.md").read_text()
 
 
@@ -165,7 +165,12 @@ def test_each_experiment_has_a_section(project: Path) -> None:
         make_cell(project, seed, experiment="true-reward")
     write_report(project)
     markdown = (project / "reports" / "results.md").read_text()
-    assert re.findall(r"^## (.*)$", markdown, re.MULTILINE) == ["moving-dot", "true-reward"]
+    assert re.findall(r"^## (.*)$", markdown, re.MULTILINE) == [
+        "Experiments",
+        "Compute spent",
+        "moving-dot",
+        "true-reward",
+    ]
     assert (project / "reports" / "true-reward" / "curves.svg").is_file()
     names = [row[0] for row in table_rows((project / "README.md").read_text())[2:]]
     assert names == ["moving-dot", "random policy", "best known", "true-reward", "random policy", "best known"]

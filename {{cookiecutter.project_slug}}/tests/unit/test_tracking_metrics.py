@@ -1,5 +1,6 @@
 """metrics.jsonl: strict JSON, whole rows whatever happens, and one clear line when it cannot be written or read."""
 
+import itertools
 import json
 import math
 import os
@@ -67,6 +68,45 @@ def test_truncating_to_a_position_forgets_what_came_after(tmp_path):
         with pytest.raises(UserError, match=r"metrics\.jsonl.*checkpoint says 9999"):
             writer.truncate(9999)
     assert [row["env_step"] for row in read_metrics(path)] == [1, 3]
+
+
+def write_rows(path, count, returns_every):
+    rows = [{"env_step": step} | ({"return/mean": 1.0} if step % returns_every == 0 else {}) for step in range(count)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+@pytest.mark.parametrize("torn", ["", '{"env_st'])
+def test_of_a_long_file_so_many_rows_are_read_evenly_spread_to_the_last(tmp_path, torn):
+    path = tmp_path / "metrics.jsonl"
+    for count in (1, 9, 10):
+        write_rows(path, count, 1)
+        path.write_text(path.read_text() + torn)
+        assert read_metrics(path, 10) == read_metrics(path)
+    for count in (11, 12, 1000):
+        write_rows(path, count, 1)
+        path.write_text(path.read_text() + torn)
+        steps = [row["env_step"] for row in read_metrics(path, 10)]
+        assert len(steps) == len(set(steps)) == 10 and steps == sorted(steps)
+        assert (steps[0], steps[-1]) == (0, count - 1)
+    assert max(b - a for a, b in itertools.pairwise(steps)) == 111  # of 999 in nine
+
+
+def test_of_rows_in_which_few_episodes_end_those_are_read(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    write_rows(path, 1000, 7)
+    rows = read_metrics(path, 10)
+    assert all("return/mean" in row for row in rows[:-1]) and rows[-1]["env_step"] == 999
+    write_rows(path, 1000, 500)  # too few of them: others too
+    rows = read_metrics(path, 10)
+    assert len(rows) == 10 and sum("return/mean" in row for row in rows) == 2
+
+
+def test_a_damaged_line_that_is_read_is_named_by_its_number(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    write_rows(path, 1000, 1)
+    path.write_text(path.read_text().replace('"env_step": 999', '"step": 999'))
+    with pytest.raises(UserError, match="line 1000: not a row of metrics"):
+        read_metrics(path, 10)
 
 
 @pytest.mark.parametrize("torn", [b'{"env_step":2,"a"', b"{", b"\0\0\0\0", b'{"env_step":2,"long":"' + b"x" * 200_000])

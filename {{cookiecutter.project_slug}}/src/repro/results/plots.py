@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Literal
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator
 from matplotlib.transforms import ScaledTranslation
@@ -49,9 +48,11 @@ LIGHT = Theme("#ffffff", "#24292f", "#6b7280", "#e5e7eb", "#0072b2", "#d55e00", 
 DARK = Theme("#161b22", "#e6edf3", "#9aa4b0", "#30363d", "#56b4e9", "#e69f00", (0.3, 1.0))
 
 Draw = Callable[[Axes, Theme], None]
+Form = Literal["png", "svg"]
+PNG_OPTIONS: dict[str, Any] = {"metadata": {"Software": None}, "pil_kwargs": {"compress_level": 1}}
 
 
-def plot_form(path: Path) -> Literal["png", "svg"]:
+def plot_form(path: Path) -> Form:
     """The form that a name given with --plot asks for. Raises UserError."""
     if not path.parent.is_dir():
         raise UserError(f"--plot {path}: the folder {path.parent} does not exist; make it first")
@@ -63,17 +64,28 @@ def plot_form(path: Path) -> Literal["png", "svg"]:
     raise UserError(f"--plot {path}: {path.suffix or 'no ending'} will not do; let the name end in .png or .svg")
 
 
-def render(draw: Draw, theme: Theme, form: Literal["png", "svg"], height: float = HEIGHT) -> bytes:
+def render(draw: Draw, theme: Theme, form: Form, height: float = HEIGHT) -> bytes:
     """Draw one figure, `WIDTH` x `height` inches, as PNG (200 dpi) or SVG; reads no matplotlibrc."""
+    return render_forms(draw, theme, (form,), height)[0]
+
+
+def render_forms(draw: Draw, theme: Theme, forms: Sequence[Form], height: float = HEIGHT) -> list[bytes]:
+    """The same figure in several forms: it is drawn and laid out once, which takes longer than writing it."""
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(_style(theme))
         figure = Figure(figsize=(WIDTH, height), layout="constrained")
         draw(figure.add_subplot(), theme)
-        buffer = io.BytesIO()
-        # Without these entries the file would hold the date, and the version of matplotlib.
-        metadata = {"Date": None, "Creator": None} if form == "svg" else {"Software": None}
-        figure.savefig(buffer, format=form, dpi=200, metadata=metadata)
+        figure.get_layout_engine().execute(figure)  # type: ignore[union-attr]
+        figure.set_layout_engine(None)  # else each form is drawn twice, and laid out anew
+        return [_saved(figure, form) for form in forms]
+
+
+def _saved(figure: Figure, form: Form) -> bytes:
+    buffer = io.BytesIO()
+    # Without these entries the file would hold the date, and the version of matplotlib.
+    options = {"metadata": {"Date": None, "Creator": None}} if form == "svg" else PNG_OPTIONS
+    figure.savefig(buffer, format=form, dpi=200, **options)
     return buffer.getvalue()
 
 
@@ -183,50 +195,6 @@ def draw_seed_scores(
 def seed_scores_height(seeds: int) -> float:
     """Inches that give each of so many seeds a row of its own."""
     return 1.7 + 0.28 * seeds
-
-
-def draw_predicted_return(axes: Axes, theme: Theme, points: Mapping[int, Columns]) -> None:
-    """Mean predicted return against mean true return of the same episodes, one point a rollout, by env step.
-
-    `points`: seed -> (env steps, true returns, predicted returns).
-    """
-    steps, true, predicted = (np.concatenate(columns) for columns in zip(*points.values(), strict=True))
-    colormap = ListedColormap(matplotlib.colormaps["viridis"](np.linspace(*theme.viridis, 256)))
-    dots = axes.scatter(true, predicted, c=steps, cmap=colormap, s=16, alpha=0.8, linewidths=0)
-    axes.set_xlabel("true return, mean of a rollout's episodes")
-    axes.set_ylabel("predicted return")
-    axes.set_title(correlation_text(points), fontsize=9.5, loc="left")
-    bar = axes.figure.colorbar(dots, ax=axes, pad=0.02, aspect=28)
-    bar.outline.set_visible(False)
-    bar.set_label("environment steps")
-    bar.ax.yaxis.set_major_locator(MaxNLocator(5))
-    bar.ax.yaxis.set_major_formatter(EngFormatter(sep=""))
-
-
-def correlation_text(points: Mapping[int, Columns]) -> str:
-    """Pearson's r of true and predicted return within each seed, summarised in words."""
-    found = list(correlations(points).values())
-    if not found:
-        return "correlation undefined: too few rollouts"
-    if len(found) == 1:
-        return f"correlation {found[0]:.2f} (one seed)"
-    return (
-        f"correlation within a seed: median {np.median(found):.2f} "
-        f"({min(found):.2f} to {max(found):.2f}, n={len(found)})"
-    )
-
-
-def correlations(points: Mapping[int, Columns]) -> dict[int, float]:
-    """Pearson's r of true and predicted return within each seed; without those where it is undefined.
-
-    Within, because seeds that differ in level would show a correlation where no run has one. Fewer than
-    three rollouts, or a constant, have none.
-    """
-    return {
-        seed: float(np.corrcoef(true, predicted)[0, 1])
-        for seed, (_, true, predicted) in points.items()
-        if len(true) > 2 and np.ptp(true) > 0 and np.ptp(predicted) > 0
-    }
 
 
 def draw_group(axes: Axes, curves: Sequence[Columns], color: str, style: str, prefix: str) -> None:

@@ -26,6 +26,7 @@ Count = Annotated[int, Field(ge=0)]
 Rows = list[dict[str, Any]]
 Columns = tuple[NDArray[np.float64], ...]  # of equal length, a row each rollout
 
+MOST_ROWS = 250  # of a curve
 REMEDY = "delete the file and run `dvc repro` to make it anew"
 
 
@@ -149,12 +150,12 @@ def _read_cell(path: Path, shown: str) -> Cell:
 def read_curve(root: Path, cell: Cell) -> Rows | None:
     """The metrics of the cell's run, one dict per rollout, `env_step` increasing; None if there is no file.
 
-    Raises UserError naming the file and the line that is wrong.
+    Of more than MOST_ROWS so many, as a plot shows no more. Raises UserError naming the file and the line at fault.
     """
     path = root / cell.curve_path
     if not path.exists():
         return None
-    rows = read_metrics(path)
+    rows = read_metrics(path, MOST_ROWS)
     before = -1
     for number, row in enumerate(rows, start=1):
         step = row["env_step"]

@@ -7,6 +7,7 @@ Buffers do) and come back as floats: a diverged run must not look like one with 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import math
 import os
@@ -79,8 +80,13 @@ class MetricsWriter:
         self.close()
 
 
-def read_metrics(path: Path) -> list[Row]:
-    """All rows; a last line torn by a killed process is left out. Raises UserError for any other bad line."""
+def read_metrics(path: Path, most: int | None = None) -> list[Row]:
+    """All rows; a last line torn by a killed process is left out. Raises UserError for any other bad line.
+
+    Args:
+        most: read no more than so many, evenly spread over the file, the last one included; of those near by one with
+            returns, as an episode does not end in every rollout.
+    """
     path = Path(path)
     try:
         lines = path.read_bytes().split(b"\n")
@@ -89,7 +95,7 @@ def read_metrics(path: Path) -> list[Row]:
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from None
     rows = []
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(lines, start=1) if most is None else _spread(lines, most):
         row = decode_row(line)
         if row is not None:
             rows.append(row)
@@ -99,6 +105,19 @@ def read_metrics(path: Path) -> list[Row]:
                 "remove the line, or restore the file from the run"
             )
     return rows
+
+
+def _spread(lines: list[bytes], most: int) -> list[tuple[int, bytes]]:
+    """At most `most` of the lines, with their numbers; what follows the last newline is no row."""
+    count = len(lines) - 1
+    if count <= most:
+        return list(enumerate(lines, start=1))
+    starts = [part * (count - 1) // (most - 1) for part in range(most)]
+    chosen = [
+        next((number for number in range(start, end) if b'"return/mean":' in lines[number]), start)
+        for start, end in itertools.pairwise(starts)
+    ]
+    return [(number + 1, lines[number]) for number in (*chosen, count - 1)]
 
 
 def read_last_row(path: Path) -> Row | None:

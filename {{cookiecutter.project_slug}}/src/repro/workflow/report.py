@@ -1,7 +1,7 @@
 """`repro report`: tables, plots and one page from `results/`, and the results table of the README.
 
-Nothing but `results/cells/`, `results/curves/` and the videos in `models/` is read, so the report comes out the same in
-another clone. The same results give the same bytes: no file holds the time it was written.
+Nothing but `results/cells/`, `results/curves/`, `paper/` and the videos in `models/` is read, so the report comes out
+the same in another clone. The same results give the same bytes: no file holds the time it was written.
 """
 
 from __future__ import annotations
@@ -13,11 +13,13 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from repro.config import Config
 from repro.files import storage_error, write_atomic
 from repro.reading import UserError
 from repro.results.records import Cell, Rows, read_cells, read_curve, read_video
 from repro.workflow.report_ablations import compare_ablations
 from repro.workflow.report_content import Section, make_section, make_summary
+from repro.workflow.report_overview import make_overview
 from repro.workflow.report_pages import html_page, markdown_page, markdown_summary
 from repro.workflow.report_plots import PLOT_NAMES
 
@@ -33,7 +35,9 @@ class ReportResult:
     not_made: list[str]  # plots for which the metrics are missing
 
 
-def write_report(root: Path, seeds: Mapping[str, Collection[int]] | None = None) -> ReportResult:
+def write_report(
+    root: Path, seeds: Mapping[str, Collection[int]] | None = None, config: Config | None = None
+) -> ReportResult:
     """Write `reports/` and the README's results table of the project at `root`.
 
     Everything is read and drawn before the first file is written, and each file is replaced whole. Plots of an earlier
@@ -42,18 +46,19 @@ def write_report(root: Path, seeds: Mapping[str, Collection[int]] | None = None)
 
     Args:
         seeds: by experiment, those that are reported; so that tuning seeds of earlier do not mix with final ones.
+        config: params.yaml, for the claims; without it nothing is said of them.
     """
     readme = root / "README.md"
     _around_results(readme)  # a README that cannot take the table is refused before minutes of drawing
     groups, left_out = _select(read_cells(root), seeds or {})
     sections = [_with_ablations(_section(root, name, cells), groups) for name, cells in groups.items()]
-    summary = make_summary(sections)
+    overview, summary = make_overview(root, config, groups), make_summary(sections)
 
     reports = root / "reports"
     files = {
         reports / "results.csv": _csv(groups).encode(),
-        reports / "results.md": markdown_page(summary, sections).encode(),
-        reports / "report.html": html_page(summary, sections).encode(),
+        reports / "results.md": markdown_page(overview, summary, sections).encode(),
+        reports / "report.html": html_page(overview, summary, sections).encode(),
     }
     for section in sections:
         for plot in section.plots:
@@ -71,7 +76,7 @@ def write_report(root: Path, seeds: Mapping[str, Collection[int]] | None = None)
         _write(path, content)
     before, after = _around_results(readme)  # as it is now: it may have been edited meanwhile
     newline = b"\r\n" if b"\r\n" in before else b"\n"
-    table = markdown_summary(summary, sections).encode().replace(b"\n", newline)
+    table = markdown_summary(overview, summary, sections).encode().replace(b"\n", newline)
     _write(readme, before + 2 * newline + table + 2 * newline + after)
     return ReportResult(
         written=[*files, readme],

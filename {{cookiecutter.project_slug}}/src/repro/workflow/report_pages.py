@@ -13,7 +13,9 @@ from urllib.parse import quote
 
 from repro.results.statistics import SEEDS_FOR_INTERVAL
 from repro.workflow.report_content import NOTHING, Section, Table
+from repro.workflow.report_overview import Overview
 from repro.workflow.report_plots import Plot
+from repro.workflow.report_style import PAGE_END, PAGE_START
 
 LEGEND = (
     "Scores are of true returns: 0 is about random, 1 the best possible or known. In brackets: 95% intervals over "
@@ -22,10 +24,19 @@ LEGEND = (
 
 ABLATIONS = (
     "Each ablation takes one part of the method away. Differences are of the mean judged scores, ablation less whole "
-    f"method; where both have {SEEDS_FOR_INTERVAL} seeds, with 95% intervals of Welch's t (seeds are not paired). What "
-    "the paper found is of Christiano et al. 2017."
+    f"method; where both have {SEEDS_FOR_INTERVAL} seeds, with 95% intervals of Welch's t (seeds are not paired). "
+    "Better: how likely a seed of the ablation scores higher than one of the whole method (interval: bootstrap). "
+    "Tuning runs: on other than final seeds, before these. What the paper found is of Christiano et al. 2017."
 )
 
+
+CLAIMS = (
+    "Reproduced: the whole 95% interval reaches what it must; not reproduced: none of it does; else inconclusive "
+    "(docs/claims.md). Tuning runs: on other seeds, before the final ones."
+)
+DEVIATIONS = "What is, or was done, otherwise than registered:"
+COMPUTE = "Of the seeds that are reported, training alone; runs for tuning are counted, not timed."
+KINDS = {"✓": "good", "✗": "bad", "?": "open"}
 
 VIDEOS_TITLE = "Segments with the highest and the lowest predicted returns"
 VIDEOS = (
@@ -35,17 +46,26 @@ VIDEOS = (
 )
 
 
-def markdown_summary(summary: Table, sections: Sequence[Section]) -> str:
-    """The README's table, with the warnings under it."""
-    parts = [_markdown_table(summary), f"{LEGEND} Every seed: `reports/results.md`, written by `repro report`."]
+def markdown_summary(overview: Overview, summary: Table, sections: Sequence[Section]) -> str:
+    """The README's tables, with the warnings under them."""
+    parts = [_markdown_table(overview.claims), CLAIMS, _markdown(overview.registered)] if overview.claims else []
+    if overview.deviations:
+        parts.append(f"{len(overview.deviations)} deviations from what was preregistered: see `reports/results.md`.")
+    parts += [_markdown_table(summary), f"{LEGEND} Every seed: `reports/results.md`, written by `repro report`."]
     warnings = [f"{section.experiment}: {text}" for section in sections for text in section.warnings]
     parts += [f"> **Warning.** {_markdown(text)}" for text in warnings]
     return "\n\n".join(parts)
 
 
-def markdown_page(summary: Table, sections: Sequence[Section]) -> str:
+def markdown_page(overview: Overview, summary: Table, sections: Sequence[Section]) -> str:
     """`reports/results.md`."""
-    parts = ["# Results", _markdown_table(summary), LEGEND]
+    parts = ["# Results"]
+    if overview.claims:
+        parts += ["## Claims", _markdown_table(overview.claims), CLAIMS, _markdown_list(overview.details)]
+        parts += ["## Preregistration", _markdown(overview.registered)]
+        parts += [DEVIATIONS, _markdown_list(overview.deviations)] if overview.deviations else []
+    parts += ["## Experiments", _markdown_table(summary), LEGEND]
+    parts += ["## Compute spent", _markdown_table(overview.compute), COMPUTE]
     for section in sections:
         parts += [f"## {_markdown(section.experiment)}"]
         parts += [f"> **Warning.** {_markdown(text)}" for text in section.warnings]
@@ -61,7 +81,13 @@ def markdown_page(summary: Table, sections: Sequence[Section]) -> str:
         if section.not_made:
             parts.append("\n".join(f"- {_markdown(text)}" for text in section.not_made))
         parts += ["### Where the numbers come from", _markdown_table(section.sources)]
+    if overview.paper.rows:
+        parts.append(f"## Deviations from the paper\n\n{len(overview.paper.rows)} details, in `paper/deviations.md`.")
     return "\n\n".join(parts) + "\n"
+
+
+def _markdown_list(texts: Sequence[str]) -> str:
+    return "\n".join(f"- {_markdown(text)}" for text in texts)
 
 
 def _markdown_table(table: Table) -> str:
@@ -85,13 +111,33 @@ def _markdown_code(text: str) -> str:
     return "`" + " ".join(text.split()).replace("`", "'").replace("|", r"\|") + "`"
 
 
-def html_page(summary: Table, sections: Sequence[Section]) -> str:
+def html_page(overview: Overview, summary: Table, sections: Sequence[Section]) -> str:
     """`reports/report.html`: no script, nothing loaded from elsewhere, light and dark as the reader's system."""
     names = ", ".join(section.experiment for section in sections)
     table = _html_table(summary, links=[section.experiment for section in sections])
-    body = ["<h1>Results</h1>", table, f"<p class=legend>{LEGEND}</p>"]
+    body = ["<h1>Results</h1>", *_html_claims(overview)]
+    body += ["<h2>Experiments</h2>" if overview.claims else "", table, f"<p class=legend>{LEGEND}</p>"]
+    body += [f"<h2>Compute spent</h2>{_html_table(overview.compute)}<p class=legend>{COMPUTE}</p>"]
     body += [_html_section(section) for section in sections]
+    if overview.paper.rows:
+        listed = f"<summary>{len(overview.paper.rows)} details</summary>{_html_table(overview.paper)}"
+        body.append(f"<h2>Deviations from the paper</h2><details>{listed}</details>")
     return PAGE_START + f"<title>Results: {html.escape(names)}</title>\n</head>\n<body>\n" + "\n".join(body) + PAGE_END
+
+
+def _html_claims(overview: Overview) -> list[str]:
+    if overview.claims is None:
+        return []
+    parts = ["<h2>Claims</h2>", _html_table(overview.claims), f"<p class=legend>{CLAIMS}</p>"]
+    parts.append(f"<details><summary>What is claimed, and the runs behind it</summary>{_html_list(overview.details)}")
+    parts.append(f"</details><h2>Preregistration</h2><p>{html.escape(overview.registered)}</p>")
+    if overview.deviations:
+        parts.append(f"<p class=warning>{DEVIATIONS}</p>{_html_list(overview.deviations)}")
+    return parts
+
+
+def _html_list(texts: Sequence[str]) -> str:
+    return f"<ul>{''.join(f'<li>{html.escape(text)}</li>' for text in texts)}</ul>"
 
 
 def _html_section(section: Section) -> str:
@@ -106,7 +152,7 @@ def _html_section(section: Section) -> str:
         videos = "".join(_html_video(seed, video) for seed, video in section.videos.items())
         parts.append(f"<h3>{VIDEOS_TITLE}</h3><p>{VIDEOS}</p><div class=plots>{videos}</div>")
     if section.not_made:
-        parts.append(f"<ul>{''.join(f'<li>{html.escape(text)}</li>' for text in section.not_made)}</ul>")
+        parts.append(_html_list(section.not_made))
     parts.append(f"<h3>Where the numbers come from</h3>{_html_table(section.sources)}</section>")
     return "\n".join(parts)
 
@@ -135,6 +181,8 @@ def _html_table(table: Table, links: Collection[str] = ()) -> str:
         cells: list[str] = []
         for name, text in zip(table.header, row, strict=True):
             shown = _html_code(text) if name in table.code else _html_numbers(text)
+            if name == "verdict":
+                shown = f'<span class="verdict {KINDS[text[0]]}">{shown}</span>'
             if text in links:
                 shown = f'<a href="#{quote(text)}">{shown}</a>'
             label = f' data-name="{html.escape(name)}"' if text != NOTHING else " class=nothing"
@@ -155,79 +203,3 @@ def _html_numbers(text: str) -> str:
     """Text with intervals, ranges, and numbers with their unit, each of which stays on one line."""
     kept = r"[\[(][^\[(]*[\])]|[\d.,]+ (?:s|min|h)"
     return re.sub(kept, lambda part: f"<span class=whole>{part[0]}</span>", html.escape(text))
-
-
-PAGE_START = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<meta http-equiv="Content-Security-Policy"
-  content="default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'">
-<style>
-:root {
-  --page: #f6f7f9; --card: #ffffff; --text: #24292f; --faint: #59636e; --line: #dfe3e8; --accent: #0072b2;
-  --warning: #fff3d6; --warning-line: #d58a00;
-}
-@media (prefers-color-scheme: dark) {
-  :root {
-    --page: #0d1117; --card: #161b22; --text: #e6edf3; --faint: #9aa4b0; --line: #30363d; --accent: #56b4e9;
-    --warning: #33270d; --warning-line: #e69f00;
-  }
-}
-* { box-sizing: border-box; }
-body {
-  margin: 0 auto; max-width: 74rem; padding: 1.5rem clamp(0.8rem, 3vw, 2rem) 3rem;
-  background: var(--page); color: var(--text);
-  font: 1rem/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", sans-serif;
-}
-h1 { margin: 0; font-size: 1.9rem; }
-h2 { margin: 1.8rem 0 0.8rem; padding-bottom: 0.3rem; border-bottom: 2px solid var(--accent); font-size: 1.4rem; }
-h2, li { overflow-wrap: anywhere; }
-h3 { margin: 0 0 0.5rem; font-size: 1.02rem; }
-p { max-width: 46rem; }
-.legend, figcaption, footer { color: var(--faint); }
-.warning {
-  max-width: none; margin: 0.6rem 0; padding: 0.6rem 0.9rem; border-left: 4px solid var(--warning-line);
-  border-radius: 4px; background: var(--warning); overflow-wrap: anywhere;
-}
-figure, .scroll { border: 1px solid var(--line); border-radius: 8px; background: var(--card); }
-.scroll { margin: 1rem 0; overflow-x: auto; }
-table { width: 100%; border-collapse: collapse; font-size: 0.88rem; font-variant-numeric: tabular-nums; }
-th, td { padding: 0.4rem 0.6rem; border-bottom: 1px solid var(--line); text-align: left; }
-.whole { white-space: nowrap; }
-thead th { color: var(--faint); font-weight: 600; vertical-align: bottom; }
-tbody th { position: sticky; left: 0; background: var(--card); font-weight: 500; }
-tbody tr:last-child > * { border-bottom: 0; }
-.sum > * { border-top: 2px solid var(--line); font-weight: 600; }
-a { color: var(--accent); }
-code { font: 0.85em ui-monospace, "SF Mono", Menlo, Consolas, monospace; }
-.plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 30rem), 1fr)); gap: 1rem; }
-.plots { margin: 1rem 0; }
-figure { margin: 0; padding: 0.9rem 1rem; }
-picture { display: block; }
-img, video { display: block; width: 100%; max-width: 54rem; height: auto; margin: 0 auto; }
-img { max-width: 40rem; }
-figcaption { margin-top: 0.5rem; font-size: 0.85rem; }
-footer { margin-top: 2rem; font-size: 0.85rem; }
-@media (max-width: 44rem) { /* a row is a block */
-  thead, tbody .nothing { display: none; }
-  table, tbody, tr { display: block; }
-  tr { padding: 0.5rem 0.7rem; border-bottom: 1px solid var(--line); }
-  tr:last-child { border: 0; }
-  tbody th, td, .sum > * { display: block; padding: 0.1rem 0; border: 0; }
-  tbody th { position: static; font-weight: 600; }
-  tbody td, .sum > td { position: relative; padding-left: 13em; }
-  td::before { content: attr(data-name); position: absolute; left: 0; color: var(--faint); font-weight: 400; }
-}
-@media print { figure, tr { break-inside: avoid; } }
-</style>
-"""
-
-PAGE_END = """
-<footer>Written by <code>repro report</code> from <code>results/cells</code>, <code>results/curves</code> and
-<code>models</code>.</footer>
-</body>
-</html>
-"""

@@ -9,8 +9,9 @@ from functools import partial
 
 import numpy as np
 
-from repro.results import plots, reward_plots
-from repro.results.records import Cell, Columns, Rows, columns
+from repro.results import plots, predicted_plot, reward_plots
+from repro.results.recolouring import for_dark_pages
+from repro.results.records import MOST_ROWS, Cell, Columns, Rows, columns
 from repro.results.statistics import SEEDS_FOR_INTERVAL
 
 PLOT_NAMES = (
@@ -78,6 +79,8 @@ def _learning_curves(cells: list[Cell], curves: dict[int, Rows]) -> Plot:
         plots.draw_learning_curves, curves=scores, random=_random_score(cells), success=cells[0].success_score
     )
     caption = "Score, by true return, of the episodes that end in a rollout; not smoothed."
+    if any(len(rows) == MOST_ROWS for rows in curves.values()):
+        caption += f" Of longer curves {MOST_ROWS} rows are drawn, evenly spread."
     return make_plot("curves", title, caption + _seeds_shown(cells, scores), draw)
 
 
@@ -127,7 +130,9 @@ def _predicted_return(cells: list[Cell], curves: dict[int, Rows]) -> Plot:
         "Each point is a rollout of one seed: the means over the episodes that end in it. Predicted returns have no "
         "unit of their own; what counts is that they rise with the true ones. Correlation: Pearson's r."
     )
-    draw = partial(plots.draw_predicted_return, points=points)
+    if sum(len(steps) for steps, *_ in points.values()) > predicted_plot.MOST_DOTS:
+        caption += f" Of more than {predicted_plot.MOST_DOTS:,} points some are left out, evenly."
+    draw = partial(predicted_plot.draw_predicted_return, points=points)
     return make_plot("predicted_return", title, caption + _left_out(cells, points), draw)
 
 
@@ -171,14 +176,8 @@ def _disagreement(cells: list[Cell], curves: dict[int, Rows]) -> Plot:
 
 def make_plot(name: str, title: str, caption: str, draw: plots.Draw, height: float = plots.HEIGHT) -> Plot:
     """The plot in all the forms that a report needs."""
-    return Plot(
-        name=name,
-        title=title,
-        caption=caption,
-        png=plots.render(draw, plots.LIGHT, "png", height),
-        svg=plots.render(draw, plots.LIGHT, "svg", height),
-        dark=plots.render(draw, plots.DARK, "svg", height),
-    )
+    png, svg = plots.render_forms(draw, plots.LIGHT, ("png", "svg"), height)
+    return Plot(name=name, title=title, caption=caption, png=png, svg=svg, dark=for_dark_pages(svg))
 
 
 def _metrics(title: str, curves: dict[int, Rows], *names: str) -> dict[int, Columns]:
