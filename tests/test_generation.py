@@ -29,6 +29,8 @@ EXPECTED = [
     "budget.yaml",
     "checklists/prelaunch.yaml",
     "data/.gitignore",
+    "docs/claims.md",
+    "docs/preregistration.md",
     "dvc.yaml",
     "models/.gitignore",
     "paper/claims.yaml",

@@ -49,6 +49,7 @@ DARK = Theme("#161b22", "#e6edf3", "#9aa4b0", "#30363d", "#56b4e9", "#e69f00", (
 
 Draw = Callable[[Axes, Theme], None]
 Form = Literal["png", "svg"]
+LAYOUT_PAD = 0.04  # inches around all that is drawn
 PNG_OPTIONS: dict[str, Any] = {"metadata": {"Software": None}, "pil_kwargs": {"compress_level": 1}}
 
 
@@ -76,9 +77,23 @@ def render_forms(draw: Draw, theme: Theme, forms: Sequence[Form], height: float 
         matplotlib.rcParams.update(_style(theme))
         figure = Figure(figsize=(WIDTH, height), layout="constrained")
         draw(figure.add_subplot(), theme)
-        figure.get_layout_engine().execute(figure)  # type: ignore[union-attr]
+        if len(figure.axes) > 1 or figure.legends:
+            figure.get_layout_engine().execute(figure)  # type: ignore[union-attr]
+        else:
+            _fill(figure)
         figure.set_layout_engine(None)  # else each form is drawn twice, and laid out anew
         return [_saved(figure, form) for form in forms]
+
+
+def _fill(figure: Figure) -> None:
+    """Give the only axes the room that its labels leave: as the layout engine does, in half the time."""
+    (axes,) = figure.axes
+    around, inner, page = axes.get_tightbbox(), axes.get_window_extent(), figure.bbox
+    assert around is not None  # axes are visible
+    pad = LAYOUT_PAD * figure.dpi
+    left, bottom = (inner.x0 - around.x0 + pad) / page.width, (inner.y0 - around.y0 + pad) / page.height
+    right, top = (around.x1 - inner.x1 + pad) / page.width, (around.y1 - inner.y1 + pad) / page.height
+    axes.set_position((left, bottom, 1 - left - right, 1 - bottom - top))
 
 
 def _saved(figure: Figure, form: Form) -> bytes:

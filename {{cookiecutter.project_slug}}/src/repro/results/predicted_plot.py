@@ -13,7 +13,7 @@ from matplotlib.ticker import EngFormatter, MaxNLocator
 from repro.results.plots import Theme
 from repro.results.records import Columns
 
-MOST_DOTS = 1000  # more hide each other
+MOST_DOTS = 600  # more hide each other
 
 
 def draw_predicted_return(axes: Axes, theme: Theme, points: Mapping[int, Columns]) -> None:

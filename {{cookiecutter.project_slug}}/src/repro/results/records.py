@@ -26,7 +26,7 @@ Count = Annotated[int, Field(ge=0)]
 Rows = list[dict[str, Any]]
 Columns = tuple[NDArray[np.float64], ...]  # of equal length, a row each rollout
 
-MOST_ROWS = 250  # of a curve
+MOST_ROWS = 200  # of a curve; so many steps has the grid of a mean curve too
 REMEDY = "delete the file and run `dvc repro` to make it anew"
 
 
@@ -178,4 +178,4 @@ def columns(rows: Rows, *names: str) -> Columns:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return type(value) in (int, float) and math.isfinite(value)  # a bool is no number
