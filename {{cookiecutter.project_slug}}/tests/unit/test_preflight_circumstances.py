@@ -163,6 +163,12 @@ class TestSeeds:
         self.write_claims(root, CLAIMS % "final")
         assert check("seeds", root, "name=another").seen == "10 final seeds (10 for a claim)"
 
+    @pytest.mark.parametrize("experiment", ["moving-dot", "[other, moving-dot]"])
+    def test_as_many_as_the_claim_says(self, root, experiment):
+        claim = f"{{id: a, min_seeds: 12, cells: {{experiment: {experiment}, seeds: final}}}}"
+        self.write_claims(root, f"claims:\n  - {claim}\n")
+        assert check("seeds", root).seen == "10 final seeds (12 for a claim)"
+
     def test_the_shipped_claims(self, root):
         text = re.sub(r"{%.*?%}|{{.*?}}", "", (PROJECT / "paper" / "claims.yaml").read_text(), flags=re.DOTALL)
         self.write_claims(root, text[text.index("claims:") :])  # what is above it is filled in when generated

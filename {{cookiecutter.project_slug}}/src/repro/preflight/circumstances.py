@@ -68,7 +68,7 @@ def check_seeds(config: Config, root: Path) -> CheckResult:
 
 
 def _seeds_needed(experiment: str, path: Path) -> int:
-    """The most that a claim lists for `experiment`; SEEDS_FOR_A_CLAIM where none lists them. Raises UserError."""
+    """The most that a claim needs of `experiment`; SEEDS_FOR_A_CLAIM where none says. Raises UserError."""
     if not path.exists():
         return SEEDS_FOR_A_CLAIM
     values = read_yaml(path)
@@ -84,6 +84,8 @@ def _seeds_needed(experiment: str, path: Path) -> int:
                 f"{path}: claims[{number}].cells: expected an experiment and its seeds, "
                 "e.g. {experiment: moving-dot, seeds: final}"
             )
-        if cells.get("experiment") == experiment:
-            needed.append(len(seeds) if isinstance(seeds, list) else SEEDS_FOR_A_CLAIM)
+        named, least = cells.get("experiment"), claim.get("min_seeds")
+        if experiment in (named if isinstance(named, list) else [named]):
+            listed = len(seeds) if isinstance(seeds, list) else SEEDS_FOR_A_CLAIM
+            needed.append(least if isinstance(least, int) else listed)
     return max(needed, default=SEEDS_FOR_A_CLAIM)
