@@ -99,7 +99,7 @@ def test_without_seeds_enough_nothing_is_said(tmp_path: Path) -> None:
         "9 seeds, but min_seeds is 10",
     ]
     assert ours_text(judge(make_claim(), {"moving-dot": find_cells(tmp_path)["moving-dot"][:4]}, FINAL)) == (
-        "0.99 (no interval)"
+        "0.990 (no interval)"
     )
 
 

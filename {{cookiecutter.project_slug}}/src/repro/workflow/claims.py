@@ -86,12 +86,12 @@ def paper_text(one: Judged) -> str:
 
 
 def ours_text(one: Judged) -> str:
-    """Estimate and interval, in as many digits as tell them apart."""
+    """Estimate and interval."""
     if one.estimate is None:
         return "–"
     if one.interval is None:
-        return f"{number(one.estimate)} (no interval)"
-    return f"{number(one.estimate)} [{number(one.interval[0])}, {number(one.interval[1])}]"
+        return f"{rounded(one.estimate)} (no interval)"
+    return f"{rounded(one.estimate)} [{rounded(one.interval[0])}, {rounded(one.interval[1])}]"
 
 
 def tuning_text(one: Judged) -> str:
@@ -100,8 +100,13 @@ def tuning_text(one: Judged) -> str:
     return " : ".join(counts) or "–"
 
 
+def rounded(value: float) -> str:
+    return f"{value:,.1f}" if abs(value) >= 100 else f"{value:.3f}"
+
+
 def number(value: float) -> str:
-    return f"{value:,.1f}" if abs(value) >= 100 else f"{value:.3f}".rstrip("0").rstrip(".")
+    """One that somebody wrote, as they may have written it."""
+    return f"{value:,g}" if abs(value) < 1e5 else f"{value:,.0f}"
 
 
 def _details(one: Judged, plan: str | None) -> list[str]:

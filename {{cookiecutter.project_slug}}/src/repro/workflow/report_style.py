@@ -77,8 +77,8 @@ footer { margin-top: 2rem; font-size: 0.85rem; }
 """
 
 PAGE_END = """
-<footer>Written by <code>repro report</code> from <code>results/cells</code>, <code>results/curves</code> and
-<code>models</code>.</footer>
+<footer>Written by <code>repro report</code> from <code>results/cells</code>, <code>results/curves</code>,
+<code>models</code> and <code>paper</code>.</footer>
 </body>
 </html>
 """
