@@ -118,7 +118,7 @@ def paper_table(root: Path) -> Table:
             len(cells) == 4
             and cells[0] != "detail"
             and not set(cells[0]) <= set("-: ")
-            and not cells[2].startswith(SAME)
+            and cells[2].partition(":")[0] not in SAME
         ):
             rows.append([cell or NOTHING for cell in cells])
     return Table(["detail", "the paper", "here", "why"], rows)
