@@ -80,10 +80,9 @@ def path_of(folder: Path, run: Run) -> Path:
 
 def make(folder: Path, run: Run) -> float:
     """Train, and keep the metrics; returns CPU seconds."""
-    from sick_runs import BUGS, train
-
     from repro.files import write_atomic
     from repro.tracking.metrics import encode
+    from sick_runs import BUGS, train
 
     start = time.process_time()
     bug = next((bug for bug in BUGS if bug.what == run.bug), None)

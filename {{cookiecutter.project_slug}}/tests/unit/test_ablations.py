@@ -17,8 +17,8 @@ PAGE = (SOURCE / "docs/ablations.md").read_text()
 
 def whole_method(*overrides):
     """Parameters from which every ablation takes something away."""
-    given = ["preferences.queries=disagreement", "reward_model.weight_decay=0.1", *overrides]
-    return load_config(SOURCE / "presets/moving-dot.yaml", given)
+    paper = ["preferences.queries=disagreement", "preferences.label_decay_steps=20000", "reward_model.weight_decay=0.1"]
+    return load_config(SOURCE / "presets/moving-dot.yaml", [*paper, *overrides])
 
 
 def shown(name, value):

@@ -17,7 +17,7 @@ from repro.normalisation import network_space, normaliser_of
 from repro.preferences.reward_model import RewardModel
 from repro.preferences.store import PreferenceStore
 from repro.training.asking import people_see_screens
-from repro.training.device import choose_device, choose_precision, keep_freed_memory, resident_memory
+from repro.training.device import choose_device, choose_precision, resident_memory, steady_memory
 from repro.training.episodes import EpisodeStatistics
 from repro.training.initial_labels import collect_initial_labels
 from repro.training.movement import Movement
@@ -43,7 +43,7 @@ class Trainer(abc.ABC):
         initial_steps: int | None = None,
     ):
         training = config.training
-        keep_freed_memory()
+        steady_memory()
         torch.set_num_threads(training.threads)
         torch.manual_seed(derive_seed(seed, "initial weights"))
         self.config, self.seed, self.run, self.store = config, seed, run, store
