@@ -9,6 +9,8 @@ from typing import Any
 from repro.config.health import HealthConfig
 from repro.health.history import History
 
+WARM_ROWS = 12  # at least, however short the run: one that only tries the parts out has nothing to show
+
 
 @dataclass(frozen=True)
 class Subject:
@@ -39,7 +41,7 @@ class Subject:
 
     def warm(self, history: History) -> bool:
         """Whether so much of training is over that what is to be learned should show."""
-        return history.progress(self.total_steps) >= self.thresholds.warm_up
+        return history.count >= WARM_ROWS and history.progress(self.total_steps) >= self.thresholds.warm_up
 
     def score_gain(self, history: History) -> float | None:
         """How much better the score is than at first; None while that cannot be told."""
