@@ -8,7 +8,7 @@ from repro.config.base import FiniteFloat, Fraction, NonNegativeFloat, PositiveF
 class HealthConfig(Section):
     """Thresholds of the health checks; docs/health.md says which check has which."""
 
-    warm_up: Fraction = 0.1  # of training (and 12 rollouts), before which checks of what is to be learned are silent
+    warm_up: Fraction = 0.1  # of training (and 18 rollouts), before which checks of what is to be learned are silent
     # Of the policy.
     min_entropy: Fraction = 0.02  # share of the largest possible
     max_entropy: Fraction = 0.99  # the same, after the warm-up

@@ -9,7 +9,7 @@ from typing import Any
 from repro.config.health import HealthConfig
 from repro.health.history import History
 
-WARM_ROWS = 12  # at least, however short the run: one that only tries the parts out has nothing to show
+WARM_ROWS = 18  # at least, however short the run: one that only tries the parts out has nothing to show
 
 
 @dataclass(frozen=True)
