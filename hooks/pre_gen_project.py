@@ -47,7 +47,7 @@ REMOTE_SCHEMES = ("s3", "gs", "azure", "ssh", "http", "https", "webdav", "webdav
 # A package cannot depend on one of its own name.
 PACKAGES = (
     *("repro", "torch", "numpy", "scipy", "gymnasium", "wandb", "dvc", "typer", "pydantic", "ruamel-yaml"),
-    *("ale-py", "av", "mujoco", "stable-baselines3", "starlette", "uvicorn", "pillow", "playwright"),
+    *("ale-py", "av", "mujoco", "stable-baselines3", "starlette", "uvicorn", "pillow", "playwright", "submitit"),
     *("matplotlib", "rich", "psutil", "pytest", "pytest-xdist", "ruff", "mypy", "import-linter", "hatchling", "pip"),
 )
 WINDOWS_DEVICES = r"con|prn|aux|nul|(com|lpt)[1-9]"  # Windows refuses them as names of folders

@@ -38,6 +38,8 @@ def project(tmp_path):
 def test_twenty_processes_create_runs_at_once(repository):
     with multiprocessing.get_context("fork").Pool(20) as pool:
         runs = pool.map(new_run, [repository] * 20, chunksize=1)
+        pool.close()  # a process that is terminated may take the lock of their queue with it, and the others hang
+        pool.join()
     assert len({run.id for run in runs}) == 20
     records = list_runs(repository)
     assert {record["id"] for record in records} == {run.id for run in runs}
