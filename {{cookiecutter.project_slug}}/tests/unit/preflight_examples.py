@@ -10,6 +10,7 @@ from repro.preflight.checks import run_checks
 PROJECT = Path(__file__).parents[2]
 SMALL = [
     "env.image_size=36",
+    "env.frame_stack=4",  # so short segments of fewer frames repeat each other too often
     "training.threads=1",
     "training.precision=float32",
     "env.num_envs=4",

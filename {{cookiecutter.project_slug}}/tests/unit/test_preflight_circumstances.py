@@ -98,11 +98,11 @@ class TestMemory:
 
     def test_a_longer_rollout_counts_its_observations_twice(self):
         short, long = (memory.memory_needed(config(f"agent.rollout_steps={steps}")) for steps in (64, 1064))
-        assert long["rollout"] - short["rollout"] == 2 * 1000 * 4 * (2 * 36 * 36)
+        assert long["rollout"] - short["rollout"] == 2 * 1000 * 4 * (4 * 36 * 36)
 
     def test_a_label_is_two_segments_of_single_frames(self):
         few, many = (memory.memory_needed(config(f"preferences.total_labels={count}")) for count in (700, 1700))
-        assert many["labels"] - few["labels"] == 1000 * 2 * (8 + 1) * 36 * 36
+        assert many["labels"] - few["labels"] == 1000 * 2 * (8 + 3) * 36 * 36
         assert {name for name in few if few[name] != many[name]} == {"labels"}
 
     def test_true_rewards_need_no_labels(self):
