@@ -121,11 +121,11 @@ def first_hacking(rows: Iterable[Row]) -> Finding | None:
     applies=learned_reward,
 )
 def overfitted_reward(history: History, subject: Subject) -> str | None:
-    """The loss of held-out labels is well above that of labels learned from."""
+    """After the warm-up the loss of held-out labels is well above that of labels learned from."""
     ratio, most = history.lately("reward_model/loss_ratio"), subject.thresholds.max_loss_ratio
-    if ratio is None or ratio <= most:
+    if ratio is None or ratio <= most or not subject.warm(history):
         return None
-    return f"reward_model/loss_ratio is {ratio:.2f} of late (at most {most:g})"
+    return f"reward_model/loss_ratio is {ratio:.2f} of late (at most {most:g} after the warm-up)"
 
 
 @check(
