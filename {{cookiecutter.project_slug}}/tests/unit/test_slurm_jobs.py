@@ -57,7 +57,7 @@ class Processes:
 def test_a_job_fails_with_its_run_and_is_the_same_again_after_a_checkpoint(monkeypatch):
     pytest.importorskip("submitit")
     monkeypatch.setattr(slurm, "RunProcesses", Processes)
-    job = pickle.loads(pickle.dumps(Job("runs/x")))  # noqa: S301
+    job = pickle.loads(pickle.dumps(Job("runs/x")))  # noqa: S301  as submitit does with it
     job.checkpoint()  # before it has begun
     assert job() is None
     again = job.checkpoint()
