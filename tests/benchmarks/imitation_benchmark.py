@@ -167,8 +167,9 @@ NOTES += [
     "  of the second, the library by 28 and 10, beginning with its own tutorial's settings. What came of it stands in",
     "  `SETTINGS` of `imitation_ours.py` and `imitation_peer.py`. In seals/CartPole the tutorial's settings came up to",
     "  325 (sampled) and 460 (greedy) on seed 100, with 200 labels and 281,344 steps; in 61,344 steps, with 500",
-    "  labels, its settings here came up to 293 and 405 on that seed, others to 63 and 482. A start of this benchmark was",
-    "  stopped during seed 0, as other programs were running: ours had 70 and 87 on it; nothing was changed after that.",
+    "  labels, its settings here came up to 293 and 405 on that seed, others to 63 and 482. A start of this benchmark",
+    "  was stopped during seed 0, as other programs were running: ours had 70 and 87 on it; nothing was changed after",
+    "  that.",
 ]
 VARIABLE_NOTES = [
     "Both with the settings of the first task. Theirs with `allow_variable_horizon=True`: its agent sees where",
