@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mmap
 from bisect import insort
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,8 +12,6 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from repro.preferences.segments import Segment
-
-PAGES = 2**16  # bytes from which an array gets memory pages of its own
 
 
 @dataclass(frozen=True)
@@ -60,7 +57,7 @@ class Comparisons:
             self._kept,
             _Comparison(
                 number,
-                (_long_lived(left.observations), _long_lived(right.observations)),
+                (torch.from_numpy(left.observations), torch.from_numpy(right.observations)),
                 (len(left), len(right)),
                 (left.true_return, right.true_return),
                 preference,
@@ -109,21 +106,6 @@ class Comparisons:
 
     def _chosen(self, indices: Tensor) -> list[_Comparison]:
         return [self._kept[index] for index in indices.tolist()]
-
-
-def _long_lived(array: np.ndarray) -> Tensor:
-    """The array, copied out of the heap if it is large.
-
-    There, among the tensors of updates that come and go, it would stay where it is while all around it is freed, and
-    leave holes too small for them: a run on Atari grew by some MiB for each label.
-    """
-    if array.nbytes < PAGES:
-        return torch.from_numpy(array)
-    kept = np.frombuffer(mmap.mmap(-1, array.nbytes, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS), array.dtype).reshape(
-        array.shape
-    )
-    kept[:] = array
-    return torch.from_numpy(kept)
 
 
 def pad_segments(segments: Sequence[Segment]) -> tuple[Tensor, Tensor]:

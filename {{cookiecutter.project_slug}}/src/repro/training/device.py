@@ -61,8 +61,8 @@ def steady_memory() -> None:
     - glibc gives the large tensors of each minibatch back to the system, which clears their pages for the next one: a
       tenth of the time of a Nature CNN's update in float32.
     - oneDNN keeps what it has prepared for 1,024 shapes of its operands. Many shapes come once, as the rows that only
-      reset are left out of minibatches; what is kept of them lies scattered over the heap, which then can hardly be
-      used again, and grows. The shapes of one minibatch after another are fewer than PREPARED_SHAPES.
+      reset are left out of minibatches, and what is kept of them lies scattered over the heap. With fewer kept, the
+      memory of a run on Atari grows less.
     """
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", str(PREPARED_SHAPES))
     if platform.libc_ver()[0] == "glibc":
