@@ -27,9 +27,9 @@ Found = dict[str, list[Cell]]  # by ablation, the whole method first: a cell for
 def page(found: Found, seeds: list[int], made_by: str, overrides: list[str], left_out: list[str]) -> str:
     """The page of results, in Markdown."""
     from repro.config.ablations import ABLATIONS, WHOLE
+    from repro.report.ablations import difference_text
+    from repro.report.content import mean_text
     from repro.results.statistics import SEEDS_FOR_INTERVAL, difference_interval
-    from repro.workflow.report_ablations import difference_text
-    from repro.workflow.report_content import mean_text
 
     scores = {name: [cell["score"] for cell in cells] for name, cells in found.items()}
     lines = [

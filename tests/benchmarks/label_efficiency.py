@@ -63,9 +63,9 @@ def draw(found: Found):
 
 def page(found: Found, seeds: list[int], made_by: str, overrides: list[str]) -> str:
     """The page of results, in Markdown."""
+    from repro.report.ablations import difference_text
+    from repro.report.content import mean_text
     from repro.results.statistics import SEEDS_FOR_INTERVAL, difference_interval, spread
-    from repro.workflow.report_ablations import difference_text
-    from repro.workflow.report_content import mean_text
 
     def scores(queries: str, labels: int) -> list[float]:
         return [cell["score"] for cell in found[queries][labels]]

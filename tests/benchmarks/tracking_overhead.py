@@ -23,8 +23,9 @@ from typing import Any
 
 TEMPLATE = Path(__file__).resolve().parents[2] / "template"
 WATCHED = {
-    "repro.workflow.runs": ("read_wandb_settings", "keep_code", "create_run", "snapshot_path", "read_run", "claim_run"),
-    "repro.workflow.worklog": ("enter_run", "finish_run"),
+    "repro.runs.preparing": ("read_wandb_settings", "keep_code", "create_run"),
+    "repro.runs.doing": ("read_wandb_settings", "snapshot_path", "read_run", "claim_run"),
+    "repro.worklog.entries": ("enter_run", "finish_run"),
     "repro.training.session": ("find_problems", "add_finding", "save_checkpoint", "devices"),
     "repro.tracking.output": ("_Tee.write",),
     "repro.tracking.metrics": ("MetricsWriter.write", "MetricsWriter.position"),
@@ -70,14 +71,15 @@ def one_process(step: str, root: Path, *arguments: str) -> None:
         for name in names:
             stopwatch.watch(importlib.import_module(module), name)
     from repro.config import load_config
-    from repro.workflow import runs
+    from repro.runs.doing import do_run
+    from repro.runs.preparing import RunRequest, prepare_run
 
     facts: dict[str, Any] = {}
     if step == "prepare":
-        run = runs.prepare_run(root, load_config(root / "params.yaml", arguments), runs.RunRequest(seed=100))
+        run = prepare_run(root, load_config(root / "params.yaml", arguments), RunRequest(seed=100))
         facts["run"] = str(run.path)
     else:
-        assert runs.do_run(Path(arguments[0])) == 0
+        assert do_run(Path(arguments[0])) == 0
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     facts |= {"watched": stopwatch.seconds, "wall": time.perf_counter() - start}
     facts |= {"children": usage.ru_utime + usage.ru_stime}

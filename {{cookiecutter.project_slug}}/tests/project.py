@@ -19,8 +19,9 @@ import torch
 
 from repro.cli import main
 from repro.config import Config, load_config
-from repro.tracking.archive import RunFolder, load_run
+from repro.tracking.archive import RunFolder
 from repro.tracking.creation import create_run, keep_code
+from repro.tracking.lookup import find_run
 from repro.tracking.metrics import read_metrics
 from repro.tracking.wandb import WandbSettings
 
@@ -134,7 +135,7 @@ class Project:
     def runs(self) -> list[RunFolder]:
         """All runs, those that are being made included."""
         folders = sorted((self.root / "runs").glob("[!.]*")) if (self.root / "runs").exists() else []
-        return [load_run(self.root, folder.name) for folder in folders]
+        return [find_run(self.root, folder.name) for folder in folders]
 
     def only_run(self) -> RunFolder:
         (run,) = self.runs()

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Sequence
 
 import pytest
-from project import SOURCE, Project, load_run
+from project import SOURCE, Project, find_run
 
 from repro.config import load_config
 from repro.results.proportions import wilson_interval
@@ -33,7 +33,7 @@ def scores(project: Project, preset: str, overrides: Sequence[str], seeds: Seque
     found = []
     for seed, run in zip(seeds, runs, strict=True):
         project.ok("evaluate", run.id)
-        record = load_run(project.root, run.id).record
+        record = find_run(project.root, run.id).record
         found.append(record["evaluation"]["sampled"]["score"])
         print(f"seed {seed}: {found[-1]:.3f} of the optimal return; training ended with {record['result']}")
         shutil.rmtree(run.path / "checkpoints")

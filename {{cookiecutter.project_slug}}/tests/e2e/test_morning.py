@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from project import Project, load_run
+from project import Project, find_run
 from terminal import Terminal
 
 OPENING = (
@@ -34,7 +34,7 @@ def test_a_mornings_work(project: Project) -> None:
     project.ok("log", "hours", "2.5", "reading curves", "--stage", "debugging")
     ledger = project.ok("ledger")
 
-    record = load_run(project.root, run).record
+    record = find_run(project.root, run).record
     assert record["question"] == OPENING[0][1] and record["status"] == "finished"
     assert record["prediction"]["failure_probability"] == 0.75
     assert (record["closed"]["outcome"], record["closed"]["foreseen"], record["closed"]["by"]) == (

@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from project import SOURCE, Project, assert_equal_runs, load_run
+from project import SOURCE, Project, assert_equal_runs, find_run
 
 STAGE = re.compile(r"^Running stage '(\S+)':", re.MULTILINE)
 # What the pipeline lives in, beside the code.
@@ -115,7 +115,7 @@ def test_everything_is_there_and_the_seeds_share_nothing(pipeline: Pipeline) -> 
     ):
         assert (pipeline.root / one).read_bytes() != (pipeline.root / other).read_bytes()
     for seed in (100, 101):
-        record = load_run(pipeline.root, pipeline.cell(seed)["run"]).record
+        record = find_run(pipeline.root, pipeline.cell(seed)["run"]).record
         assert (record["seed"], record["cell"], record["dirty"]) == (seed, f"tiny/seed-{seed}", False)
         assert record["commit"] == pipeline.git("rev-parse", "HEAD~1").strip()
         assert record["status"] == "finished" and record["question"].endswith(f"with seed {seed}?")
@@ -127,11 +127,11 @@ def test_the_cells_are_what_a_launch_of_the_same_seeds_comes_to(pipeline: Pipeli
     launched = {run.record["seed"]: run for run in pipeline.runs() if run.record["question"] == "the same?"}
     assert launched.keys() == {100, 101}
     for seed, run in launched.items():
-        cell = load_run(pipeline.root, pipeline.cell(seed)["run"])
+        cell = find_run(pipeline.root, pipeline.cell(seed)["run"])
         assert_equal_runs(cell, run)
         pipeline.ok("evaluate", run.id)
-        assert load_run(pipeline.root, run.id).record["evaluation"] == pipeline.cell(seed)["evaluation"]
-    cell = load_run(pipeline.root, pipeline.cell(100)["run"])
+        assert find_run(pipeline.root, run.id).record["evaluation"] == pipeline.cell(seed)["evaluation"]
+    cell = find_run(pipeline.root, pipeline.cell(100)["run"])
     models = pipeline.root / "models/tiny/seed-100"
     assert {file.name for file in models.iterdir()} == {"agent.pt", "reward_model.pt", "run.json"}
     assert (models / "agent.pt").read_bytes() == (cell.path / "checkpoints/agent.pt").read_bytes()
@@ -226,7 +226,7 @@ def test_an_experiment_of_dvc_with_other_parameters_and_an_ablation(pipeline: Pi
     assert sorted(STAGE.findall(said)) == sorted(["train@100", "evaluate@100", *ablated, "report"])  # labels are kept
     for cell in ("seed-100", "no-noise-term/seed-100"):
         facts = json.loads((pipeline.root / f"results/cells/tiny/{cell}.json").read_text())
-        params = load_run(pipeline.root, facts["run"]).record["params"]
+        params = find_run(pipeline.root, facts["run"]).record["params"]
         assert params["agent"]["learning_rate"] == 1e-3
         assert params["reward_model"]["answer_noise"] == (0.0 if "noise" in cell else 0.1)
     shown = json.loads(pipeline.dvc("exp", "show", "--json"))

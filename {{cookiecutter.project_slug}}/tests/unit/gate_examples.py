@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from repro.config import load_config
-from repro.workflow import prelaunch
+from repro.gate import prelaunch
 
 PROJECT = Path(__file__).parents[2]
 CHECKLIST = """

@@ -16,6 +16,7 @@ from test_atari import GREY, resize_by_area
 
 from repro.config import load_config
 from repro.envs.atari import SCREEN
+from repro.labels.tasks import _copy, _queries
 from repro.preferences.clips import make_clip
 from repro.preferences.segments import pack, unpack
 from repro.preferences.store import PreferenceStore
@@ -26,7 +27,6 @@ from repro.training.asking import segments_of
 from repro.training.initial_labels import collect_initial_labels
 from repro.training.loops import make_trainer
 from repro.training.storage import Storage
-from repro.workflow.labelling import _copy, _queries
 
 STEPS, GAMES, LENGTH = 150, 2, 10
 

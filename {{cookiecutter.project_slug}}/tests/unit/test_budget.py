@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from repro.accounts.budget import Stage, read_budget, stage_name
 from repro.reading import UserError
-from repro.workflow.budget import Stage, read_budget, stage_name
 
 SHIPPED = Path(__file__).parents[2] / "budget.yaml"
 

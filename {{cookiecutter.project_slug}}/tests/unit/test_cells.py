@@ -13,12 +13,13 @@ from report_examples import make_cell
 from reward_examples import VECTORS, add_comparisons, make_model
 
 from repro.config import Config, load_config
+from repro.gate import prelaunch
 from repro.preflight import estimate
 from repro.reading import UserError
+from repro.report.writing import write_report
 from repro.results.cells import cell_name, count_tuning_runs, publish_evaluation, read_model_facts
+from repro.runs import preparing
 from repro.training import device
-from repro.workflow import prelaunch, runs
-from repro.workflow.report import write_report
 
 PRESET = Path(__file__).parents[2] / "presets" / "moving-dot.yaml"
 SCORE = {"score": 0.9, "return_mean": 80.0, "return_std": 1.0, "returns_sum": 8000.0}
@@ -122,11 +123,11 @@ def test_precision_follows_the_processor_only_where_it_may(monkeypatch, flags, c
 def test_the_device_is_settled_at_launch_and_kept_on_resume(project, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "disabled")
     gate = {"passed": "below threshold", "estimate_minutes": 1.0}
-    monkeypatch.setattr(runs, "pass_gate", lambda *_, **__: gate)
+    monkeypatch.setattr(preparing, "pass_gate", lambda *_, **__: gate)
     monkeypatch.setattr(estimate, "estimate_minutes", lambda *_: 1.0)
     for there, name in ((False, "cpu"), (True, "cuda")):
         monkeypatch.setattr(torch.cuda, "is_available", lambda there=there: there)
-        run = runs.prepare_run(project.root, project.config("training.device=auto"), runs.RunRequest(5))
+        run = preparing.prepare_run(project.root, project.config("training.device=auto"), preparing.RunRequest(5))
         assert run.record["params"]["training"]["device"] == name
     monkeypatch.undo()
     if not torch.cuda.is_available():
@@ -142,7 +143,7 @@ def test_what_a_run_takes_is_told_once_before_the_gate(project, monkeypatch, cap
     monkeypatch.setattr(os, "getloadavg", lambda: (0.0, 0.0, 0.0))
     monkeypatch.setattr(prelaunch, "run_gate", lambda *_, **options: passed.update(options) or {"passed": "answered"})
     config = project.config("training.device=cpu", "reward.source=environment")
-    runs.prepare_run(project.root, config, runs.RunRequest(100, question="why?", cell=cell))
+    preparing.prepare_run(project.root, config, preparing.RunRequest(100, question="why?", cell=cell))
     assert capsys.readouterr().out == f"tiny: about 45 min, 0.08 USD{whole}\n"
     assert (passed["question"], passed["estimate_minutes"]) == ("why?", 90.0 if cell else 45.0)
 

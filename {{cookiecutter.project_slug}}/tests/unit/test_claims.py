@@ -12,13 +12,13 @@ from preflight_examples import PROJECT
 from project import here
 from report_examples import make_cell
 
+from repro.claims.judging import format_claims, judge_claims, ours_text
 from repro.config import load_config
 from repro.results.aggregates import interquartile_mean
 from repro.results.proportions import wilson_interval
 from repro.results.records import find_cells
 from repro.results.statistics import t_interval
 from repro.results.verdicts import decide, judge, plan_seeds
-from repro.workflow.claims import format_claims, judge_claims, ours_text
 
 SCORES = [0.91, 0.92, 0.93, 0.94, 0.95, 0.96, 0.93, 0.94, 0.92, 0.95]
 

@@ -14,12 +14,12 @@ from pathlib import Path
 import pytest
 from project import here, kill, line_count, wait_until
 
-from repro.tracking.archive import RunFolder, load_run
+from repro.runs.earlier import find_unfinished
+from repro.tracking.archive import RunFolder
 from repro.tracking.index import list_summaries
 from repro.tracking.listing import format_runs
 from repro.tracking.locks import hold_run
-from repro.workflow.earlier_runs import find_unfinished
-from repro.workflow.runs import find_own_run
+from repro.tracking.lookup import find_own_run, find_run
 
 
 @pytest.fixture
@@ -94,7 +94,7 @@ class TestRuns:
                 os.close(theirs)
                 assert said in process.communicate()[0] and process.returncode == 0
             os.close(ours)
-        assert not checkpoint.exists() and load_run(project.root, run.id).record["pruned"] == ["checkpoints/last.pt"]
+        assert not checkpoint.exists() and find_run(project.root, run.id).record["pruned"] == ["checkpoints/last.pt"]
         assert "pruned     checkpoints/last.pt" in repro("show", run.id)[1]
         code, out, _ = repro("runs", "--prune", "--yes")
         assert code == 0 and out.startswith("nothing to delete")

@@ -9,7 +9,7 @@ from project import here
 
 from repro.preflight import estimate
 from repro.reading import UserError
-from repro.workflow import runs
+from repro.runs.preparing import RunRequest, prepare_run
 
 LAUNCH = ("launch", "--seed", "100")
 PRELAUNCH = ("prelaunch", "--seed", "100")
@@ -84,13 +84,13 @@ def test_a_pipeline_that_is_stopped_goes_on_once_prelaunch_was_answered(project,
     content = project.params.read_text()
     assert '"after_minutes": 30.0' in content
     project.params.write_text(content.replace('"after_minutes": 30.0', '"after_minutes": 0'))
-    request = runs.RunRequest(100, cell=True)
+    request = RunRequest(100, cell=True)
     config = project.config("reward.source=environment")
     monkeypatch.setenv("WANDB_MODE", "disabled")
     monkeypatch.chdir(project.root)
     monkeypatch.setattr("sys.stdin", open(os.devnull))  # noqa: SIM115
     with pytest.raises(UserError, match=r"takes about 24 s .*: answer them before, with repro prelaunch .* dvc repro"):
-        runs.prepare_run(project.root, config, request)
+        prepare_run(project.root, config, request)
 
     options = ("prelaunch", "--set", "reward.source=environment")
     assert here(project, monkeypatch, capsys, *options, "--write-answers", "a.yaml")[0] == 0
@@ -100,4 +100,4 @@ def test_a_pipeline_that_is_stopped_goes_on_once_prelaunch_was_answered(project,
     )
     file.write_text(answers.replace("failure_probability:", "failure_probability: 0.1"))
     assert "passed (answered)" in here(project, monkeypatch, capsys, *options, "--answers", "a.yaml")[1]
-    assert runs.prepare_run(project.root, config, request).record["gate"]["passed"] == "answered"
+    assert prepare_run(project.root, config, request).record["gate"]["passed"] == "answered"

@@ -16,7 +16,7 @@ from project import PATIENCE, here
 from repro.tracking import archive, index
 from repro.tracking.archive import read_run
 from repro.tracking.index import list_summaries
-from repro.workflow import worklog
+from repro.worklog import entries
 
 
 @pytest.mark.parametrize(
@@ -49,8 +49,8 @@ def test_bad_input_is_one_line_and_changes_nothing(shared_project, monkeypatch, 
 
 def test_a_damaged_budget_or_checklist_stops_it_and_a_page_does_not(project, monkeypatch, capsys):
     root = project.root
-    page = worklog.open_page(root)
-    worklog.add_hours(root, 2.5, "debugging", "why is it flat?")
+    page = entries.open_page(root)
+    entries.add_hours(root, 2.5, "debugging", "why is it flat?")
     for path, command, text in (
         (root / "budget.yaml", "ledger", (root / "budget.yaml").read_text().replace("cpu: 0.10", "cpu: -1")),
         (root / "checklists/prelaunch.yaml", "ledger --predictions", "questions: ["),
@@ -70,7 +70,7 @@ def test_a_damaged_budget_or_checklist_stops_it_and_a_page_does_not(project, mon
 
 def test_a_page_of_the_future_is_named_and_the_run_stays_open(project, monkeypatch, capsys):
     run = write_run(project.root)
-    page = worklog.open_page(project.root, date.today() + timedelta(days=2))
+    page = entries.open_page(project.root, date.today() + timedelta(days=2))
     code, out, error = here(project, monkeypatch, capsys, "close", "7f3a", "--outcome", "succeeded")
     assert (code, out) == (2, "") and error.count("\n") == 1
     assert f"{page.name}: this page is 2 days ahead of today" in error
@@ -116,7 +116,7 @@ def test_plan_and_predictions_come_from_the_index(project, monkeypatch, capsys):
 def test_resuming_says_that_a_closing_is_withdrawn(project, monkeypatch, capsys):
     run = write_run(project.root, status="interrupted", closed=closed("failed", "too slow"))
     resumed = []
-    monkeypatch.setattr("repro.workflow.runs.become_run", lambda root, run: resumed.append(run.id))
+    monkeypatch.setattr("repro.runs.processes.become_run", lambda root, run: resumed.append(run.id))
     code, out, _ = here(project, monkeypatch, capsys, "resume", "7f3a")
     assert code == 0 and resumed == [run.id]
     assert out.startswith(f"{run.id}: was closed as failed: too slow, by a person on 2026-11-22; that is withdrawn")
@@ -125,8 +125,8 @@ def test_resuming_says_that_a_closing_is_withdrawn(project, monkeypatch, capsys)
 
 def test_a_cell_that_goes_on_with_a_closed_run_says_that_the_closing_is_withdrawn(project, monkeypatch, capsys):
     run = write_run(project.root, status="interrupted", closed=closed("failed", "too slow"))
-    monkeypatch.setattr("repro.workflow.runs.prepare_run", lambda *_: run)
-    monkeypatch.setattr("repro.workflow.runs.become_run", lambda root, run: None)
+    monkeypatch.setattr("repro.runs.preparing.prepare_run", lambda *_: run)
+    monkeypatch.setattr("repro.runs.processes.become_run", lambda root, run: None)
     code, out, _ = here(project, monkeypatch, capsys, "train", "--seed", "100", "--cell")
     assert code == 0 and out.splitlines() == [
         f"{run.id}: was closed as failed: too slow, by a person on 2026-11-22; that is withdrawn, "
@@ -164,5 +164,5 @@ def test_they_load_nothing_heavy(project):
             text=True,
         )
         loaded = set(done.stdout.rpartition("LOADED")[2].split())
-        assert "repro.workflow.tables" in loaded or "repro.workflow.predictions" in loaded, done.stderr
+        assert "repro.terminal.tables" in loaded or "repro.runs.closing" in loaded, done.stderr
         assert not loaded & {"torch", "numpy", "wandb", "matplotlib", "scipy", "gymnasium", "dvc"}, command

@@ -121,7 +121,7 @@ def test_nothing_heavy_is_loaded(project, arguments):
         text=True,
     )
     loaded = set(done.stdout.rpartition("LOADED")[2].split())
-    assert "repro.workflow.pages" in loaded, done.stderr
+    assert "repro.worklog.pages" in loaded, done.stderr
     assert not loaded & {"torch", "numpy", "wandb", "matplotlib", "scipy", "gymnasium", "dvc", "pandas"}
 
 

@@ -90,8 +90,8 @@ def test_all_numbers_are_there_for_programs(run, repro):
 
 @pytest.mark.parametrize("columns", [80, 200])
 def test_the_page_fits_the_terminal(run, project, columns):
+    from repro.labels.statistics_text import format_labels
     from repro.results.label_statistics import label_statistics
-    from repro.workflow.label_page import format_labels
 
     with PreferenceStore(run.path / "preferences.db") as store:
         lines = format_labels(label_statistics(store, run.id), columns).splitlines()
@@ -104,8 +104,8 @@ def test_the_page_fits_the_terminal(run, project, columns):
 
 
 def test_an_oracle_has_no_times_to_show(run):
+    from repro.labels.statistics_text import format_labels
     from repro.results.label_statistics import label_statistics
-    from repro.workflow.label_page import format_labels
 
     with PreferenceStore(run.path / "preferences.db") as store:
         found = label_statistics(store, run.id)

@@ -15,7 +15,8 @@ import pytest
 from project import Project, assert_equal_runs, here, kill, line_count, rows, wait_until
 
 from repro.preflight.checks import CHECKS
-from repro.tracking.archive import effective_status, load_run
+from repro.tracking.archive import effective_status
+from repro.tracking.lookup import find_run
 from repro.tracking.snapshot import code_hash
 
 LONG = "training.total_steps=200000"
@@ -76,7 +77,7 @@ class TestTraining:
 
         def rows_are(count: int) -> None:
             """Wait until the new process has taken the run over, and there are so many rows; then halt it."""
-            wait_until(lambda: load_run(project.root, run.id).record["pid"] == process.pid, process)
+            wait_until(lambda: find_run(project.root, run.id).record["pid"] == process.pid, process)
             wait_until(lambda: line_count(run.path / "metrics.jsonl") >= count, process)
             process.send_signal(signal.SIGSTOP)
 
@@ -89,8 +90,8 @@ class TestTraining:
         out, error = process.communicate()
         assert process.returncode == 130 and "Traceback" not in out + error
         assert error == f"\ninterrupted; go on with: repro resume {run.id}\n"
-        assert load_run(project.root, run.id).record["status"] == "interrupted"
-        assert load_run(project.root, run.id).record["exit_code"] == 130
+        assert find_run(project.root, run.id).record["status"] == "interrupted"
+        assert find_run(project.root, run.id).record["exit_code"] == 130
         assert log_of(project, run.id) == [4] and "interrupted" in page(project)
 
         source = project.root / "src/repro/training/on_policy.py"
@@ -102,18 +103,18 @@ class TestTraining:
         process.send_signal(signal.SIGCONT)
         out, error = process.communicate()
         assert process.returncode == 143 and "Traceback" not in out + error
-        assert load_run(project.root, run.id).record["status"] == "interrupted"
+        assert find_run(project.root, run.id).record["status"] == "interrupted"
 
         process = project.start("resume", run.id)
         rows_are(5)
         kill(process)
-        assert effective_status(load_run(project.root, run.id).record) == "crashed"
+        assert effective_status(find_run(project.root, run.id).record) == "crashed"
         assert " crashed " in project.ok("runs")
 
         full = {"preexec_fn": lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, resource.RLIM_INFINITY))}
         line = project.refused("resume", run.id, **full)
         assert "the disk is full" in line and "free some space" in line
-        failed = load_run(project.root, run.id)
+        failed = find_run(project.root, run.id)
         assert failed.record["status"] == "failed" and "disk is full" in failed.record["result"]
         assert rows(failed) == rows(undisturbed)[: len(rows(failed))]
         with sqlite3.connect(run.path / "preferences.db") as database:
@@ -121,7 +122,7 @@ class TestTraining:
 
         project.ok("resume", run.id)
         assert_equal_runs(undisturbed, run)
-        record = load_run(project.root, run.id).record
+        record = find_run(project.root, run.id).record
         assert record["active_seconds"] > failed.record["active_seconds"] > 0
         assert (record["status"], record["exit_code"], len(record["resumed"])) == ("finished", 0, 4)
         assert log_of(project, run.id) == [4] and page(project).count(f"[{run.id}](") == 1
@@ -147,7 +148,7 @@ class TestTraining:
         line = project.refused("resume", run.id)
         assert file in line and "Traceback" not in line
         if file != "run.json":
-            assert load_run(project.root, run.id).record["status"] == "failed"
+            assert find_run(project.root, run.id).record["status"] == "failed"
 
     def test_on_a_terminal(self, project):
         """A bar, and in output.log what it would be on paper."""
@@ -164,7 +165,7 @@ class TestTraining:
         assert process.returncode == 0
         assert b"1,536/1,536" in shown and "━".encode() in shown and b"labels" in shown and b"Traceback" not in shown
         log = (run.path / "output.log").read_text()
-        assert "\x1b" not in log and "\r" not in log and load_run(project.root, run.id).record["result"] in log
+        assert "\x1b" not in log and "\r" not in log and find_run(project.root, run.id).record["result"] in log
 
 
 @pytest.fixture(scope="module")
@@ -193,8 +194,8 @@ class TestLaunch:
             file.write_text("raise RuntimeError('edited')\n")
         assert effective_status(run.record) == "running" and log_of(project, run.id) in ([], [3])
         os.kill(run.record["pid"], signal.SIGCONT)
-        wait_until(lambda: load_run(project.root, run.id).record["status"] != "running")
-        record = load_run(project.root, run.id).record
+        wait_until(lambda: find_run(project.root, run.id).record["status"] != "running")
+        record = find_run(project.root, run.id).record
         assert (record["status"], record["exit_code"], record["code_hash"]) == ("finished", 0, code)
         assert record["skip_reason"] == "it is a test" and record["gate"]["passed"] == "skipped"
         assert record["pid"] != os.getpid() and record["result"]
@@ -238,12 +239,12 @@ class TestLaunch:
         run = project.queue(100)
         line = project.refused("_run", str(run.path))
         assert f"{run.id}: src/repro/__init__.py is not the code this run was launched with" in line
-        assert load_run(project.root, run.id).record["status"] == "queued"
+        assert find_run(project.root, run.id).record["status"] == "queued"
 
     def test_one_that_does_not_get_under_way(self, project, monkeypatch, capsys):
-        from repro.workflow import runs
+        from repro.runs.processes import start_run
 
         run = project.queue(100)
-        shutil.rmtree(project.root / "runs/.snapshots" / run.record["code_hash"] / "src/repro/workflow")
-        with pytest.raises(runs.UserError, match=f"did not get under way; see why with: repro resume {run.id}"):
-            runs.start_run(project.root, run)
+        shutil.rmtree(project.root / "runs/.snapshots" / run.record["code_hash"] / "src/repro/runs")
+        with pytest.raises(UserError, match=f"did not get under way; see why with: repro resume {run.id}"):
+            start_run(project.root, run)

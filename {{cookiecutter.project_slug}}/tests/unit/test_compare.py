@@ -12,8 +12,8 @@ from rich.console import Console
 
 from repro.reading import UserError
 from repro.tracking.archive import finish_run
-from repro.workflow.compare import check_different, print_comparison, short_names
-from repro.workflow.compare_plot import _levels, labels, write_plot
+from repro.views.compare import check_different, print_comparison, short_names
+from repro.views.compare_plot import _levels, labels, write_plot
 
 RETURNS = (-3.0, 0.0, 3.0, 6.0)
 HOSTILE = "why | [red]not[/red] :smile: 🦊 \x1b[31m\nnext"

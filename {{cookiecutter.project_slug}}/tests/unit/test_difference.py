@@ -5,9 +5,9 @@ import json
 import pytest
 
 from repro.reading import UserError
+from repro.tracking.difference import Difference, circumstances, differing, first_difference, same_task
 from repro.tracking.snapshot import snapshot_code
-from repro.workflow import code_changes
-from repro.workflow.difference import Difference, circumstances, differing, first_difference, same_task
+from repro.views import code_changes
 
 ROW = {"env_step": 256, "policy/loss": -0.5, "value/loss": 2, "time/env": 0.1, "memory/rss_mb": 370.3}
 

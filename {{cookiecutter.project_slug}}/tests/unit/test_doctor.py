@@ -14,8 +14,8 @@ from repro.config.health import HealthConfig
 from repro.health.checks import CHECKS
 from repro.reading import UserError
 from repro.tracking.archive import finish_run
-from repro.workflow.doctor import examine
-from repro.workflow.doctor_text import format_examination
+from repro.views.doctor import examine
+from repro.views.doctor_text import format_examination
 
 PAGE = (SOURCE / "docs/health.md").read_text()
 PRESET = SOURCE / "presets/cartpole-preferences.yaml"

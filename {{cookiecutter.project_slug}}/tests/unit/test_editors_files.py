@@ -10,7 +10,7 @@ import pytest
 from dvc.ignore import DvcIgnorePatterns
 
 from repro.tracking.snapshot import _is_byproduct
-from repro.workflow.worklog import add_note
+from repro.worklog.entries import add_note
 
 IGNORED = Path(__file__).parents[2] / "src/.dvcignore"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from repro.workflow.expected import say_expected
+from repro.accounts.expected import say_expected
 
 PROJECT = Path(__file__).parents[2]
 

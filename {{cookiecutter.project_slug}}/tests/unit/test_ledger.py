@@ -10,11 +10,11 @@ from datetime import date, datetime, timedelta
 import pytest
 from ledger_examples import make_project, record, write_run
 
+from repro.accounts.budget import Budget, read_budget
+from repro.accounts.ledger import add_up, book_runs, compare_estimates
+from repro.accounts.ledger_text import format_ledger
+from repro.terminal.text import width as columns_of
 from repro.tracking.process import process_start
-from repro.tracking.text import width as columns_of
-from repro.workflow.budget import Budget, read_budget
-from repro.workflow.ledger import add_up, book_runs, compare_estimates
-from repro.workflow.ledger_text import format_ledger
 
 
 @pytest.fixture

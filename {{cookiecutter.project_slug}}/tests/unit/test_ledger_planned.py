@@ -8,14 +8,14 @@ import re
 import pytest
 from ledger_examples import make_project, record
 
+from repro.accounts.budget import Budget, read_budget
+from repro.accounts.ledger import book_runs
+from repro.accounts.ledger_text import format_plans
+from repro.accounts.planning import plan_runs
 from repro.config import load_config
+from repro.gate.prelaunch import gate_key
 from repro.tracking.archive import this_process
 from repro.tracking.index import summarise
-from repro.workflow.budget import Budget, read_budget
-from repro.workflow.ledger import book_runs
-from repro.workflow.ledger_text import format_plans
-from repro.workflow.planning import plan_runs
-from repro.workflow.prelaunch import gate_key
 
 CODE = "948ab30feb101334"
 

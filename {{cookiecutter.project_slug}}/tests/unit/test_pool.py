@@ -14,9 +14,9 @@ from archive_examples import new_run
 from repro.launch import attempts as attempts_module
 from repro.launch import local
 from repro.launch.attempts import DIED
+from repro.runs.processes import FAILED, REFUSED
 from repro.tracking.archive import read_run
 from repro.tracking.locks import hold_run
-from repro.workflow.runs import FAILED, REFUSED
 
 # A run that writes when it began and ended, says that it has finished if it does, and ends as planned for each attempt.
 RUN = """

@@ -10,9 +10,9 @@ import pytest
 from preflight_examples import PROJECT, check, config, earlier_run
 
 from repro.envs.moving_dot import MovingDotVectorEnv
+from repro.gate.checklist import read_checklist
 from repro.preflight import checks
 from repro.preflight.checks import CHECKS, CheckResult, run_checks
-from repro.workflow.checklist import read_checklist
 
 
 @pytest.mark.parametrize("name", CHECKS)

@@ -16,8 +16,9 @@ from reward_examples import VECTORS, add_comparisons, make_model
 
 from repro.preferences.reward_model import VALIDATION_COMPARISONS
 from repro.preferences.store import PreferenceStore
-from repro.preflight import estimate, waiting
+from repro.preflight import estimate
 from repro.preflight.estimate import estimate_minutes, validation_growth
+from repro.terminal import waiting
 from repro.training.loops import make_trainer
 
 

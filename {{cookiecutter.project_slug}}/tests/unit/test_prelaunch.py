@@ -16,11 +16,11 @@ import pytest
 from gate_examples import CODE, COMPLETE, begun, break_tracking, config, run_gate, stored
 
 from repro.config import parse_config
+from repro.gate import prelaunch
+from repro.gate.checklist import SURPRISE
+from repro.gate.dialogue import Dialogue
 from repro.reading import UserError
 from repro.training.device import resolve_auto
-from repro.workflow import prelaunch
-from repro.workflow.checklist import SURPRISE
-from repro.workflow.gate_dialogue import Dialogue
 
 
 def test_a_short_run_is_asked_nothing(root):
@@ -190,7 +190,7 @@ fcntl.ioctl(0, termios.TIOCSCTTY, 0)  # Ctrl-C there becomes a SIGINT here ...
 signal.signal(signal.SIGINT, signal.default_int_handler)  # ... also where the tests run in the background
 sys.path[:0] = [sys.argv[2]]
 from gate_examples import CODE, config
-from repro.workflow import prelaunch
+from repro.gate import prelaunch
 try:
     prelaunch.run_gate(sys.argv[1], config(), code_hash=CODE, estimate_minutes=60.0, interactive=sys.stdin.isatty())
 except KeyboardInterrupt:

@@ -11,9 +11,9 @@ import sys
 import pytest
 from gate_examples import CHECKLIST, CODE, COMPLETE, PROJECT, break_tracking, config, run_gate, stored
 
+from repro.gate import prelaunch
+from repro.gate.checklist import read_checklist, write_answers_template
 from repro.reading import UserError
-from repro.workflow import prelaunch
-from repro.workflow.checklist import read_checklist, write_answers_template
 
 
 def write_answers(root, **changes):
@@ -69,7 +69,7 @@ def test_a_full_disk_leaves_no_half_written_answers_file(root):
         resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
 
     script = (
-        "import sys; from pathlib import Path; from repro.workflow.checklist import *\n"
+        "import sys; from pathlib import Path; from repro.gate.checklist import *\n"
         "try: write_answers_template(Path(sys.argv[1]), Checklist((), {}), '0', {'env': {}})\n"
         "except UserError as error: print(error)"
     )

@@ -13,13 +13,13 @@ from preflight_examples import PROJECT
 from project import Project, here
 from report_examples import make_cell
 
+from repro.claims.deviations import find_deviations
+from repro.claims.judging import format_claims, judge_claims
+from repro.claims.preregistration import REGISTERED, entry_hash, read_registrations, register
 from repro.reading import UserError
 from repro.results.records import find_cells
 from repro.tracking.parameters import params_hash
 from repro.tracking.snapshot import code_hash
-from repro.workflow.claims import format_claims, judge_claims
-from repro.workflow.deviations import find_deviations
-from repro.workflow.preregistration import REGISTERED, entry_hash, read_registrations, register
 
 PLAN = """hypotheses:
   - {id: H1, text: It is solved., claim: dot, how_surprised_if_false: very}

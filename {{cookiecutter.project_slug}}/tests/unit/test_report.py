@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from report_examples import README, SAMPLED, Page, files_of, make_cell, make_results, table_rows
 
+from repro.report.writing import write_report
 from repro.results.statistics import t_interval
-from repro.workflow.report import write_report
 
 
 @pytest.fixture

@@ -13,9 +13,9 @@ from report_examples import GREEDY, SAMPLED, Page, make_cell, make_results, tabl
 
 from repro.config.ablations import ABLATIONS
 from repro.reading import UserError
+from repro.report.writing import write_report
 from repro.results.aggregates import probability_of_improvement
 from repro.results.statistics import difference_interval
-from repro.workflow.report import write_report
 
 
 @pytest.fixture

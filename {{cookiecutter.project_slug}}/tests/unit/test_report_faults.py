@@ -15,8 +15,8 @@ import pytest
 from report_examples import README, Page, files_of, make_cell, make_results, table_rows
 
 from repro.reading import UserError
-from repro.workflow import report
-from repro.workflow.report import write_report
+from repro.report import writing
+from repro.report.writing import write_report
 
 
 @pytest.fixture
@@ -186,13 +186,13 @@ def test_only_plots_of_the_reported_experiments_are_removed(project: Path) -> No
 
 
 def test_what_is_written_into_the_readme_meanwhile_is_kept(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    make_section = report.make_section
+    make_section = writing.make_section
 
     def slowly(*arguments: Any) -> Any:
         (project / "README.md").write_bytes(b"# Edited while it drew\n" + README)
         return make_section(*arguments)
 
-    monkeypatch.setattr(report, "make_section", slowly)
+    monkeypatch.setattr(writing, "make_section", slowly)
     assert write_report(project).written[-1] == project / "README.md"
     text = (project / "README.md").read_text()
     assert text.startswith("# Edited while it drew\n# A reproduction\n") and "| moving-dot |" in text
@@ -217,7 +217,7 @@ def test_text_of_files_cannot_become_markup(tmp_path: Path) -> None:
 def test_full_disk_leaves_whole_files(project: Path) -> None:
     program = (
         "import resource, sys; from pathlib import Path; from repro.reading import UserError\n"
-        "from repro.workflow.report import write_report\n"
+        "from repro.report.writing import write_report\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))\n"
         "try: write_report(Path(sys.argv[1]))\n"
         "except UserError as error: sys.exit(str(error))"

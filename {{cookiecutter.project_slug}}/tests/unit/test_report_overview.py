@@ -10,11 +10,11 @@ from claims_examples import CLAIM, cells_with, write_claims
 from preflight_examples import PROJECT
 from report_examples import README, Page, make_cell, make_results, table_rows
 
+from repro.claims.preregistration import REGISTERED, entry_hash
 from repro.config import Config, load_config
 from repro.reading import UserError
-from repro.workflow.preregistration import REGISTERED, entry_hash
-from repro.workflow.report import write_report
-from repro.workflow.report_overview import paper_table
+from repro.report.overview import paper_table
+from repro.report.writing import write_report
 
 SCORES = [0.91, 0.92, 0.93, 0.94, 0.95, 0.96, 0.93, 0.94, 0.92, 0.95]
 DEVIATIONS = """# Deviations

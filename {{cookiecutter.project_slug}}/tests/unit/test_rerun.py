@@ -11,12 +11,13 @@ import pytest
 from archive_examples import new_run
 from project import Project, here, kill, line_count, rows, wait_until
 
-from repro.tracking.archive import RunFolder, load_run
+from repro.gate.checklist import read_checklist, write_answers_template
+from repro.gate.prelaunch import launched_params
+from repro.runs.reproduced import compare_with_original
+from repro.runs.rerun import prepare_rerun
+from repro.tracking.archive import RunFolder
+from repro.tracking.lookup import find_run
 from repro.training.device import resolve_auto
-from repro.workflow.checklist import read_checklist, write_answers_template
-from repro.workflow.prelaunch import launched_params
-from repro.workflow.reproduced import compare_with_original
-from repro.workflow.rerun import prepare_rerun
 
 
 def rerun_of(project: Project, run: RunFolder) -> RunFolder:
@@ -35,7 +36,7 @@ def original(shared_project: Project) -> RunFolder:
     shared_project.ok("resume", run.id)
     source = shared_project.root / "src/repro/training/on_policy.py"
     source.write_text(source.read_text() + "\nraise RuntimeError('this code is of another day')\n")
-    return load_run(shared_project.root, run.id)
+    return find_run(shared_project.root, run.id)
 
 
 class TestMatching:
@@ -66,13 +67,13 @@ class TestMatching:
         assert again.record["rerun_of"] == original.id and "rerun_matches" not in again.record
         out = shared_project.ok("resume", again.id)
         assert out.endswith(f"rerun of {original.id}: the metrics match bit for bit\n")
-        assert load_run(shared_project.root, again.id).record["rerun_matches"] is True
+        assert find_run(shared_project.root, again.id).record["rerun_matches"] is True
 
 
 def rerun_of_or_nothing(project: Project, original: RunFolder, pid: int):
     """The metrics of the rerun that a process does."""
     for folder in (project.root / "runs").glob("[!.]*"):
-        run = load_run(project.root, folder.name)
+        run = find_run(project.root, folder.name)
         if run.record["pid"] == pid and run.record.get("rerun_of") == original.id:
             return run.path / "metrics.jsonl"
     return original.path / "no-metrics-yet"
@@ -146,7 +147,7 @@ class TestVerdict:
         for run, content in ((original, original_rows), (again, rows)):
             (run.path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in content))
         said = compare_with_original(root, again)
-        record = load_run(root, again.id).record
+        record = find_run(root, again.id).record
         assert said == f"rerun of {original.id}: {record['rerun_detail']}"
         return record["rerun_matches"], record["rerun_detail"]
 
@@ -174,7 +175,7 @@ class TestVerdict:
         (original.path / "metrics.jsonl").write_text('"nothing"\n')
         again.update(rerun_of=original.id)
         assert "metrics.jsonl, line 1: not a row of metrics" in compare_with_original(repository, again)
-        assert load_run(repository, again.id).record["rerun_matches"] is None
+        assert find_run(repository, again.id).record["rerun_matches"] is None
 
 
 class TestRefused:

@@ -12,7 +12,7 @@ from archive_examples import make_project, record
 from repro.reading import UserError
 from repro.tracking.curves import sample_curve
 from repro.tracking.index import summarise
-from repro.workflow.runs_page import write_runs_page
+from repro.views.runs_page import write_runs_page
 
 
 class Page(HTMLParser):

@@ -17,6 +17,7 @@ from repro.config import Config, load_config
 from repro.preferences.segments import Segment
 from repro.preferences.store import PreferenceStore
 from repro.reading import UserError
+from repro.report.writing import write_report
 from repro.results.cells import publish_training
 from repro.results.evaluate import film_segments
 from repro.tracking.archive import RunFolder
@@ -24,7 +25,6 @@ from repro.tracking.video import SEGMENTS, video_path
 from repro.training import segment_video
 from repro.training.segment_video import CLIPS, IMAGE_SIZE, LINE, LOOPS, MARGIN, extremes, film_extremes
 from repro.training.session import train_run
-from repro.workflow.report import write_report
 
 RUN = "run"
 

@@ -12,7 +12,7 @@ from project import here
 from repro.launch import slurm
 from repro.launch.slurm import Job, check_slurm
 from repro.reading import UserError
-from repro.workflow.runs import FAILED
+from repro.runs.processes import FAILED
 
 
 def test_what_is_not_there_is_named(monkeypatch, tmp_path):

@@ -5,8 +5,9 @@ import time
 
 import pytest
 
+from repro.terminal.sparkline import sparkline
 from repro.tracking.curves import WHOLE, sample_curve
-from repro.workflow.sparkline import draw_curve, sparkline
+from repro.worklog.rows import draw_curve
 
 
 def over_steps(*values):

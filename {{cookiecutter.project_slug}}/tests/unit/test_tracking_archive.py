@@ -15,9 +15,10 @@ from archive_examples import ENVIRONMENT, make_project, new_run
 
 from repro.reading import UserError
 from repro.tracking import creation, process
-from repro.tracking.archive import effective_status, finish_run, list_runs, load_run
+from repro.tracking.archive import effective_status, finish_run, list_runs
 from repro.tracking.index import list_summaries
 from repro.tracking.listing import format_runs
+from repro.tracking.lookup import find_run
 from repro.tracking.process import is_running, process_start
 
 CREATE = (
@@ -53,7 +54,7 @@ def test_a_name_that_is_taken_is_never_taken_again(repository, monkeypatch):
     (first.path / "metrics.jsonl").write_text("precious")
     second = new_run(repository)
     assert (first.id[-4:], second.id[-4:]) == ("aaaa", "bbbb")
-    assert load_run(repository, "bbbb").record["id"] == second.id
+    assert find_run(repository, "bbbb").record["id"] == second.id
     assert (first.path / "metrics.jsonl").read_text() == "precious"
 
 
@@ -115,7 +116,7 @@ def test_a_run_ends(repository):
     run = new_run(repository)
     metrics = {"score": 0.25, "loss": math.nan}
     finish_run(run, "finished", 0, result="score 0.25", result_metrics=metrics)
-    record = load_run(repository, run.id).record
+    record = find_run(repository, run.id).record
     assert (record["status"], record["exit_code"], record["result"]) == ("finished", 0, "score 0.25")
     assert record["result_metrics"] == {"score": 0.25, "loss": "NaN"}
     assert record["ended"] >= record["started"] and effective_status(record) == "finished"
@@ -125,9 +126,9 @@ def test_a_run_ends(repository):
 
 def test_updating_keeps_what_another_process_wrote(repository):
     run = new_run(repository)
-    load_run(repository, run.id).update(question="asked meanwhile")
+    find_run(repository, run.id).update(question="asked meanwhile")
     finish_run(run, "interrupted", 130)
-    record = load_run(repository, run.id).record
+    record = find_run(repository, run.id).record
     assert (record["question"], record["status"]) == ("asked meanwhile", "interrupted")
 
 
@@ -160,27 +161,27 @@ def test_processes_are_found_without_proc(monkeypatch):
 
 def test_runs_are_found_by_beginning_code_and_path(repository):
     runs = [new_run(repository, name=name) for name in ("dot", "dot", "pong")]
-    assert load_run(repository, runs[0].id).id == runs[0].id
-    assert load_run(repository, runs[0].id[-4:]).id == runs[0].id
-    assert load_run(repository, f"runs/{runs[1].id}/").id == runs[1].id
-    assert load_run(repository, runs[2].id[:13]).id == runs[2].id
+    assert find_run(repository, runs[0].id).id == runs[0].id
+    assert find_run(repository, runs[0].id[-4:]).id == runs[0].id
+    assert find_run(repository, f"runs/{runs[1].id}/").id == runs[1].id
+    assert find_run(repository, runs[2].id[:13]).id == runs[2].id
     with pytest.raises(UserError, match="may be any of") as caught:
-        load_run(repository, runs[0].id[:11])
+        find_run(repository, runs[0].id[:11])
     assert all(run.id in str(caught.value) for run in runs)
     typo = runs[2].id.replace("pong", "pnog")
     with pytest.raises(UserError, match=f"no run '{typo}'; did you mean '?{runs[2].id}"):
-        load_run(repository, typo)
+        find_run(repository, typo)
     with pytest.raises(UserError, match=r"no run '\.\./\.\.'"):
-        load_run(repository, "../..")
+        find_run(repository, "../..")
     for nothing in ("", ".", "runs/"):
         with pytest.raises(UserError):
-            load_run(repository, nothing)
+            find_run(repository, nothing)
 
 
 def test_without_runs(project):
     assert list_runs(project) == []
     with pytest.raises(UserError, match="there are no runs yet"):
-        load_run(project, "7f3a")
+        find_run(project, "7f3a")
 
 
 @pytest.mark.parametrize("content", [None, b"", b'{"id": "x", "sta', b"[]", b"{}", b"\xff\xfe"])
@@ -192,7 +193,7 @@ def test_a_damaged_record_is_listed_not_fatal(repository, content):
     statuses = {record["id"]: record["status"] for record in list_runs(repository)}
     assert statuses == {good.id: "running", bad.id: "unreadable"}
     with pytest.raises(UserError, match=r"run\.json: missing or damaged") as caught:
-        load_run(repository, bad.id)
+        find_run(repository, bad.id)
     assert "\n" not in str(caught.value)
 
 
@@ -223,7 +224,7 @@ def test_a_record_whose_sections_are_odd_is_unreadable_and_hides_no_other(reposi
     good, odd = new_run(repository), new_run(repository)
     (odd.path / "run.json").write_text(json.dumps(odd.record | fields))
     with pytest.raises(UserError, match=problem):
-        load_run(repository, odd.id)
+        find_run(repository, odd.id)
     statuses = {summary["id"]: summary["status"] for summary in list_summaries(repository)}
     assert statuses == {good.id: "running", odd.id: "unreadable"}
     assert "unreadable" in format_runs(list_summaries(repository))
@@ -245,15 +246,15 @@ def test_creating_a_run_is_quick_and_so_is_listing_many(repository):
 
 def test_names_and_folders_that_cannot_be_are_one_line(tmp_path):
     with pytest.raises(UserError, match="no run 'aaaa"):
-        load_run(tmp_path, "a" * 300)
+        find_run(tmp_path, "a" * 300)
     (tmp_path / "runs").touch()
     with pytest.raises(UserError, match="runs: is a file, not the folder of runs; move it away"):
-        load_run(tmp_path, "a")
+        find_run(tmp_path, "a")
 
 
 def test_a_record_nested_too_deeply_is_damaged(repository):
     run = new_run(repository)
     (run.path / "run.json").write_text("[" * 100_000)
     with pytest.raises(UserError, match="missing or damaged"):
-        load_run(repository, run.id)
+        find_run(repository, run.id)
     assert [record["status"] for record in list_runs(repository)] == ["unreadable"]

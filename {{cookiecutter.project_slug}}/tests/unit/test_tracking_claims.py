@@ -13,8 +13,9 @@ import pytest
 from archive_examples import ENVIRONMENT, new_run
 
 from repro.reading import UserError
-from repro.tracking.archive import claim_run, effective_status, finish_run, load_run, read_run
+from repro.tracking.archive import claim_run, effective_status, finish_run, read_run
 from repro.tracking.locks import hold_run, is_held
+from repro.tracking.lookup import find_run
 
 LIVE = (
     "import sys, time; from pathlib import Path; from repro.tracking.archive import *\n"
@@ -132,7 +133,7 @@ def test_what_an_earlier_attempt_ended_with_is_forgotten(run):
     finish_run(run, "failed", 2, result="the disk is full", result_metrics={"env_step": 5}, seconds=30.0)
     someone_elses(run)
     claim_run(run)
-    record = load_run(run.path.parents[1], run.id).record
+    record = find_run(run.path.parents[1], run.id).record
     assert [record[name] for name in ("result", "result_metrics", "ended", "exit_code")] == [None] * 4
     assert record["active_seconds"] == 30.0
 
@@ -150,7 +151,7 @@ def test_the_time_it_lay_idle_does_not_count(run):
     claim_run(run)
     assert run.record["active_seconds"] == 45.0
     finish_run(run, "finished", 0, seconds=10.0)
-    assert load_run(run.path.parents[1], run.id).record["active_seconds"] == 55.0
+    assert find_run(run.path.parents[1], run.id).record["active_seconds"] == 55.0
 
 
 def someone_elses(run):

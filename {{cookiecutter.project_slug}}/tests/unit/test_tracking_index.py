@@ -12,12 +12,12 @@ from datetime import date, timedelta
 import pytest
 from archive_examples import record
 
+from repro.accounts.budget import Budget
+from repro.accounts.calibration import calibrate
+from repro.accounts.ledger import book_runs
 from repro.reading import UserError
 from repro.tracking.index import FIELDS, list_summaries, summarise, without_copies
-from repro.tracking.selection import Selection, explain_empty, parse_day, select
-from repro.workflow.budget import Budget
-from repro.workflow.calibration import calibrate
-from repro.workflow.ledger import book_runs
+from repro.views.selection import Selection, explain_empty, parse_day, select
 
 
 def write_runs(root, count, age=60.0, **fields):

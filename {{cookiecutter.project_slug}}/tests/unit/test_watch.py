@@ -21,11 +21,12 @@ from project import here, kill, line_count, wait_until
 from repro.health.check import Finding
 from repro.preferences.store import PreferenceStore
 from repro.reading import UserError
-from repro.tracking.archive import effective_status, finish_run, load_run
+from repro.tracking.archive import effective_status, finish_run
 from repro.tracking.findings import add_finding
-from repro.workflow import follow
-from repro.workflow.follow import Event, FollowedRun
-from repro.workflow.watch import run_command, split_command
+from repro.tracking.lookup import find_run
+from repro.views import follow
+from repro.views.follow import Event, FollowedRun
+from repro.views.watch import run_command, split_command
 
 # It learns so slowly, and its thresholds are so far off, that no check finds anything.
 LONG = (
@@ -204,7 +205,7 @@ class TestCommand:
         assert run_command(split_command("sh -c 'echo one >&2; echo two >&2; exit 3'"), self.EVENT) == (
             "failed with exit code 3: two"
         )
-        monkeypatch.setattr("repro.workflow.watch.COMMAND_SECONDS", 0.1)
+        monkeypatch.setattr("repro.views.watch.COMMAND_SECONDS", 0.1)
         assert run_command(split_command("sleep 9"), self.EVENT) == "took longer than 0 s and was stopped"
 
     @pytest.mark.parametrize(
@@ -291,7 +292,7 @@ class TestWatching:
                     pass
             screens.append((watch.returncode, shown.decode()))
             if end == signal.SIGINT:
-                assert effective_status(load_run(shared_project.root, run.id).record) == "running"
+                assert effective_status(find_run(shared_project.root, run.id).record) == "running"
         process.communicate()
         (interrupted, first), (code, second) = screens
         assert interrupted == 130 and "no longer watching; the runs go on" in first and "\a" not in first

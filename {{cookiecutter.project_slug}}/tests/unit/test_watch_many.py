@@ -10,8 +10,8 @@ from archive_examples import CONFIG, new_run
 from rich.console import Console
 
 from repro.tracking.archive import finish_run, read_run
-from repro.workflow import watch
-from repro.workflow.watch import Watch
+from repro.views import watch
+from repro.views.watch import Watch
 
 
 @pytest.fixture

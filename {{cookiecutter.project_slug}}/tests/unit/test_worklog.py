@@ -9,11 +9,11 @@ import pytest
 from worklog_examples import MONDAY, TUESDAY, WEDNESDAY, ended, outside, record, region, rows
 
 from repro.reading import UserError
-from repro.workflow import pages, worklog
+from repro.worklog import entries, pages
 
 
 def test_a_new_page_has_the_four_logs_and_is_not_made_twice(tmp_path):
-    path = worklog.open_page(tmp_path, MONDAY)
+    path = entries.open_page(tmp_path, MONDAY)
     assert path == tmp_path / "worklog" / "2026-11-23.md"
     headings = [line for line in path.read_text().splitlines() if line.startswith("##")]
     assert headings == [
@@ -24,26 +24,26 @@ def test_a_new_page_has_the_four_logs_and_is_not_made_twice(tmp_path):
     ]
     assert [region(path, name) for name in ("hours", "confused")] == [[], []]
     path.write_text(path.read_text() + "mine\n")
-    worklog.open_page(tmp_path, MONDAY)
+    entries.open_page(tmp_path, MONDAY)
     assert path.read_text().endswith("mine\n")
     (tmp_path / "other").mkdir()
-    assert worklog.open_page(tmp_path / "other").stem == str(date.today())
+    assert entries.open_page(tmp_path / "other").stem == str(date.today())
 
 
 @pytest.mark.parametrize(
     "write",
     [
-        lambda root, day: worklog.open_page(root, day),
-        lambda root, day: worklog.add_note(root, "x", datetime(day.year, day.month, day.day)),
-        lambda root, day: worklog.add_hours(root, 1, "debugging", day=day),
-        lambda root, day: worklog.add_confusion(root, "x", day),
-        lambda root, day: worklog.resolve_confusion(root, "C1", "x", day),
-        lambda root, day: worklog.enter_run(root, record(), day),
-        lambda root, day: worklog.finish_run(root, ended(), day),
+        lambda root, day: entries.open_page(root, day),
+        lambda root, day: entries.add_note(root, "x", datetime(day.year, day.month, day.day)),
+        lambda root, day: entries.add_hours(root, 1, "debugging", day=day),
+        lambda root, day: entries.add_confusion(root, "x", day),
+        lambda root, day: entries.resolve_confusion(root, "C1", "x", day),
+        lambda root, day: entries.enter_run(root, record(), day),
+        lambda root, day: entries.finish_run(root, ended(), day),
     ],
 )
 def test_nothing_is_written_behind_a_page_of_the_future(tmp_path, write):
-    later, _ = worklog.add_confusion(tmp_path, "odd", WEDNESDAY)
+    later, _ = entries.add_confusion(tmp_path, "odd", WEDNESDAY)
     before = later.read_bytes()
     with pytest.raises(
         UserError, match=f"{later}: this page is 2 days ahead of today, {MONDAY}; set the clock, or ren"
@@ -55,25 +55,25 @@ def test_nothing_is_written_behind_a_page_of_the_future(tmp_path, write):
 
 
 def test_files_that_only_look_like_pages_are_none(tmp_path):
-    page = worklog.open_page(tmp_path, MONDAY)
+    page = entries.open_page(tmp_path, MONDAY)
     for name in ("2026-13-01.md", "2026-ab-cd.md", "README.md", "2026-11-22.txt"):
         (tmp_path / "worklog" / name).write_text("| debugging | 2 | |\n- [ ] C7 (2026-11-20) not in the log\n")
     assert pages.list_pages(tmp_path) == [page]
-    assert worklog.add_confusion(tmp_path, "first", MONDAY)[1].name == "C1"
+    assert entries.add_confusion(tmp_path, "first", MONDAY)[1].name == "C1"
 
 
 def test_a_persons_text_is_kept_byte_for_byte(tmp_path):
-    page = worklog.open_page(tmp_path, MONDAY)
+    page = entries.open_page(tmp_path, MONDAY)
     mine = "\ufeff" + page.read_text().replace("\n", "\r\n")
     mine = mine.replace("aloud\r\n", "aloud\r\n\r\n \t| a | table |\u2028\x0c\n```\n## 3 not the heading\n```\r\n\r\n")
     page.write_bytes((mine + "after it\r\n\n  no newline at the end").encode())
     before = outside(page)
     for run in ("a_1", "a_2", "a_3"):
-        worklog.enter_run(tmp_path, record(run), MONDAY)
-        worklog.finish_run(tmp_path, ended(run), MONDAY)
-        worklog.add_hours(tmp_path, 1, "debugging", run, MONDAY)
-        worklog.add_confusion(tmp_path, run, MONDAY)
-    worklog.resolve_confusion(tmp_path, "C2", "it was late", MONDAY)
+        entries.enter_run(tmp_path, record(run), MONDAY)
+        entries.finish_run(tmp_path, ended(run), MONDAY)
+        entries.add_hours(tmp_path, 1, "debugging", run, MONDAY)
+        entries.add_confusion(tmp_path, run, MONDAY)
+    entries.resolve_confusion(tmp_path, "C2", "it was late", MONDAY)
     assert outside(page) == before
     assert [len(rows(page, name)) for name in ("results", "hours", "runs")] == [3, 3, 0]
     assert b"finished |\r\n" in page.read_bytes() and b"it was late\r\n" in page.read_bytes()
@@ -81,17 +81,17 @@ def test_a_persons_text_is_kept_byte_for_byte(tmp_path):
 
 def test_hostile_text_stays_within_its_cell(tmp_path):
     question = "a|b \\| c\r\n<!-- runs:end -->\n## 4 Results </table> \udcff\x1b[31m [x](../runs/x) | [a_2](y) \\"
-    worklog.enter_run(tmp_path, record("a_1", question=question), MONDAY)
-    worklog.enter_run(tmp_path, record("a_2", question="[a_1](../runs/a_1)"), MONDAY)
+    entries.enter_run(tmp_path, record("a_1", question=question), MONDAY)
+    entries.enter_run(tmp_path, record("a_2", question="[a_1](../runs/a_1)"), MONDAY)
     page = pages.page_path(tmp_path, MONDAY)
     first, second = rows(page, "runs")
     assert len(re.findall(r"(?<!\\)(?:\\\\)*\|", first)) == len(pages.COLUMNS["runs"]) + 1
     assert "\x1b" not in first and "\\<!--" in first and "\\</table>" in first
     assert pages.read_cells(first)[2].startswith("a|b \\| c <!-- runs:end --> ## 4 Results </table>")
-    worklog.finish_run(tmp_path, ended("a_1", question=question), MONDAY)
+    entries.finish_run(tmp_path, ended("a_1", question=question), MONDAY)
     assert rows(page, "runs") == [second]
-    worklog.finish_run(tmp_path, ended("a_2"), MONDAY)
-    worklog.finish_run(tmp_path, ended("a_1", question=question), MONDAY)
+    entries.finish_run(tmp_path, ended("a_2"), MONDAY)
+    entries.finish_run(tmp_path, ended("a_1", question=question), MONDAY)
     assert len(rows(page, "results")) == 2
 
 
@@ -109,10 +109,10 @@ def test_hostile_text_stays_within_its_cell(tmp_path):
     ],
 )
 def test_a_damaged_page_is_named_and_left_alone(tmp_path, damage, named):
-    page = worklog.open_page(tmp_path, MONDAY)
+    page = entries.open_page(tmp_path, MONDAY)
     page.write_text(damage(page.read_text()))
     before = page.read_bytes()
-    for change in (worklog.enter_run, worklog.finish_run):
+    for change in (entries.enter_run, entries.finish_run):
         with pytest.raises(UserError) as error:
             change(tmp_path, ended(), MONDAY)
         assert str(page) in str(error.value) and named in str(error.value) and "\n" not in str(error.value)
@@ -122,13 +122,13 @@ def test_a_damaged_page_is_named_and_left_alone(tmp_path, damage, named):
 @pytest.mark.parametrize(
     "marker, change",
     [
-        ("hours:start", lambda root: worklog.add_hours(root, 1, "debugging", "", MONDAY)),
-        ("hours:end", lambda root: worklog.add_hours(root, 1, "debugging", "", MONDAY)),
-        ("confused:end", lambda root: worklog.add_confusion(root, "x", MONDAY)),
+        ("hours:start", lambda root: entries.add_hours(root, 1, "debugging", "", MONDAY)),
+        ("hours:end", lambda root: entries.add_hours(root, 1, "debugging", "", MONDAY)),
+        ("confused:end", lambda root: entries.add_confusion(root, "x", MONDAY)),
     ],
 )
 def test_a_region_without_a_marker_is_named_and_left_alone(tmp_path, marker, change):
-    page = worklog.open_page(tmp_path, MONDAY)
+    page = entries.open_page(tmp_path, MONDAY)
     page.write_text(page.read_text().replace(f"<!-- {marker} -->\n", ""))
     before = page.read_bytes()
     with pytest.raises(UserError, match=f"{page}: the line '<!-- {marker} -->' is missing; put it back once"):
@@ -137,20 +137,20 @@ def test_a_region_without_a_marker_is_named_and_left_alone(tmp_path, marker, cha
 
 
 def test_a_damaged_page_still_opens_and_takes_thoughts(tmp_path, capsys):
-    page = worklog.open_page(tmp_path, MONDAY)
+    page = entries.open_page(tmp_path, MONDAY)
     page.write_text(page.read_text().replace("<!-- runs:end -->\n", "").replace("<!-- confused:start -->\n", ""))
-    assert worklog.open_page(tmp_path, MONDAY) == page
+    assert entries.open_page(tmp_path, MONDAY) == page
     (warning,) = capsys.readouterr().err.splitlines()
     assert warning.startswith("warning: ") and "<!-- runs:end -->' is missing" in warning
-    worklog.add_note(tmp_path, "kept", datetime(2026, 11, 23, 9))
+    entries.add_note(tmp_path, "kept", datetime(2026, 11, 23, 9))
     assert "<!-- confused:end -->\n- 09:00 kept\n\n## 3" in page.read_text()
 
 
 def test_a_page_that_is_not_utf8_is_named_and_left_alone(tmp_path):
-    page = worklog.open_page(tmp_path, MONDAY)
+    page = entries.open_page(tmp_path, MONDAY)
     before = page.read_bytes() + "Größe".encode("latin-1")
     page.write_bytes(before)
-    for change in (lambda: worklog.enter_run(tmp_path, record(), MONDAY), lambda: pages.read_page(page)):
+    for change in (lambda: entries.enter_run(tmp_path, record(), MONDAY), lambda: pages.read_page(page)):
         with pytest.raises(UserError, match="not UTF-8"):
             change()
     assert page.read_bytes() == before
@@ -159,18 +159,18 @@ def test_a_page_that_is_not_utf8_is_named_and_left_alone(tmp_path):
 def test_an_unwritable_folder_is_one_clear_line(tmp_path):
     (tmp_path / "worklog").write_text("a file")
     with pytest.raises(UserError, match="worklog"):
-        worklog.open_page(tmp_path)
+        entries.open_page(tmp_path)
 
 
 def test_a_full_disk_leaves_the_page_as_it_was(tmp_path):
-    page = worklog.open_page(tmp_path, MONDAY)
+    page = entries.open_page(tmp_path, MONDAY)
     page.write_text(page.read_text() + "x" * 20_000)
     before = page.read_bytes()
     script = (
-        "import resource, signal, sys; from datetime import date; from repro.workflow import worklog\n"
+        "import resource, signal, sys; from datetime import date; from repro.worklog import entries\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))\n"
-        "try: worklog.enter_run(sys.argv[1], {'id': 'a', 'status': 'failed', 'params': {}}, date(2026, 11, 23))\n"
-        "except worklog.UserError as error: print(error)"
+        "try: entries.enter_run(sys.argv[1], {'id': 'a', 'status': 'failed', 'params': {}}, date(2026, 11, 23))\n"
+        "except entries.UserError as error: print(error)"
     )
     done = subprocess.run([sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, check=True)
     assert "disk is full" in done.stdout and str(page) in done.stdout

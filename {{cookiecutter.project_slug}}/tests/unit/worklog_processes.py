@@ -15,9 +15,9 @@ from pathlib import Path
 
 from worklog_examples import archived, ended, ids, record, region
 
-from repro.workflow import worklog
-from repro.workflow.confusions import read_confusions
-from repro.workflow.pages import list_pages, page_path
+from repro.worklog import entries
+from repro.worklog.confusions import read_confusions
+from repro.worklog.pages import list_pages, page_path
 
 FIRST = date(2026, 11, 23)
 
@@ -26,17 +26,17 @@ def write_things(root: Path, name: str, day: date, rounds: int, done) -> None:
     """Some of everything, under names of its own; tells what is done after each thing."""
     for number in range(rounds):
         own = f"{name}.{number}"
-        worklog.add_note(root, f"note {own} end", datetime(day.year, day.month, day.day, 9))
+        entries.add_note(root, f"note {own} end", datetime(day.year, day.month, day.day, 9))
         done("note", own)
         run = f"run_{own}"
-        worklog.enter_run(root, archived(root, record(run)), day)
+        entries.enter_run(root, archived(root, record(run)), day)
         done("entered", own)
-        worklog.add_confusion(root, f"odd {own} end", day)
+        entries.add_confusion(root, f"odd {own} end", day)
         done("confused", own)
-        worklog.add_hours(root, 0.01, "debugging", f"hours {own} end", day)
+        entries.add_hours(root, 0.01, "debugging", f"hours {own} end", day)
         done("hours", own)
         if number % 2:
-            worklog.finish_run(root, archived(root, ended(run, ended=f"{day}T10:00:00")), day)
+            entries.finish_run(root, archived(root, ended(run, ended=f"{day}T10:00:00")), day)
             done("finished", own)
 
 
@@ -69,7 +69,7 @@ def check(root: Path, done: set[tuple[str, str]]) -> None:
     assert len(written) == len(set(written)) and {own for what, own in done if what == "note"} <= set(written)
     hours = [re.search(r"hours (\S+) end", row)[1] for row in booked]
     assert len(hours) == len(set(hours)) and {own for what, own in done if what == "hours"} <= set(hours)
-    assert len(worklog.read_hours(root)) == len(hours)
+    assert len(entries.read_hours(root)) == len(hours)
 
     running = [run for path in pages for run in ids(path, "runs")]
     results = [run for path in pages for run in ids(path, "results")]
@@ -104,7 +104,7 @@ def kill(root: Path, times: int) -> None:
         os.kill(pid, signal.SIGKILL)
         assert os.waitpid(pid, 0)[1] == signal.SIGKILL
         done |= read_done(reader)
-        assert worklog.open_page(root, day) == page_path(root, day)
+        assert entries.open_page(root, day) == page_path(root, day)
         check(root, done)
         assert sorted(path.name for path in (root / "worklog").glob(".*")) == [".lock"]
     print(len(done))
@@ -116,7 +116,7 @@ def together(root: Path, processes: int) -> None:
     done = set().union(*(read_done(reader) for _, reader in children))
     assert [os.waitpid(pid, 0)[1] for pid, _ in children] == [0] * processes
     assert len(done) == 9 * processes
-    worklog.open_page(root, FIRST)
+    entries.open_page(root, FIRST)
     check(root, done)
     print(len(done))
 

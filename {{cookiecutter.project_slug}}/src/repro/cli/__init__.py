@@ -10,7 +10,7 @@ import typer
 
 from repro.cli.mistakes import explain
 from repro.reading import UserError, syntax_errors_in_a_line
-from repro.tracking.text import shorten
+from repro.terminal.text import shorten
 
 USAGE_ERROR: Any = typer.BadParameter.__mro__[1]  # of Typer's own click: unknown options and the like
 

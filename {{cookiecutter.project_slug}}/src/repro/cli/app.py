@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from repro.cli import archive, claims, doctor, evaluation, label, ledger, log, prefs, training, watch, workflow
+from repro.cli import archive, claims, evaluation, gate, label, ledger, log, prefs, training, views
 from repro.cli.mistakes import Commands
 
 app = typer.Typer(
@@ -13,7 +13,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for commands in (training, evaluation, archive, watch, doctor, label, ledger, workflow, claims):
+for commands in (training, evaluation, archive, views, label, ledger, gate, claims):
     app.add_typer(commands.app)
 app.add_typer(log.log, name="log")
 app.add_typer(prefs.prefs, name="prefs")

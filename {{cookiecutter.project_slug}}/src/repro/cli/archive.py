@@ -1,4 +1,4 @@
-"""Commands that look at runs in the archive."""
+"""Commands about the archive as a whole: which runs there are, and what W&B has of them."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
-from repro.cli.common import Run, project_root
+from repro.cli.common import project_root
 from repro.reading import UserError
-from repro.tracking.text import shown_path
+from repro.terminal.text import shown_path
 
 app = typer.Typer()
 
@@ -39,10 +39,10 @@ def runs(
 
     Example: repro runs --status finished --sort score --limit 10; repro runs --outcome open
     """
+    from repro.accounts.budget import read_budget, stage_name
     from repro.tracking.index import list_summaries
     from repro.tracking.listing import format_runs
-    from repro.tracking.selection import Selection, explain_empty, parse_day, select
-    from repro.workflow.budget import read_budget, stage_name
+    from repro.views.selection import Selection, explain_empty, parse_day, select
 
     root = project_root()
     if out and not html:
@@ -56,7 +56,7 @@ def runs(
     if prune:
         _prune(root, found, older_than, yes)
     elif html:
-        from repro.workflow.runs_page import write_runs_page
+        from repro.views.runs_page import write_runs_page
 
         print(f"written: {shown_path(write_runs_page(root, found, out or root / 'runs/index.html'))}")
     elif found:
@@ -83,26 +83,6 @@ def _prune(root: Path, summaries: list[dict[str, Any]], older_than: int, yes: bo
 
 
 @app.command()
-def show(run: Run) -> None:
-    """Show one run: question, result, parameters that were set, where its files are.
-
-    Example: repro show latest
-    """
-    from repro.tracking.archive import is_run_folder, read_run
-    from repro.tracking.run_page import format_remains, format_run
-    from repro.tracking.text import terminal_width
-    from repro.workflow.runs import find_run_folder
-
-    path = Path(run).absolute() if is_run_folder(Path(run)) else find_run_folder(project_root(), run)
-    try:
-        folder = read_run(path)
-    except UserError:
-        print(format_remains(path))
-        raise
-    print(format_run(folder, terminal_width()))
-
-
-@app.command()
 def sync(
     runs: Annotated[
         list[str] | None, typer.Argument(help="Only these; by default all that have ended, but for those without W&B.")
@@ -114,9 +94,9 @@ def sync(
     """
     from repro.tracking.archive import effective_status, read_run
     from repro.tracking.index import list_summaries, without_copies
+    from repro.tracking.lookup import find_own_run
     from repro.tracking.wandb import read_wandb_settings
     from repro.tracking.wandb_sync import check_login, is_uploaded, upload
-    from repro.workflow.runs import find_own_run
 
     root = project_root()
     if runs:

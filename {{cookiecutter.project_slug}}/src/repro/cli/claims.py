@@ -1,14 +1,15 @@
-"""Commands that hold results against claims."""
+"""Commands that hold results against claims, and report them."""
 
 from __future__ import annotations
 
+import gc
 from typing import Annotated
 
 import typer
 
 from repro.cli.common import project_root
 from repro.reading import UserError
-from repro.tracking.text import shown_path, terminal_width
+from repro.terminal.text import shown_path, terminal_width
 
 app = typer.Typer()
 
@@ -27,8 +28,8 @@ def claims(
     """
     import json as json_format
 
+    from repro.claims.judging import claims_json, format_claims, judge_claims
     from repro.config import load_config
-    from repro.workflow.claims import claims_json, format_claims, judge_claims
 
     root = project_root()
     verdicts = judge_claims(root, load_config(root / "params.yaml"))
@@ -51,9 +52,9 @@ def preregister(
 
     Example: repro preregister; repro preregister --amend "a bug in evaluate.py counted the first episode twice"
     """
+    from repro.claims.judging import judge_claims
+    from repro.claims.preregistration import REGISTERED, register
     from repro.config import load_config
-    from repro.workflow.claims import judge_claims
-    from repro.workflow.preregistration import REGISTERED, register
 
     root = project_root()
     config = load_config(root / "params.yaml")
@@ -65,3 +66,22 @@ def preregister(
     if entry["dirty"]:
         print("note: the code is not committed as it is, so nobody else can see what was registered")
     print('now commit it: git add paper && git commit -m "Preregistration"')
+
+
+@app.command()
+def report() -> None:
+    """Write reports/ and the README's results tables from results/cells, results/curves and paper/.
+
+    Example: repro report
+    """
+    from repro.config import load_config
+    from repro.report.writing import write_report
+
+    root = project_root()
+    config = load_config(root / "params.yaml")
+    gc.disable()  # nearly all that is made is kept to the end, and looking through it takes a tenth of the time
+    outcome = write_report(root, {config.name: config.seeds.pipeline}, config)
+    for path in outcome.written:
+        print(f"written: {shown_path(path)}")
+    for warning in [*outcome.warnings, *outcome.not_made]:
+        print(f"note: {warning}")

@@ -10,7 +10,7 @@ import typer
 
 from repro.cli.common import A_RUN, Ablation, Params, open_project, project_root
 from repro.reading import UserError
-from repro.tracking.text import shown_path
+from repro.terminal.text import shown_path
 
 if TYPE_CHECKING:
     from repro.config import Config
@@ -64,8 +64,8 @@ def evaluate(
 def _evaluate_run(run: str, episodes: int | None, seed: int | None, actions: str | None, videos: int) -> None:
     from repro.config import parse_config
     from repro.tracking.archive import effective_status
-    from repro.workflow.runs import find_own_run
-    from repro.workflow.worklog import check_no_later_page
+    from repro.tracking.lookup import find_own_run
+    from repro.worklog.entries import check_no_later_page
 
     root = project_root()
     folder = find_own_run(root, run)
@@ -110,7 +110,7 @@ def _evaluate_cell(seed: int, params: Path | None, ablation: str | None) -> None
 
 def _judge(root: Path, run: RunFolder, evaluation: dict[str, Any]) -> None:
     """Keep the evaluation of a run with it, and close the run by the success criterion that it was launched with."""
-    from repro.workflow.predictions import close_by_criterion
+    from repro.runs.closing import close_by_criterion
 
     run.update(evaluation=evaluation)
     if said := close_by_criterion(root, run, evaluation):
@@ -119,8 +119,8 @@ def _judge(root: Path, run: RunFolder, evaluation: dict[str, Any]) -> None:
 
 def _play(root: Path, config: Config, agent_file: Path, trained_by: str, play: tuple[str, ...]) -> dict[str, Any]:
     """Evaluate and print the result, and notes if the code (its hash) or the device are not those of the training."""
-    from repro.preflight.waiting import waiting
     from repro.results.evaluate import evaluate, evaluation_device, format_evaluation
+    from repro.terminal.waiting import waiting
     from repro.tracking.snapshot import code_hash
 
     code = code_hash(root)
@@ -136,8 +136,8 @@ def _play(root: Path, config: Config, agent_file: Path, trained_by: str, play: t
 
 def _film(config: Config, agent_file: Path, run: RunFolder, actions: str, count: int) -> None:
     """Write videos of the first episodes, and of segments if rewards were learned from them; say where."""
-    from repro.preflight.waiting import waiting
     from repro.results.evaluate import film, film_segments
+    from repro.terminal.waiting import waiting
 
     filmed = film(config, agent_file, run.path / "videos", actions, count)
     for _ in range(count):

@@ -45,11 +45,11 @@ def label(
     """
     import secrets
 
+    from repro.labels.tasks import export_task, run_task
     from repro.preferences.labeller.desk import Desk
     from repro.preferences.labeller.guard import LOOPBACK
     from repro.preferences.labeller.server import bind, page_address, serve
     from repro.preferences.labelling import check_annotator
-    from repro.workflow.labelling import export_task, run_task
 
     name = None if annotator is None else check_annotator(annotator)
     if (Path(source) / "meta.json").exists():

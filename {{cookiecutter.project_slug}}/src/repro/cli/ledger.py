@@ -10,7 +10,7 @@ import typer
 
 from repro.cli.common import Run, project_root
 from repro.reading import UserError
-from repro.tracking.text import shown_path
+from repro.terminal.text import shown_path
 
 if TYPE_CHECKING:
     from repro.config import Config
@@ -37,9 +37,9 @@ def close(
 
     Example: repro close latest --outcome succeeded; repro close 7f3a --cause "no normaliser" --foreseen no
     """
-    from repro.workflow.predictions import against_criterion, close_run, describe_closing, read_closing
-    from repro.workflow.runs import find_own_run
-    from repro.workflow.worklog import check_no_later_page
+    from repro.runs.closing import against_criterion, close_run, describe_closing, read_closing
+    from repro.tracking.lookup import find_own_run
+    from repro.worklog.entries import check_no_later_page
 
     root = project_root()
     folder = find_own_run(root, run)
@@ -85,30 +85,30 @@ def ledger(
 
 
 def _show_spent(root: Path, every_run: bool) -> None:
+    from repro.accounts.budget import read_budget
+    from repro.accounts.ledger import book_runs
+    from repro.accounts.ledger_text import format_ledger
+    from repro.terminal.text import terminal_width
     from repro.tracking.index import list_summaries
-    from repro.tracking.text import terminal_width
-    from repro.workflow import worklog
-    from repro.workflow.budget import read_budget
-    from repro.workflow.ledger import book_runs
-    from repro.workflow.ledger_text import format_ledger
+    from repro.worklog import entries
 
     budget = read_budget(root)
     summaries = list_summaries(root)
     unreadable = [run["id"] for run in summaries if run["status"] == "unreadable"]
-    work = worklog.read_hours(root)
+    work = entries.read_hours(root)
     print(format_ledger(book_runs(root, summaries, budget), unreadable, work, budget, every_run, terminal_width()))
 
 
 def _show_planned(root: Path, files: list[Path]) -> None:
+    from repro.accounts.budget import read_budget
+    from repro.accounts.ledger import book_runs
+    from repro.accounts.ledger_text import format_plans
+    from repro.accounts.planning import plan_runs
     from repro.config import load_config
     from repro.config.ablations import ablate
+    from repro.terminal.text import terminal_width
     from repro.tracking.index import list_summaries
     from repro.tracking.snapshot import code_hash
-    from repro.tracking.text import terminal_width
-    from repro.workflow.budget import read_budget
-    from repro.workflow.ledger import book_runs
-    from repro.workflow.ledger_text import format_plans
-    from repro.workflow.planning import plan_runs
 
     budget = read_budget(root)
     configs = [load_config(file) for file in files]
@@ -122,11 +122,11 @@ def _show_planned(root: Path, files: list[Path]) -> None:
 
 
 def _show_predictions(root: Path, plot: Path | None) -> None:
+    from repro.accounts.calibration import calibrate
+    from repro.accounts.calibration_text import format_calibration, write_reliability_plot
+    from repro.gate.checklist import read_checklist
+    from repro.terminal.text import terminal_width
     from repro.tracking.index import list_summaries
-    from repro.tracking.text import terminal_width
-    from repro.workflow.calibration import calibrate
-    from repro.workflow.checklist import read_checklist
-    from repro.workflow.predictions_text import format_calibration, write_reliability_plot
 
     found = calibrate(reversed(list_summaries(root)))
     asked = {question.id for question in read_checklist(root).questions}
@@ -134,6 +134,6 @@ def _show_predictions(root: Path, plot: Path | None) -> None:
         write_reliability_plot(plot, found)
     print(format_calibration(found, asked, terminal_width()))
     if plot:
-        from repro.workflow.plot_files import dark_path
+        from repro.results.plot_files import dark_path
 
         print(f"\nwritten: {shown_path(plot)}; for dark pages: {shown_path(dark_path(plot))}")

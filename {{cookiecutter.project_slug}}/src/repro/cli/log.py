@@ -13,8 +13,8 @@ import typer
 from repro.cli.common import project_root
 from repro.cli.mistakes import Commands
 from repro.reading import UserError
-from repro.tracking.selection import parse_day
-from repro.tracking.text import shown_path
+from repro.terminal.text import shown_path
+from repro.views.selection import parse_day
 
 
 class LogCommands(Commands):
@@ -38,8 +38,8 @@ def log_page(context: typer.Context) -> None:
     Example: repro log; repro log add "the entropy falls too fast"
     """
     if context.invoked_subcommand is None:
-        from repro.workflow.pages import read_page
-        from repro.workflow.worklog import open_page
+        from repro.worklog.entries import open_page
+        from repro.worklog.pages import read_page
 
         page = open_page(project_root())
         editor = os.environ.get("EDITOR")
@@ -57,7 +57,7 @@ def log_add(text: Annotated[list[str], typer.Argument(help="What you are thinkin
 
     Example: repro log add "rewards look flat: is the normaliser saved?"
     """
-    from repro.workflow.worklog import add_note
+    from repro.worklog.entries import add_note
 
     print(f"added to {shown_path(add_note(project_root(), ' '.join(text)))}")
 
@@ -73,8 +73,8 @@ def log_confused(
 
     Example: repro log confused "loss falls, return does not"; repro log confused --resolve C3 "rewards were clipped"
     """
-    from repro.workflow.confusions import read_confusions
-    from repro.workflow.worklog import add_confusion, resolve_confusion
+    from repro.worklog.confusions import read_confusions
+    from repro.worklog.entries import add_confusion, resolve_confusion
 
     root = project_root()
     text = " ".join(words or ())
@@ -99,8 +99,8 @@ def log_hours(
 
     Example: repro log hours 2.5 --stage debugging "hunted the normaliser"
     """
-    from repro.workflow.budget import read_budget, stage_name
-    from repro.workflow.worklog import add_hours
+    from repro.accounts.budget import read_budget, stage_name
+    from repro.worklog.entries import add_hours
 
     root = project_root()
     name = stage_name(read_budget(root), stage)
@@ -123,8 +123,8 @@ def log_search(words: Annotated[list[str], typer.Argument(help="In any case; all
 
     Example: repro log search entropy seed
     """
-    from repro.tracking.text import terminal_width
-    from repro.workflow.digest import format_hits, search_log
+    from repro.terminal.text import terminal_width
+    from repro.worklog.search import format_hits, search_log
 
     hits = search_log(project_root(), words)
     if not hits:
@@ -141,7 +141,7 @@ def log_week(
 
     Example: repro log week; repro log week --of 2026-11-20
     """
-    from repro.tracking.text import terminal_width
-    from repro.workflow.digest import format_week
+    from repro.accounts.week import format_week
+    from repro.terminal.text import terminal_width
 
     print(format_week(project_root(), parse_day(of, "--of"), terminal_width()))

@@ -10,7 +10,7 @@ import typer
 
 from repro.cli.common import Ablation, Params, Run, Seed, Set, open_project, project_root
 from repro.cli.mistakes import Commands
-from repro.tracking.text import shown_path
+from repro.terminal.text import shown_path
 
 
 class PrefsCommands(Commands):
@@ -48,9 +48,9 @@ def show(
     """
     import json as json_format
 
-    from repro.tracking.text import terminal_width
-    from repro.workflow.label_page import format_labels
-    from repro.workflow.prefs import read_statistics
+    from repro.labels.statistics_text import format_labels
+    from repro.labels.transfer import read_statistics
+    from repro.terminal.text import terminal_width
 
     found = read_statistics(project_root(), run, only)
     print(json_format.dumps(found, indent=1, ensure_ascii=False) if json else format_labels(found, terminal_width()))
@@ -68,8 +68,8 @@ def collect(
 
     Example: repro prefs collect --seed 100
     """
+    from repro.labels.collect import collect_preferences
     from repro.results.cells import cell_name
-    from repro.workflow.collect import collect_preferences
 
     root, config = open_project(params, set_, ablation)
     out = out or root / "data" / cell_name(config, seed, ablation)
@@ -85,7 +85,7 @@ def export(
 
     Example: repro prefs export latest --out data/human-700
     """
-    from repro.workflow.prefs import export_labels
+    from repro.labels.transfer import export_labels
 
     print(export_labels(project_root(), run, out))
 
@@ -99,6 +99,6 @@ def import_(
 
     Example: repro prefs import data/from-anna 7f3a
     """
-    from repro.workflow.prefs import import_labels
+    from repro.labels.transfer import import_labels
 
     print(import_labels(project_root(), folder, target))

@@ -26,7 +26,7 @@ from repro.reading import UserError
 
 if TYPE_CHECKING:
     from repro.config import Config
-    from repro.workflow.runs import RunRequest
+    from repro.runs.preparing import RunRequest
 
 app = typer.Typer()
 
@@ -51,18 +51,17 @@ def train(
 
     Example: repro train --seed 100 --set agent.entropy_coefficient=0.05 --question "does more entropy help?"
     """
-    from repro.workflow import runs
-    from repro.workflow.predictions import withdrawn
+    from repro.runs.closing import withdrawn
+    from repro.runs.preparing import RunRequest, prepare_run
+    from repro.runs.processes import become_run
 
     root, config = open_project(params, set_, ablation)
-    request = runs.RunRequest(
-        seed, set_ or (), question, stage, preferences, cell, answers, skip, ablation, reward_model
-    )
-    run = runs.prepare_run(root, config, request)
+    request = RunRequest(seed, set_ or (), question, stage, preferences, cell, answers, skip, ablation, reward_model)
+    run = prepare_run(root, config, request)
     if said := withdrawn(run.record):  # of an unfinished run of the cell
         print(said, flush=True)
     print(f"run {run.id}", flush=True)
-    runs.become_run(root, run)
+    become_run(root, run)
 
 
 @app.command()
@@ -99,7 +98,8 @@ def launch(
 
     Example: repro launch --seeds tuning --ablations all --question "which parts are needed?"
     """
-    from repro.workflow import runs
+    from repro.runs.preparing import RunRequest, prepare_run
+    from repro.runs.processes import say_started, start_run, wait_for
 
     if (seed is None) == (seeds is None):
         raise UserError("repro launch: give either --seed or --seeds; type for example: repro launch --seed 100")
@@ -111,7 +111,7 @@ def launch(
     if at_once and not several:
         raise UserError(f"--at-once {at_once}: is for several runs (--seeds, --ablations); leave it out")
     root, config = open_project(params, set_, ablation)
-    request = runs.RunRequest(
+    request = RunRequest(
         seed or 0,  # of several runs each has its own
         set_ or (),
         question,
@@ -125,11 +125,11 @@ def launch(
     if several:
         code = _launch_several(root, config, request, params, seeds or str(seed), ablations, on, at_once, wait)
         raise typer.Exit(code)
-    run = runs.prepare_run(root, config, request)
-    process = runs.start_run(root, run)
-    runs.say_started(run)
+    run = prepare_run(root, config, request)
+    process = start_run(root, run)
+    say_started(run)
     if wait:
-        raise typer.Exit(runs.wait_for(process))
+        raise typer.Exit(wait_for(process))
 
 
 def _launch_several(
@@ -166,8 +166,9 @@ def resume(run: Run) -> None:
 
     Example: repro resume 7f3a
     """
-    from repro.workflow.predictions import withdrawn
-    from repro.workflow.runs import become_run, find_own_run
+    from repro.runs.closing import withdrawn
+    from repro.runs.processes import become_run
+    from repro.tracking.lookup import find_own_run
 
     root = project_root()
     folder = find_own_run(root, run)
@@ -178,10 +179,40 @@ def resume(run: Run) -> None:
     become_run(root, folder)
 
 
+@app.command()
+def rerun(
+    run: Run,
+    seed: Annotated[int | None, typer.Option(min=0, help="Another seed than the run had.")] = None,
+    stage: Stage = None,
+    answers: Answers = None,
+    skip: Skip = None,
+    background: Annotated[bool, typer.Option("--background", help="Return at once.")] = False,
+) -> None:
+    """Do a run again, from its own code and parameters; says at the end whether the metrics match bit for bit.
+
+    Example: repro rerun 359b
+    """
+    from repro.runs.processes import become_run, say_started, start_run
+    from repro.runs.reproduced import other_circumstances
+    from repro.runs.rerun import prepare_rerun
+    from repro.tracking.lookup import find_own_run
+
+    root = project_root()
+    original = find_own_run(root, run)
+    again = prepare_rerun(root, original, seed, stage, answers, skip)
+    print(f"run {again.id}, with the code and parameters of {original.id}", flush=True)
+    if others := other_circumstances(original.record, again.record):
+        print(f"note: the metrics may differ: {others}", flush=True)
+    if not background:
+        become_run(root, again)
+    start_run(root, again)
+    say_started(again)
+
+
 @app.command("_run", hidden=True)
 def run_in_snapshot(path: Path) -> None:
     """Do what a run folder describes; the code that runs is its snapshot."""
-    from repro.workflow.runs import do_run
+    from repro.runs.doing import do_run
 
     raise typer.Exit(do_run(path))
 

@@ -11,11 +11,10 @@ import time
 from pathlib import Path
 
 from repro.reading import UserError
+from repro.runs.processes import FAILED, REFUSED, TERMINATED, as_shells_count, start_process
 from repro.tracking.archive import read_run
 from repro.tracking.durations import now
 from repro.tracking.locks import is_held
-from repro.workflow.processes import as_shells_count, start_process
-from repro.workflow.runs import FAILED, REFUSED, TERMINATED
 
 LOOK_SECONDS = 1.0  # between looks at a run that another process does
 DIED = "its process died"  # a note of a run that was started again begins so

@@ -13,17 +13,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from repro.accounts.budget import read_budget, stage_name
+from repro.accounts.expected import say_expected
 from repro.config import Config
 from repro.config.ablations import WHOLE, chosen_ablations
+from repro.gate.prelaunch import check_given, pass_gate
 from repro.reading import UserError
+from repro.runs.closing import withdrawn
+from repro.runs.earlier import check_clock, find_furthest
+from repro.runs.preparing import RunRequest
 from repro.tracking.archive import RunFolder, effective_status
 from repro.tracking.creation import create_run, keep_code
 from repro.tracking.index import list_summaries, without_copies
 from repro.tracking.wandb import read_wandb_settings
-from repro.workflow.budget import read_budget, stage_name
-from repro.workflow.earlier_runs import check_clock, find_furthest
-from repro.workflow.predictions import withdrawn
-from repro.workflow.runs import RunRequest, pass_gate
 
 SEED_SETS = ("tuning", "final", "pipeline")  # of the section `seeds`
 
@@ -124,8 +126,6 @@ def _pass_gate_once(
     """Estimate the runs (seed, ablation) and pass the gate for all: minutes of each of `configs`, the gate's record."""
     from repro.preflight.estimate import estimate_minutes
     from repro.training.device import choose_device
-    from repro.workflow.expected import say_expected
-    from repro.workflow.prelaunch import check_given
 
     first = next(iter(configs.values()))
     check_given(root, first, code_hash, request.answers, request.skip, request.question)

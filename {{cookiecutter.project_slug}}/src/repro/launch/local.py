@@ -18,11 +18,10 @@ from repro.config import Config
 from repro.launch.attempts import DIED, RunProcesses
 from repro.launch.cells import describe_cells
 from repro.reading import UserError
+from repro.runs.processes import INTERRUPTED, TERMINATED, as_shells_count, start_process
 from repro.tracking.archive import RunFolder, effective_status, read_run, this_process
 from repro.tracking.locks import hold_pool, pool_is_held
 from repro.tracking.provenance import usable_cores
-from repro.workflow.processes import as_shells_count, start_process
-from repro.workflow.runs import INTERRUPTED, TERMINATED
 
 READY = "ready"  # the pool's only word, to the launch that started it
 
@@ -55,7 +54,7 @@ def wait_for_pool(root: Path, runs: Sequence[RunFolder], process: subprocess.Pop
     """Show how the runs go until the pool has ended; returns its exit code. Ctrl-C ends the waiting only."""
     from rich.console import Console
 
-    from repro.workflow.watch import Watch
+    from repro.views.watch import Watch
 
     try:
         Watch(root, runs, None, Console(highlight=False)).until_all_end(lambda: process.poll() is None)

@@ -50,7 +50,7 @@ class CheckResult:
 
 def run_checks(names: Iterable[str], config: Config, root: Path) -> Iterator[CheckResult]:
     """Make the named checks one by one. A check that raises has failed: the run would meet the same error."""
-    from repro.preflight.waiting import waiting
+    from repro.terminal.waiting import waiting
 
     for name in names:
         start = time.perf_counter()

@@ -15,7 +15,7 @@ from repro.config import Config, ReplayConfig
 from repro.envs import make_envs
 from repro.preferences.reward_model import VALIDATION_COMPARISONS, RewardModel
 from repro.preferences.store import PreferenceStore
-from repro.preflight.waiting import waiting
+from repro.terminal.waiting import waiting
 from repro.tracking.video import VideoWriter
 from repro.training.checkpoint import checkpoint_bytes
 from repro.training.loops import make_trainer

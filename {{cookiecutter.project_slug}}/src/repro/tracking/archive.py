@@ -8,7 +8,6 @@ may do a run is decided by a lock in its folder (`repro.tracking.locks`).
 from __future__ import annotations
 
 import contextlib
-import difflib
 import json
 import os
 import socket
@@ -128,29 +127,6 @@ def finish_run(
     )
 
 
-def load_run(root: Path, name: str) -> RunFolder:
-    """The run with this id, the only one whose id starts so, or the only one with this code (`7f3a`).
-
-    A path to the folder will do as well, wherever that is. Raises UserError if there is none, or more than one.
-    """
-    return read_run(find_folder(root, name))
-
-
-def find_folder(root: Path, name: str) -> Path:
-    """The folder of the run that `load_run` would read. Raises UserError."""
-    if name and is_run_folder(Path(name)):
-        return Path(os.path.abspath(name))
-    wanted = Path(name).name
-    known = run_ids(root)
-    matches = [wanted] if wanted in known else _matching(wanted, known)
-    if not matches:
-        raise UserError(f"no run {name!r}{_nearest(wanted, known)}")
-    if len(matches) > 1:
-        more = f" and {len(matches) - 5} more" if len(matches) > 5 else ""
-        raise UserError(f"{name!r} may be any of {', '.join(sorted(matches)[:5])}{more}; give more of the id")
-    return root / "runs" / matches[0]
-
-
 def is_run_folder(path: Path) -> bool:
     """Whether the path leads to a run, wherever that is."""
     return os.path.isfile(path / "run.json")  # no error for a name that is too long, or no name at all
@@ -260,17 +236,3 @@ def _check_outcome(record: Record) -> None:
         score = (record.get("evaluation") or {}).get(name)
         if isinstance(score, dict) and not isinstance(score.get("score"), float | int):
             raise ValueError(f"evaluation.{name} lacks score")
-
-
-def _matching(wanted: str, known: list[str]) -> list[str]:
-    return [run_id for run_id in known if wanted and (run_id.startswith(wanted) or run_id.endswith(f"_{wanted}"))]
-
-
-def _nearest(wanted: str, known: list[str]) -> str:
-    if not known:
-        return ": there are no runs yet"
-    codes = {run_id.rpartition("_")[2]: run_id for run_id in known}
-    near = difflib.get_close_matches(wanted, [*known, *codes], n=1, cutoff=0.5)
-    if near:
-        return f"; did you mean {codes.get(near[0], near[0])}?"
-    return "; `repro runs` lists them all, and `latest` is the latest"

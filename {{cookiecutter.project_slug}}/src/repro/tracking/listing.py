@@ -6,9 +6,9 @@ import socket
 from collections.abc import Iterable
 from typing import Any
 
+from repro.terminal.text import cut, pad, plain, terminal_width, width
 from repro.tracking.archive import Record, effective_status
 from repro.tracking.durations import active_seconds, format_seconds
-from repro.tracking.text import cut, pad, plain, terminal_width, width
 
 COLUMNS = ("run", "status", "seed", "steps", "time", "score", "result", "question")
 NUMBERS = 6  # the columns before result and question

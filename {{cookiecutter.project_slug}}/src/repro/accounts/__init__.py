@@ -1,0 +1,1 @@
+"""Accounts: hours and cost against plan and estimate, predictions against outcomes."""

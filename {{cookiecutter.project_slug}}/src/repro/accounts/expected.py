@@ -1,0 +1,42 @@
+"""What is said of a run before it starts: how long it will take, and what that costs."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from repro.accounts.budget import machine_of, read_budget
+from repro.terminal.text import print_wrapped
+from repro.tracking.durations import format_hours
+
+LEAST_COST = 0.005  # that is more than nothing in two digits
+
+
+def say_expected(root: Path, name: str, device: str, minutes: float, runs: int = 1) -> None:
+    """Print what a run takes and costs, all `runs` of its sweep, and whether a busy machine makes that doubtful.
+
+    `device` is "cpu" or "cuda". Raises UserError if budget.yaml cannot be read.
+    """
+    budget = read_budget(root)
+    price = budget.prices.get(machine_of(device)) or 0.0
+
+    def words(minutes: float) -> str:
+        cost = minutes / 60 * price
+        return f"about {_duration(minutes)}" + (f", {cost:.2f} {budget.currency}" if cost >= LEAST_COST else "")
+
+    whole = f"; all {runs} runs of the sweep: {words(runs * minutes)}" if runs > 1 else ""
+    print_wrapped(f"{name}: {words(minutes)}{whole}{_while_busy()}")
+
+
+def _duration(minutes: float) -> str:
+    if minutes < 10:
+        return format_hours(minutes / 60)
+    return f"{round(minutes)} min" if minutes < 120 else f"{minutes / 60:.1f} hours"
+
+
+def _while_busy() -> str:
+    """What the estimate rests on, where other processes wait for the processors too."""
+    load, processors = os.getloadavg()[0], os.cpu_count() or 1
+    if load <= processors:
+        return ""
+    return f" (while this machine is as busy as now: load {load:.1f} on {processors} cores)"

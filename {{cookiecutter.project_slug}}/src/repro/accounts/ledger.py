@@ -1,0 +1,154 @@
+"""What the reproduction has cost: hours and price of every run, added up by stage and month, against plan and estimate.
+
+A run is booked whole to the month in which it started, by the calendar of the place where it ran: the sums are the
+same wherever they are made.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from repro.accounts.budget import Budget, machine_of
+from repro.tracking.archive import Record, effective_status, runs_here
+from repro.tracking.durations import active_seconds, timestamp
+from repro.tracking.index import without_copies
+from repro.tracking.metrics import read_last_row
+
+UNKNOWN = "unknown"  # stage or month
+
+
+@dataclass(frozen=True)
+class Booked:
+    """The account of one run. The cost is None where the machine has no price."""
+
+    run: str
+    status: str
+    stage: str
+    month: str  # YYYY-MM
+    machine: str
+    hours: float
+    cost: float | None
+    estimate: float | None  # hours
+    problem: str | None  # why the hours may be wrong
+
+    @property
+    def ratio(self) -> float | None:
+        """How many times as long as estimated the run took; only a finished run tells."""
+        told = self.status == "finished" and not self.problem
+        return self.hours / self.estimate if self.estimate and told else None
+
+
+@dataclass(frozen=True)
+class Total:
+    """The sum over some runs; `unpriced` are hours, within `hours`, that the cost leaves out."""
+
+    runs: int
+    hours: float
+    cost: float
+    unpriced: float
+
+
+@dataclass(frozen=True)
+class Estimates:
+    """Estimated against actual hours of the finished runs that were estimated; ratios are actual / estimate."""
+
+    runs: int
+    estimated: float
+    actual: float
+    median: float
+    lowest: float
+    highest: float
+    within: int  # runs that took no longer than estimated
+    within_doubled: int
+
+
+def book_runs(root: Path, records: Iterable[Record], budget: Budget) -> list[Booked]:
+    """The accounts of all runs but copies and those whose run.json cannot be read; `records` may be summaries."""
+    return [_book(root, record, budget) for record in without_copies(records) if record["status"] != "unreadable"]
+
+
+def add_up(booked: Iterable[Booked], key: Callable[[Booked], str] | None = None) -> dict[str, Total]:
+    """The totals by `key`; without one, of everything, under the name "total"."""
+    groups: dict[str, list[Booked]] = {} if key else {"total": []}
+    for run in booked:
+        groups.setdefault(key(run) if key else "total", []).append(run)
+    return {name: _total(runs) for name, runs in groups.items()}
+
+
+def compare_estimates(booked: Iterable[Booked]) -> Estimates | None:
+    """None if no finished run was estimated."""
+    runs = [run for run in booked if run.ratio is not None]
+    ratios = [run.ratio for run in runs if run.ratio is not None]
+    if not runs:
+        return None
+    return Estimates(
+        runs=len(runs),
+        estimated=math.fsum(run.estimate or 0 for run in runs),
+        actual=math.fsum(run.hours for run in runs),
+        median=statistics.median(ratios),
+        lowest=min(ratios),
+        highest=max(ratios),
+        within=sum(ratio <= 1 for ratio in ratios),
+        within_doubled=sum(ratio <= 2 for ratio in ratios),
+    )
+
+
+def _book(root: Path, record: Record, budget: Budget) -> Booked:
+    seconds, problem = _seconds(root, record)
+    hours = seconds / 3600
+    machine = machine_of(record.get("device"))
+    price = budget.prices.get(machine)
+    estimate = record.get("estimate_minutes")
+    return Booked(
+        run=record["id"],
+        status=effective_status(record),
+        stage=record.get("stage") or UNKNOWN,
+        month=_month(record.get("started")),
+        machine=machine,
+        hours=hours,
+        cost=None if price is None else hours * price,
+        estimate=None if estimate is None else estimate / 60,
+        problem=problem,
+    )
+
+
+def _seconds(root: Path, record: Record) -> tuple[float, str | None]:
+    """How long processes were busy with a run, and what is wrong with that number, if anything."""
+    if record["status"] != "running":
+        return active_seconds(record, running=False), None
+    if runs_here(record):
+        if timestamp((record.get("resumed") or [record.get("started")])[-1]) > time.time():
+            problem = "started later than it is now, as if a clock went back; its time counts once it ends"
+            return record.get("active_seconds") or 0.0, problem
+        return active_seconds(record, running=True), None
+    # Its process is gone, or on another host, of which only the metrics tell.
+    last_row = read_last_row(Path(root) / "runs" / record["id"] / "metrics.jsonl")
+    seconds = active_seconds(record, last_row, running=False)
+    if seconds:
+        return seconds, None
+    if effective_status(record) == "crashed":
+        return 0.0, "crashed before its first metrics; its hours are not known"
+    return 0.0, f"runs on {record['host']}, without metrics yet; counted as 0 hours"
+
+
+def _total(runs: list[Booked]) -> Total:
+    return Total(
+        runs=len(runs),
+        hours=math.fsum(run.hours for run in runs),
+        cost=math.fsum(run.cost for run in runs if run.cost is not None),
+        unpriced=math.fsum(run.hours for run in runs if run.cost is None),
+    )
+
+
+def _month(started: object) -> str:
+    """YYYY-MM of a time as the archive writes it, by the clock of the machine that wrote it."""
+    try:
+        return f"{datetime.fromisoformat(str(started)):%Y-%m}"
+    except ValueError:
+        return UNKNOWN

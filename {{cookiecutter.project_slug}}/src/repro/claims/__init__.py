@@ -1,0 +1,1 @@
+"""What the results say of the paper's claims, and what was registered before."""

@@ -1,0 +1,1 @@
+"""The pre-launch gate: checks, questions and a prediction before a long run."""

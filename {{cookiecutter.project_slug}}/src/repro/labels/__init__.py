@@ -1,0 +1,1 @@
+"""What people label, and where labels are taken from and to."""

@@ -1,0 +1,75 @@
+"""What `repro prefs` does with the preferences of a run, or of a database of their own: show, export, import."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from repro.preferences.export import read_meta
+from repro.preferences.store import PreferenceStore
+from repro.reading import UserError
+from repro.results.label_statistics import label_statistics
+from repro.terminal.text import shown_path
+from repro.tracking.lookup import find_own_run, find_run_folder
+
+DATABASE = ".db"
+
+
+def read_statistics(root: Path, name: str, run: str | None) -> dict[str, Any]:
+    """Statistics of the labels of a run, or of the `run` in a database. Raises UserError."""
+    if name.endswith(DATABASE):
+        path = Path(name)
+    else:
+        folder = find_run_folder(root, name)
+        path, run = folder / "preferences.db", run or folder.name
+    with _open(path) as store:
+        return label_statistics(store, run)
+
+
+def _open(path: Path) -> PreferenceStore:
+    if not path.exists():  # else it would be made
+        raise UserError(f"{path}: no such database; a run has one once it has started")
+    return PreferenceStore(path)
+
+
+def export_labels(root: Path, name: str, out: Path | None) -> str:
+    """Export the labels of a run to `out`, or else to data/<run>; returns what was written, in a line or two.
+
+    A run that starts from them has none of this run's steps to count: they were this run's.
+    """
+    run = find_own_run(root, name)
+    folder = out or root / "data" / run.id
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        if not (folder / "meta.json").exists():
+            raise UserError(f"--out {folder}: is something else than an earlier export; name a new folder")
+        read_meta(folder)  # one may be replaced, if it can be read
+    with _open(run.path / "preferences.db") as store:
+        store.export(folder, name=run.record["name"], seed=run.record["seed"], env_steps=0, run=run.id)
+    meta = read_meta(folder)
+    where = shown_path(folder)
+    return (
+        f"{meta['labels']:,} labelled comparisons, {meta['answers']:,} answers: {where}\n"
+        f"keep it: dvc add {where}; start from it: repro train --preferences {where} "
+        f"--set preferences.initial_labels={meta['labels']}"
+    )
+
+
+def import_labels(root: Path, folder: Path, target: str) -> str:
+    """Enter an export into a database, made if need be, or into a run that asked the same. Returns what changed."""
+    meta = read_meta(folder)
+    if target.endswith(DATABASE):
+        with PreferenceStore(Path(target), meta["environment"]) as store:
+            entered = _entered(store, folder, f"{meta['name']}-seed-{meta['seed']}", new_queries=True)
+        return f"{entered} answers entered: {shown_path(Path(target))}"
+    run = find_own_run(root, target)
+    with _open(run.path / "preferences.db") as store:
+        entered = _entered(store, folder, run.id, new_queries=False)
+
+    return f"{entered} answers entered: {run.id}"
+
+
+def _entered(store: PreferenceStore, folder: Path, run: str, new_queries: bool) -> int:
+    count = "SELECT count(*) FROM labels"
+    before = store.value(count)
+    store.import_from(folder, run, new_queries)
+    return store.value(count) - before

@@ -1,0 +1,1 @@
+"""The report: pages, tables and plots of the results."""

@@ -1,0 +1,177 @@
+"""`repro report`: tables, plots and one page from `results/`, and the results table of the README.
+
+Nothing but `results/cells/`, `results/curves/`, `paper/` and the videos in `models/` is read, so the report comes out
+the same in another clone. The same results give the same bytes: no file holds the time it was written.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from repro.config import Config
+from repro.files import storage_error, write_atomic
+from repro.reading import UserError
+from repro.report.ablations import compare_ablations
+from repro.report.content import Section, make_section, make_summary
+from repro.report.overview import make_overview
+from repro.report.pages import html_page, markdown_page, markdown_summary
+from repro.report.plots import PLOT_NAMES
+from repro.results.records import Cell, Rows, read_cells, read_curve, read_video
+
+START, END = b"<!-- results:start -->", b"<!-- results:end -->"
+
+
+@dataclass(frozen=True)
+class ReportResult:
+    """What `write_report` did: the files, and what a reader should be told."""
+
+    written: list[Path]
+    warnings: list[str]
+    not_made: list[str]  # plots for which the metrics are missing
+
+
+def write_report(
+    root: Path, seeds: Mapping[str, Collection[int]] | None = None, config: Config | None = None
+) -> ReportResult:
+    """Write `reports/` and the README's results table of the project at `root`.
+
+    Everything is read and drawn before the first file is written, and each file is replaced whole. Plots of an earlier
+    report of the same experiments that this one lacks are removed. Raises UserError if there are no results, a file is
+    damaged, or the README lacks the markers of its table.
+
+    Args:
+        seeds: by experiment, those that are reported; so that tuning seeds of earlier do not mix with final ones.
+        config: params.yaml, for the claims; without it nothing is said of them.
+    """
+    readme = root / "README.md"
+    _around_results(readme)  # a README that cannot take the table is refused before minutes of drawing
+    groups, left_out = _select(read_cells(root), seeds or {})
+    sections = [_with_ablations(_section(root, name, cells), groups) for name, cells in groups.items()]
+    overview, summary = make_overview(root, config, groups), make_summary(sections)
+
+    reports = root / "reports"
+    files = {
+        reports / "results.csv": _csv(groups).encode(),
+        reports / "results.md": markdown_page(overview, summary, sections).encode(),
+        reports / "report.html": html_page(overview, summary, sections).encode(),
+    }
+    for section in sections:
+        for plot in section.plots:
+            files[reports / section.experiment / f"{plot.name}.png"] = plot.png
+            files[reports / section.experiment / f"{plot.name}.svg"] = plot.svg
+    possible = {
+        reports / section.experiment / f"{name}.{form}"
+        for section in sections
+        for name in PLOT_NAMES
+        for form in ("png", "svg")
+    }
+    for stale in possible - files.keys():
+        stale.unlink(missing_ok=True)
+    for path, content in files.items():
+        _write(path, content)
+    before, after = _around_results(readme)  # as it is now: it may have been edited meanwhile
+    newline = b"\r\n" if b"\r\n" in before else b"\n"
+    table = markdown_summary(overview, summary, sections).encode().replace(b"\n", newline)
+    _write(readme, before + 2 * newline + table + 2 * newline + after)
+    return ReportResult(
+        written=[*files, readme],
+        warnings=left_out + [f"{section.experiment}: {text}" for section in sections for text in section.warnings],
+        not_made=[f"{section.experiment}: {text}" for section in sections for text in section.not_made],
+    )
+
+
+def _select(
+    groups: dict[str, list[Cell]], seeds: Mapping[str, Collection[int]]
+) -> tuple[dict[str, list[Cell]], list[str]]:
+    """The cells of the seeds that are wanted, and a note on each group of which some are left out."""
+    selected, left_out = {}, []
+    for name, cells in groups.items():
+        wanted = [cell for cell in cells if cell.seed in seeds.get(cell.experiment, [cell.seed])]
+        others = [str(cell.seed) for cell in cells if cell not in wanted]
+        if others:
+            left_out.append(f"{name}: cells of seeds {', '.join(others)} are not in seeds.pipeline, and left out")
+        if wanted:
+            selected[name] = wanted
+    if not selected:
+        raise UserError("results/cells: holds no results of the seeds in seeds.pipeline yet; make them: dvc repro")
+    return selected, left_out
+
+
+def _section(root: Path, experiment: str, cells: list[Cell]) -> Section:
+    judged = {cell.judged: cell.path for cell in cells}
+    if len(judged) > 1:
+        raise UserError(
+            f"judged: {judged['sampled']} is judged on sampled actions, {judged['greedy']} on greedy ones; "
+            "their scores have no common mean; run `dvc repro` so that all seeds follow the same parameters"
+        )
+    curves: dict[int, Rows] = {}
+    videos: dict[int, bytes] = {}
+    for cell in cells:
+        rows, video = read_curve(root, cell), read_video(root, cell)
+        if rows is not None:
+            curves[cell.seed] = rows
+        if video is not None:
+            videos[cell.seed] = video
+    return make_section(experiment, cells, curves, videos)
+
+
+def _with_ablations(section: Section, groups: Mapping[str, list[Cell]]) -> Section:
+    """The same, with a comparison if this is a whole method of which there are ablations."""
+    method = section.cells[0]
+    of_this = {cells[0].ablation: cells for cells in groups.values() if cells[0].experiment == method.experiment}
+    if method.ablation or len(of_this) == 1:
+        return section
+    table, plot = compare_ablations(of_this)
+    return dataclasses.replace(section, ablations=table, plots=[plot, *section.plots])
+
+
+def _csv(groups: dict[str, list[Cell]]) -> str:
+    """All numbers of all cells, a row each, unrounded."""
+    rows = []
+    for cell in (cell for cells in groups.values() for cell in cells):
+        values = cell.model_dump(exclude={"evaluation", "wall_seconds"}) | {"success": cell.success}
+        evaluation = cell.evaluation.model_dump()
+        values |= {"minutes": cell.wall_seconds / 60, "episodes": evaluation.pop("episodes")}
+        values["evaluation_seed"] = evaluation.pop("seed")
+        for policy, scores in evaluation.items():
+            values |= {f"{policy}_{name}": number for name, number in scores.items()}
+        rows.append(values | {"file": cell.path})
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def _around_results(readme: Path) -> tuple[bytes, bytes]:
+    """The README up to and with the start marker, and from the end marker on."""
+    try:
+        content = readme.read_bytes()
+    except OSError as error:
+        raise UserError(f"README.md: cannot be read ({error.strerror}); its results table goes there") from None
+    for marker in (START, END):
+        if content.count(marker) != 1:
+            raise UserError(
+                f"README.md: the marker {marker.decode()} is there {content.count(marker)} times, not once; "
+                f"put {START.decode()} and {END.decode()}, each on its own line, where the results table belongs"
+            )
+    start, end = content.index(START) + len(START), content.index(END)
+    if start > end:
+        raise UserError(f"README.md: the marker {END.decode()} comes before {START.decode()}; swap them")
+    return content[:start], content[end:]
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write a whole file or nothing; leave an equal one alone, so that nothing takes it for changed."""
+    try:
+        if path.is_file() and path.read_bytes() == content:
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise storage_error(path, error) from None
+    write_atomic(path, content)

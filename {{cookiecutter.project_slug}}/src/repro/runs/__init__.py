@@ -1,0 +1,1 @@
+"""What happens to a run around its training: prepared, done from its snapshot, closed, done again."""

@@ -1,0 +1,115 @@
+"""What a process does with a run: trains from the run's snapshot of the code, ends it and writes it down.
+
+`repro train` and `repro launch` prepare a run; then a new process, which finds `repro` in the run's snapshot of the
+code, does it, again after it was killed. torch is imported only where something is computed.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import repro
+from repro.config import parse_config
+from repro.reading import UserError, syntax_errors_in_a_line
+from repro.results.cells import publish_training
+from repro.runs.processes import FAILED, INTERRUPTED, REFUSED, TERMINATED
+from repro.runs.reproduced import compare_with_original
+from repro.tracking.archive import RunFolder, claim_run, finish_run, read_run
+from repro.tracking.locks import hold_run
+from repro.tracking.output import keep_warnings, tee_output
+from repro.tracking.snapshot import snapshot_path
+from repro.tracking.wandb import read_wandb_settings
+from repro.worklog import entries
+
+
+def do_run(path: Path) -> int:
+    """Do what the run folder at `path` describes, in this process. Returns the exit code. Raises UserError."""
+    root = Path(os.path.abspath(path)).parent.parent  # not resolved: runs/ may be a link to a larger disk
+    read_run(path)  # says so if there is no such run
+    hold_run(path)  # until this process ends
+    run = read_run(path)
+    if not Path(repro.__file__).is_relative_to(snapshot_path(root, run.record["code_hash"])):
+        raise UserError(f"{run.id}: {repro.__file__} is not the code this run was launched with")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
+    status, exit_code, result, metrics = "failed", FAILED, None, None
+    start = time.monotonic()
+    try:
+        claim_run(run)
+        with keep_warnings(run.path / "output.log"):
+            _log(entries.enter_run, root, run.record)
+        with tee_output(run.path / "output.log"):
+            metrics = _train(root, run)
+            status, exit_code, result = "finished", 0, _describe(metrics)
+            print(f"{run.id}: {result}")
+            if run.record.get("rerun_of"):
+                print(compare_with_original(root, run))
+    except (KeyboardInterrupt, SystemExit) as stop:
+        status, exit_code = "interrupted", TERMINATED if isinstance(stop, SystemExit) else INTERRUPTED
+        print(f"\ninterrupted; go on with: repro resume {run.id}", file=sys.stderr)
+    except UserError as error:
+        exit_code, result = REFUSED, str(error)
+        raise
+    except Exception as error:
+        result = f"{type(error).__name__}: {error}"
+        raise
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):  # an impatient second Ctrl-C must not spoil the record
+            signal.signal(number, signal.SIG_IGN)
+        if run.record["pid"] == os.getpid():  # it is ours
+            with keep_warnings(run.path / "output.log"):
+                _end(root, run, status, exit_code, result, metrics, time.monotonic() - start)
+    return exit_code
+
+
+@syntax_errors_in_a_line()
+def _train(root: Path, run: RunFolder) -> dict[str, Any]:
+    """Train, and publish the outcome where it is a cell's. Returns the latest value of each metric."""
+    from repro.training.session import train_run
+
+    config = parse_config(run.record["params"], source=f"{run.id}/params.yaml")
+    preferences = run.record.get("preferences")
+    settings = read_wandb_settings(root / "pyproject.toml")
+    metrics = train_run(run, config, settings, root / preferences if preferences else None)
+    if run.record["cell"]:
+        publish_training(root, run, run.record["cell"])
+    return metrics
+
+
+def _end(
+    root: Path,
+    run: RunFolder,
+    status: str,
+    exit_code: int,
+    result: str | None,
+    metrics: dict[str, Any] | None,
+    seconds: float,
+) -> None:
+    """Record the end of a run in its folder and in the work log, as far as the disk lets us."""
+    try:
+        finish_run(run, status, exit_code, result, metrics, seconds)
+    except UserError as error:
+        print(f"warning: the end of the run is not recorded: {error}", file=sys.stderr)
+    _log(entries.finish_run, root, run.record)
+
+
+def _log(write: Any, root: Path, record: dict[str, Any]) -> None:
+    """Write a run's row in the work log; a damaged page is reported, and does not stop the run."""
+    try:
+        write(root, record)
+    except UserError as error:
+        print(f"warning: not entered in the work log: {error}", file=sys.stderr)
+
+
+def _describe(metrics: dict[str, Any]) -> str:
+    """The result of a run in one line."""
+    parts = [f"{metrics['env_step']:,} steps"]
+    if "return/mean" in metrics:
+        parts.insert(0, f"return {metrics['return/mean']:.1f}, score {metrics['return/score']:.2f}")
+    if "preferences/labels" in metrics:
+        parts.append(f"{metrics['preferences/labels']:,} labels")
+    return ", ".join(parts)

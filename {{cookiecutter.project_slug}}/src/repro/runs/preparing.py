@@ -1,0 +1,99 @@
+"""What happens to a run before its training: checked, estimated, let through the gate, and archived.
+
+torch is imported only where something is computed.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from repro.accounts.budget import read_budget, stage_name
+from repro.accounts.expected import say_expected
+from repro.config import Config
+from repro.gate.prelaunch import check_given, pass_gate
+from repro.results.cells import cell_name
+from repro.runs.earlier import check_clock, find_same_run, find_unfinished, offer_earlier
+from repro.tracking.archive import RunFolder
+from repro.tracking.creation import create_run, keep_code
+from repro.tracking.wandb import read_wandb_settings
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """What a user asked for on the command line, beside the parameters."""
+
+    seed: int
+    overrides: Sequence[str] = ()
+    question: str | None = None
+    stage: str | None = None  # of the budget; by default the one that is on
+    preferences: Path | None = None  # start from the comparisons exported to this folder
+    cell: bool = False  # publish the models and the curve for the pipeline
+    answers: Path | None = None
+    skip: str | None = None
+    ablation: str | None = None  # that the parameters are of
+    reward_model: str | None = None  # start with that of this run
+
+
+def prepare_run(root: Path, config: Config, request: RunRequest) -> RunFolder:
+    """Check what can be checked at once, pass the gate, and create the run folder. Raises UserError.
+
+    For a cell of the pipeline, an unfinished run that would be the same is returned instead, to go on with.
+    """
+    from repro.preflight.estimate import estimate_minutes
+    from repro.runs.given_model import reward_model_of
+    from repro.training.device import choose_device, resolve_auto
+    from repro.training.initial_labels import check_export
+    from repro.training.loops import check_algorithm
+
+    importlib.import_module("repro.training.session")  # as the run will: an error in it shows before there is a run
+    read_wandb_settings(root / "pyproject.toml")
+    stage = stage_name(read_budget(root), request.stage)
+    device = choose_device(config.training.device)
+    check_algorithm(config)
+    name = cell_name(config, request.seed, request.ablation)
+    preferences = request.preferences
+    if request.cell and config.reward.source == "learned":
+        preferences = preferences or root / "data" / name
+    if preferences:
+        check_export(config, preferences, request.seed)
+    reward_model = reward_model_of(root, config, request.reward_model)
+    check_clock(root)
+    code = keep_code(root)  # before the gate: what is checked and asked about is what will run
+    params = resolve_auto(config)
+    if request.cell and (unfinished := find_unfinished(root, name, code.hash, params, preferences)):
+        print(f"going on with {unfinished.id}, an unfinished run of this cell with this code, data and parameters")
+        return unfinished
+    check_given(root, config, code.hash, request.answers, request.skip, request.question)
+    minutes = estimate_minutes(config, request.seed)
+    runs = len(config.seeds.pipeline) if request.cell else 1  # a sweep passes once, for its total
+    say_expected(root, config.name, device.type, minutes, runs)
+    if not reward_model and (earlier := find_same_run(root, code.hash, params, request.seed, preferences)):
+        long = minutes > config.gate.after_minutes
+        offer_earlier(earlier, input if long and sys.stdin.isatty() else None)
+    gate = pass_gate(
+        root, config, code.hash, runs * minutes, request.answers, request.skip, question=request.question, runs=runs
+    )
+    if not request.cell and request.seed in config.seeds.final:
+        print(f"note: seed {request.seed} is one of seeds.final; after tuning on it, nothing can be claimed on it")
+    return create_run(
+        root,
+        code,
+        config=params,
+        name=config.name,
+        seed=request.seed,
+        command=["repro", *sys.argv[1:]],
+        overrides=request.overrides,
+        ablation=request.ablation,
+        cell=name if request.cell else None,
+        stage=stage,
+        question=request.question,
+        gate=gate,
+        estimate_minutes=float(f"{minutes:.3g}"),
+        device=device.type,
+        preferences=preferences,
+        reward_model=reward_model,
+    )

@@ -1,0 +1,1 @@
+"""Text, tables and waiting as a terminal shows them."""

@@ -1,0 +1,109 @@
+"""Text for a terminal: one line, harmless, and of a known width."""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+import shutil
+import sys
+import textwrap
+import unicodedata
+from pathlib import Path
+from typing import Any
+
+JOINERS = "\u200c\u200d"  # within words of some scripts, and within emoji
+NARROWEST = 40  # columns that texts are wrapped to at least
+
+
+def plain(value: Any) -> str:
+    """One line without control characters: questions and results are typed or computed by anyone."""
+    words = " ".join(str(value).split())
+    if words.isprintable():
+        return words
+    return "".join(letter for letter in words if letter in JOINERS or unicodedata.category(letter)[0] != "C")
+
+
+def width(text: str) -> int:
+    """Columns in a terminal: wide characters take two, combining ones none."""
+    if text.isascii():
+        return len(text)
+    return sum(map(_columns, text))
+
+
+def cut(text: str, size: int) -> str:
+    """At most `size` columns of the text, with an ellipsis if that is not all."""
+    if width(text) <= size:
+        return text
+    kept, columns = [], 1
+    for letter in text:
+        columns += _columns(letter)
+        if columns > size:
+            break
+        kept.append(letter)
+    return "".join(kept) + "…"
+
+
+def pad(text: str, size: int) -> str:
+    """The text in exactly `size` columns."""
+    if text.isascii() and len(text) <= size:
+        return text.ljust(size)
+    text = cut(text, size)
+    return text + " " * (size - width(text))
+
+
+def terminal_width() -> int | None:
+    """Columns of the terminal; None without one: what is piped or stored is not cut."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def shown_path(path: Path) -> str:
+    """A path as short as it can be written from here."""
+    relative = os.path.relpath(path)
+    return str(path) if relative.split(os.sep)[0] == os.pardir else relative
+
+
+def shorten(text: str) -> str:
+    """The text with the paths in it as short as they can be written from here."""
+    return re.sub(rf"(?<![\w./~-]){re.escape(os.getcwd() + os.sep)}", "", text)
+
+
+def wrap_after(prefix: str, text: str, size: int | None) -> list[str]:
+    """Lines of at most `size` columns of a terminal (None: one line), the later ones indented as the first."""
+    if size is None:
+        return [prefix + text]
+    # A wide character takes two columns: a placeholder stands for the second while lines are filled, and may come
+    # to stand in the next one.
+    filled = "".join(letter + "\0" * (width(letter) - 1) for letter in text)
+    lines = textwrap.wrap(
+        filled,
+        max(size, NARROWEST) - (filled != text),
+        initial_indent=prefix,
+        subsequent_indent=" " * len(prefix),
+        break_on_hyphens=False,
+    )
+    return [line.replace("\0", "") for line in lines]
+
+
+def print_wrapped(text: str) -> None:
+    """Print a line, wrapped at words and indented as it starts where there is a terminal; whole where there is none."""
+    if not sys.stdout.isatty():
+        print(text)
+        return
+    import typer
+
+    blank, line = text[: len(text) - len(text.lstrip("\n"))], text.strip("\n")
+    word = re.match(r"(ok|warning|FAILED)? *", line)
+    indent = " " * (word.end() if word else 0)
+    wrapped = textwrap.fill(line, shutil.get_terminal_size().columns - 1, subsequent_indent=indent)
+    for state, colour in (("ok", "green"), ("warning", "yellow"), ("FAILED", "red")):
+        if line.startswith(f"{state} ") and "NO_COLOR" not in os.environ:
+            wrapped = typer.style(state, fg=colour, bold=True) + wrapped.removeprefix(state)
+    print(blank + wrapped + text[len(blank) + len(line) :])
+
+
+@functools.cache
+def _columns(letter: str) -> int:
+    if unicodedata.category(letter) in ("Mn", "Me", "Cf"):
+        return 0
+    return 2 if unicodedata.east_asian_width(letter) in "WF" else 1

@@ -1,0 +1,1 @@
+"""Looking at runs: lists, pages, comparisons, watching, examining."""

@@ -1,0 +1,147 @@
+"""One run as text: what `repro show` prints."""
+
+from __future__ import annotations
+
+import shlex
+import textwrap
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from repro.terminal.text import plain, shown_path
+from repro.tracking.archive import RunFolder, effective_status
+from repro.tracking.durations import active_seconds, format_seconds, shown_time
+from repro.tracking.listing import describe_steps
+from repro.tracking.metrics import read_last_row
+
+INDENT = 11  # columns for the names of entries
+COPIED = ("command", "files")  # entries that stay one line however narrow the terminal is
+
+
+def format_run(run: RunFolder, columns: int | None = None) -> str:
+    """Everything about one run that a person would ask for; the latest metrics are shown until it ends.
+
+    In lines of at most `columns`, if that is given, but for what somebody may want to copy.
+    """
+    record, last_row = run.record, read_last_row(run.path / "metrics.jsonl")
+    lines = [
+        _wrap(f"{name:<{INDENT}}{plain(value)}", INDENT, None if name in COPIED else columns)
+        for name, value in _entries(run, last_row).items()
+        if value not in (None, "")
+    ]
+    metrics = record.get("result_metrics") or last_row  # the former is of more than one row
+    return "\n".join(lines + (["", "latest metrics:", *_groups(metrics, columns)] if metrics else []))
+
+
+def format_remains(path: Path) -> str:
+    """What there is in the folder of a run whose run.json cannot be read."""
+    files = sorted(str(file.relative_to(path)) for file in path.rglob("*") if file.is_file())
+    last_row = read_last_row(path / "metrics.jsonl")
+    lines = [f"run        {plain(path.name)}", "status     unreadable", f"files      {plain(shown_path(path))}"]
+    lines += [f"  {plain(name)}" for name in files]
+    return "\n".join(lines + (["", "latest metrics:", *_groups(last_row)] if last_row else []))
+
+
+def _entries(run: RunFolder, last_row: Mapping[str, Any] | None) -> dict[str, Any]:
+    record, mirror = run.record, run.record.get("wandb") or {}
+    status = effective_status(record)
+    seconds = active_seconds(record, last_row, running=status == "running")
+    exit_code = record.get("exit_code")
+    closed = record.get("closed")
+    return {
+        "run": record["id"],
+        "project": record.get("project"),
+        "status": status + (f" (exit code {exit_code})" if exit_code is not None else ""),
+        "closed": ": ".join(filter(None, (closed["outcome"], closed.get("cause")))) if closed else None,
+        "question": record.get("question"),
+        "result": record.get("result"),
+        "steps": _steps(record, last_row),
+        "evaluation": _scores(record.get("evaluation")),
+        "gate": f"skipped: {record['skip_reason']}" if record.get("skip_reason") else None,
+        "prediction": _prediction(record.get("prediction")),
+        "stage": record.get("stage"),
+        "started": shown_time(record.get("started")),
+        "resumed": ", ".join(map(shown_time, record.get("resumed") or ())),
+        "ended": shown_time(record.get("ended")),
+        "took": format_seconds(seconds) if seconds else None,
+        "estimated": _minutes(record.get("estimate_minutes")),
+        "command": shlex.join(record.get("command", [])),
+        "set": ", ".join(record.get("overrides", [])),
+        "ablation": record.get("ablation"),
+        "cell": record.get("cell"),
+        "seed": record["seed"],
+        "files": shown_path(run.path),
+        "pruned": ", ".join(record.get("pruned", [])),
+        "code": f"{record['code_hash']}, commit {shown_commit(record)}",
+        "notes": "; ".join(record.get("notes", [])),
+        "host": _host(record),
+        "versions": _pairs(record.get("versions")),
+        "data": _pairs(record.get("data_hashes")),
+        "wandb": mirror.get("url") or mirror.get("mode"),
+    }
+
+
+def _steps(record: Mapping[str, Any], last_row: Mapping[str, Any] | None) -> str:
+    """Those done, of those planned."""
+    done = (record.get("result_metrics") or last_row or {}).get("env_step")
+    planned = (record["params"].get("training") or {}).get("total_steps")
+    return describe_steps(done, planned) if isinstance(done, int) and isinstance(planned, int) else ""
+
+
+def _scores(evaluation: Mapping[str, Any] | None) -> str:
+    """Of an evaluation by `repro evaluate`."""
+    if not evaluation:
+        return ""
+    scores = {name: (evaluation.get(name) or {}).get("score") for name in ("sampled", "greedy", "random")}
+    known = ", ".join(f"{name} {score:.3f}" for name, score in scores.items() if score is not None)
+    return f"score {known} over {evaluation.get('episodes', '?')} episodes"
+
+
+def _prediction(prediction: Mapping[str, Any] | None) -> str:
+    """How probable a failure was thought to be before launch, and of what."""
+    if not prediction:
+        return ""
+    causes = [f"{cause['cause']} ({cause['response']}: {cause['reason']})" for cause in prediction.get("causes", [])]
+    return "; ".join([f"fails with probability {prediction['failure_probability']:g}", *causes])
+
+
+def _minutes(minutes: float | None) -> str:
+    return "" if minutes is None else format_seconds(60 * minutes)
+
+
+def _host(record: Mapping[str, Any]) -> str:
+    devices = record.get("devices") or {}
+    known = [devices.get("cpu"), *devices.get("gpus", [])]
+    return ", ".join([record["host"], f"{devices.get('cores', '?')} cores", *filter(None, known)])
+
+
+def shown_commit(record: Mapping[str, Any]) -> str:
+    """Ten digits of the commit, and whether there were changes; "none" without one."""
+    if not record.get("commit"):
+        return "none"
+    return record["commit"][:10] + (" with changes" if record.get("dirty") else "")
+
+
+def _groups(metrics: Mapping[str, Any], columns: int | None = None) -> list[str]:
+    """An entry for the metrics of each group: `policy/loss` and `policy/entropy` are of one."""
+    groups: dict[str, dict[str, Any]] = {}
+    for name, value in metrics.items():
+        group, slash, rest = name.partition("/")
+        groups.setdefault(group if slash else "", {})[rest if slash else name] = value
+    size = max(map(len, groups))
+    return [_wrap(f"  {group:<{size}}  {plain(_pairs(values))}", size + 4, columns) for group, values in groups.items()]
+
+
+def _wrap(line: str, indent: int, columns: int | None) -> str:
+    """The line, broken between words where it is too long; what goes on is indented."""
+    if columns is None:
+        return line
+    return textwrap.fill(line, columns, subsequent_indent=" " * indent, break_on_hyphens=False)
+
+
+def _pairs(values: Mapping[str, Any] | None) -> str:
+    return ", ".join(f"{name} {_short(value)}" for name, value in (values or {}).items())
+
+
+def _short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,1 +1,0 @@
-"""The habits around runs: work log, pre-launch gate, reports."""

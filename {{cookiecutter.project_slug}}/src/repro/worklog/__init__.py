@@ -1,0 +1,1 @@
+"""The work log: one page a day, which remembers what is open."""

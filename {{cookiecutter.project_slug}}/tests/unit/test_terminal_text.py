@@ -1,0 +1,47 @@
+"""Paths and times as a person reads them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from repro.terminal.text import shorten, shown_path
+from repro.tracking.durations import now, session_start, shown_time, timestamp
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    folder = tmp_path / "a b"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def test_paths_below_this_folder_are_relative_and_others_as_they_are(here):
+    (here / "runs").symlink_to(here.parent)  # a larger disk
+    for path, shown in (
+        (here / "runs/x", "runs/x"),
+        (Path("runs/x"), "runs/x"),
+        (here / "..x", "..x"),
+        (here, "."),
+        (here.parent / "x", f"{here.parent}/x"),
+        (Path("../x"), "../x"),
+    ):
+        assert shown_path(path) == shown
+
+
+def test_paths_in_a_text_are_shortened(here):
+    assert shorten(f"{here}/x: gone, '{here}/y' ({here}/z) --plot={here}/p") == "x: gone, 'y' (z) --plot=p"
+    for other in (f"{here}", f"/disk{here}/x", f"{here}s/x"):
+        assert shorten(other) == other
+
+
+def test_times():
+    assert shown_time("2026-11-21T10:05:59+01:00") == "2026-11-21 10:05" and shown_time(None) == ""
+    assert abs(timestamp(now()) - datetime.now().timestamp()) < 60 and datetime.fromisoformat(now()).tzinfo
+    started, resumed = "2026-11-21T10:00:00+00:00", "2026-11-22T10:00:00+00:00"
+    assert session_start({"started": started, "resumed": [started, resumed]}) == timestamp(resumed)
+    assert session_start({"started": started, "resumed": []}) == timestamp(started)
+    assert session_start({}) == 0.0
