@@ -15,6 +15,7 @@ import pytest
 from project import Project, assert_equal_runs, here, kill, line_count, rows, wait_until
 
 from repro.preflight.checks import CHECKS
+from repro.reading import UserError
 from repro.tracking.archive import effective_status
 from repro.tracking.lookup import find_run
 from repro.tracking.snapshot import code_hash
