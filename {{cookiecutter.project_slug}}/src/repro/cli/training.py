@@ -49,14 +49,19 @@ def train(
 ) -> None:
     """Train in the foreground, archived, from a snapshot of the code.
 
+    A cell of the pipeline is not trained again where a finished run, of a launch for example, did the same.
+
     Example: repro train --seed 100 --set agent.entropy_coefficient=0.05 --question "does more entropy help?"
     """
     from repro.runs.closing import withdrawn
-    from repro.runs.preparing import RunRequest, prepare_run
+    from repro.runs.preparing import RunRequest, adopt, prepare_run
     from repro.runs.processes import become_run
 
     root, config = open_project(params, set_, ablation)
     request = RunRequest(seed, set_ or (), question, stage, preferences, cell, answers, skip, ablation, reward_model)
+    if cell and (done := adopt(root, config, request)):
+        print(f"{done.id} did what this cell is, so it is published, and nothing is trained")
+        return
     run = prepare_run(root, config, request)
     if said := withdrawn(run.record):  # of an unfinished run of the cell
         print(said, flush=True)

@@ -7,25 +7,22 @@ the `repro train` that does the same by itself.
 
 from __future__ import annotations
 
-import importlib
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from repro.accounts.budget import read_budget, stage_name
 from repro.accounts.expected import say_expected
 from repro.config import Config
 from repro.config.ablations import WHOLE, chosen_ablations
 from repro.gate.prelaunch import check_given, pass_gate
 from repro.reading import UserError
 from repro.runs.closing import withdrawn
-from repro.runs.earlier import check_clock, find_furthest
-from repro.runs.preparing import RunRequest
-from repro.tracking.archive import RunFolder, effective_status
+from repro.runs.earlier import find_furthest
+from repro.runs.preparing import RunRequest, check_request
+from repro.tracking.archive import RunFolder, effective_status, is_live
 from repro.tracking.creation import create_run, keep_code
 from repro.tracking.index import list_summaries, without_copies
-from repro.tracking.wandb import read_wandb_settings
 
 SEED_SETS = ("tuning", "final", "pipeline")  # of the section `seeds`
 
@@ -65,18 +62,11 @@ def prepare_cells(
     named for the parameters.
     """
     from repro.training.device import choose_device, resolve_auto
-    from repro.training.loops import check_algorithm
 
     for option, value in (("--reward-model", request.reward_model), ("--preferences", request.preferences)):
         if value:
             raise UserError(f"{option}: is for one run; of several each learns from comparisons of its own")
-    importlib.import_module("repro.training.session")  # as the runs will: an error in it shows before there are any
-    read_wandb_settings(root / "pyproject.toml")
-    stage = stage_name(read_budget(root), request.stage)
-    for config in configs.values():
-        choose_device(config.training.device)
-        check_algorithm(config)
-    check_clock(root)
+    stage = check_request(root, configs.values(), request)
     code = keep_code(root)
     resolved = {name: resolve_auto(config) for name, config in configs.items()}
     summaries = without_copies(list_summaries(root))
@@ -112,7 +102,7 @@ def _say_earlier(runs: Sequence[RunFolder]) -> None:
     for run in runs:
         if run.record["status"] == "finished":
             print(f"done already: {_line(run)}: {run.record.get('result') or 'no result'}", flush=True)
-        elif effective_status(run.record) in ("queued", "running"):
+        elif is_live(effective_status(run.record)):
             print(f"under way: {_line(run)}", flush=True)
         else:
             print(f"goes on: {_line(run)}", flush=True)
@@ -153,6 +143,22 @@ def _train_command(request: RunRequest, params: Path | None, seed: int, ablation
 def describe_cells(runs: Sequence[RunFolder]) -> str:
     """A line for each run."""
     return "\n".join(map(_line, runs))
+
+
+def how_to_publish(runs: Sequence[RunFolder]) -> str | None:
+    """What makes cells of these runs of one launch once they have finished; None where it is not meant to.
+
+    That is with parameters that are not those of a file, and for seeds that are tuned on, unless the pipeline has them.
+    """
+    listed = runs[0].record["params"]["seeds"]
+    seeds = sorted({run.record["seed"] for run in runs} - {*listed["pipeline"]})
+    ablations = sorted({run.record["ablation"] for run in runs} - {None, *listed["ablations"]})
+    if runs[0].record["overrides"] or {*seeds} & {*listed["tuning"]}:
+        return None
+    missing = [f"{', '.join(map(str, seeds))} in seeds.pipeline"] if seeds else []
+    missing += [f"{', '.join(ablations)} in seeds.ablations"] if ablations else []
+    with_them = f", with {' and '.join(missing)} of params.yaml" if missing else ""
+    return f"for claims and the report: dvc repro{with_them}; it trains none of these again"
 
 
 def _line(run: RunFolder) -> str:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from repro.config import Config
 from repro.launch.attempts import DIED, RunProcesses
-from repro.launch.cells import describe_cells
+from repro.launch.cells import describe_cells, how_to_publish
 from repro.reading import UserError
 from repro.runs.processes import INTERRUPTED, TERMINATED, as_shells_count, start_process
 from repro.tracking.archive import RunFolder, effective_status, read_run, this_process
@@ -72,6 +72,8 @@ def wait_for_pool(root: Path, runs: Sequence[RunFolder], process: subprocess.Pop
         print(f"{record['id']}: {effective_status(record)}: {record.get('result') or 'see its output.log'}")
     if unfinished:
         print("the same launch again goes on with these, and does no other again")
+    elif said := how_to_publish(runs):
+        print(said)
     return as_shells_count(process.wait())
 
 

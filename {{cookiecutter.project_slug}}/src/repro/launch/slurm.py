@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from repro.launch.attempts import RunProcesses
-from repro.launch.cells import describe_cells
+from repro.launch.cells import describe_cells, how_to_publish
 from repro.reading import UserError
 from repro.tracking.archive import Record, RunFolder
 from repro.tracking.snapshot import snapshot_path
@@ -88,6 +88,8 @@ def submit(root: Path, runs: Sequence[RunFolder], at_once: int | None) -> None:
     print(describe_cells(runs))
     print(f"{len(runs)} jobs are queued: squeue --me; follow them with: repro watch; stop all with: scancel ", end="")
     print(jobs[0].job_id.partition("_")[0], flush=True)
+    if said := how_to_publish(runs):
+        print(f"once they have finished, {said}", flush=True)
 
 
 def _options(root: Path, records: Sequence[Record], at_once: int | None) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any
 from repro.reading import UserError
 from repro.tracking import provenance
 from repro.tracking.archive import RunFolder, read_run, runs_here
+from repro.tracking.creation import Code
 from repro.tracking.durations import shown_time, timestamp
 from repro.tracking.index import list_summaries
 from repro.tracking.locks import is_held
@@ -49,6 +50,28 @@ def find_furthest(
     return unfinished
 
 
+def find_trained(
+    root: Path, code: Code, params: dict[str, Any], seed: int, ablation: str | None, preferences: Path | None
+) -> RunFolder | None:
+    """The newest finished run, with its final agent, that did what a cell of the pipeline is to do.
+
+    It has this code, seed and ablation and these parameters, in which an `auto` may have come to anything: it may be a
+    run of another machine. Where code that is committed now was not then, nobody else can see what it was. A run that
+    collected the comparisons in `preferences` itself began as one that is given them. Raises UserError if they cannot
+    be read.
+    """
+    for summary in list_summaries(root):
+        if (summary["status"], summary.get("code_hash"), summary.get("seed")) != ("finished", code.hash, seed):
+            continue
+        run = read_run(root / "runs" / summary["id"])
+        same = run.record.get("ablation") == ablation and same_params(params, run.record["params"])
+        same = same and (code.git.dirty or not run.record.get("dirty"))
+        same = same and (run.path / "checkpoints/agent.pt").exists() and not run.record.get("reward_model")
+        if same and (preferences is None or _began_with(run, preferences)):
+            return run
+    return None
+
+
 def offer_earlier(run: RunFolder, ask: Callable[[str], str] | None) -> None:
     """Say that this run did the same; where somebody can be asked, start again only if they want to.
 
@@ -86,6 +109,25 @@ def check_clock(root: Path) -> None:
             f"the clock went back: it is {time.strftime('%Y-%m-%d %H:%M')}, but {runs[0]['id']} began at "
             f"{shown_time(runs[0]['started'])}; set the clock, or correct `started` in that run.json"
         )
+
+
+def _began_with(run: RunFolder, folder: Path) -> bool:
+    """Whether the first comparisons of a run, and their answers, are those that were exported to `folder`."""
+    from repro.preferences.export import read_export
+    from repro.preferences.schema import REPEATS
+    from repro.preferences.store import PreferenceStore
+
+    path, (meta, labels, _) = run.path / "preferences.db", read_export(folder)
+    if meta["labels"] != run.record["params"]["preferences"]["initial_labels"] or not path.exists():
+        return False
+    fields = ("number", "repeat", "left", "right", "annotator", "answer")
+    with PreferenceStore(path) as store:
+        answers = store.rows(
+            'SELECT number, run LIKE \'%\' || ? AS repeat, left_hash AS "left", right_hash AS "right", annotator, '
+            "answer FROM answers JOIN queries USING (run, number)",
+            (REPEATS,),
+        )
+    return {tuple(label[field] for field in fields) for label in labels} <= {tuple(row.values()) for row in answers}
 
 
 def _same_start(root: Path, record: dict[str, Any], preferences: Path | None) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,8 +15,8 @@ from repro.accounts.budget import read_budget, stage_name
 from repro.accounts.expected import say_expected
 from repro.config import Config
 from repro.gate.prelaunch import check_given, pass_gate
-from repro.results.cells import cell_name
-from repro.runs.earlier import check_clock, find_same_run, find_unfinished, offer_earlier
+from repro.results.cells import cell_name, publish_training
+from repro.runs.earlier import check_clock, find_same_run, find_trained, find_unfinished, offer_earlier
 from repro.tracking.archive import RunFolder
 from repro.tracking.creation import create_run, keep_code
 from repro.tracking.wandb import read_wandb_settings
@@ -38,6 +38,35 @@ class RunRequest:
     reward_model: str | None = None  # start with that of this run
 
 
+def adopt(root: Path, config: Config, request: RunRequest) -> RunFolder | None:
+    """Publish a finished run that did what this cell of the pipeline is, and return it; None if there is no such run.
+
+    Nothing is computed: what it was done on (a GPU of a cluster) need not be here. Raises UserError.
+    """
+    preferences = _given_preferences(root, config, request)
+    if request.reward_model or (preferences and not (preferences / "meta.json").exists()):
+        return None
+    code, params = keep_code(root), config.model_dump(mode="json")
+    run = find_trained(root, code, params, request.seed, request.ablation, preferences)
+    if run:
+        publish_training(root, run, cell_name(config, request.seed, request.ablation))
+    return run
+
+
+def check_request(root: Path, configs: Iterable[Config], request: RunRequest) -> str:
+    """Raise UserError if runs with these parameters cannot be, as far as that shows at once; returns their stage."""
+    from repro.training.device import choose_device
+    from repro.training.loops import check_algorithm
+
+    importlib.import_module("repro.training.session")  # as the runs will: an error in it shows before there are any
+    read_wandb_settings(root / "pyproject.toml")
+    for config in configs:
+        choose_device(config.training.device)
+        check_algorithm(config)
+    check_clock(root)
+    return stage_name(read_budget(root), request.stage)
+
+
 def prepare_run(root: Path, config: Config, request: RunRequest) -> RunFolder:
     """Check what can be checked at once, pass the gate, and create the run folder. Raises UserError.
 
@@ -47,21 +76,14 @@ def prepare_run(root: Path, config: Config, request: RunRequest) -> RunFolder:
     from repro.runs.given_model import reward_model_of
     from repro.training.device import choose_device, resolve_auto
     from repro.training.initial_labels import check_export
-    from repro.training.loops import check_algorithm
 
-    importlib.import_module("repro.training.session")  # as the run will: an error in it shows before there is a run
-    read_wandb_settings(root / "pyproject.toml")
-    stage = stage_name(read_budget(root), request.stage)
+    stage = check_request(root, [config], request)
     device = choose_device(config.training.device)
-    check_algorithm(config)
     name = cell_name(config, request.seed, request.ablation)
-    preferences = request.preferences
-    if request.cell and config.reward.source == "learned":
-        preferences = preferences or root / "data" / name
+    preferences = _given_preferences(root, config, request)
     if preferences:
         check_export(config, preferences, request.seed)
     reward_model = reward_model_of(root, config, request.reward_model)
-    check_clock(root)
     code = keep_code(root)  # before the gate: what is checked and asked about is what will run
     params = resolve_auto(config)
     if request.cell and (unfinished := find_unfinished(root, name, code.hash, params, preferences)):
@@ -97,3 +119,10 @@ def prepare_run(root: Path, config: Config, request: RunRequest) -> RunFolder:
         preferences=preferences,
         reward_model=reward_model,
     )
+
+
+def _given_preferences(root: Path, config: Config, request: RunRequest) -> Path | None:
+    """The exported comparisons that the run starts from; for a cell of the pipeline those of the cell."""
+    if request.cell and config.reward.source == "learned":
+        return request.preferences or root / "data" / cell_name(config, request.seed, request.ablation)
+    return request.preferences

@@ -159,10 +159,15 @@ def effective_status(record: Record) -> str:
 
     That can be told on its own host only.
     """
-    under_way = record["status"] in ("queued", "running") and record["host"] == socket.gethostname()
+    under_way = is_live(record["status"]) and record["host"] == socket.gethostname()
     if under_way and not is_running(record["pid"], record["process_start"]):
         return "crashed"
     return record["status"]
+
+
+def is_live(status: str) -> bool:
+    """Whether a run of this effective status is running, or about to."""
+    return status in ("queued", "running")
 
 
 def runs_here(record: Record) -> bool:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from repro.reading import UserError
 from repro.terminal.text import plain
-from repro.tracking.archive import Record, effective_status, read_run
+from repro.tracking.archive import Record, effective_status, is_live, read_run
 from repro.tracking.durations import session_start
 from repro.tracking.findings import read_findings
 from repro.tracking.metrics import decode_row
@@ -190,8 +190,3 @@ def _read_record(path: Path) -> Record:
     if not isinstance(total, int) or total < 1:
         raise UserError(f"{path / 'run.json'}: params.training.total_steps is {total!r}; this run cannot be followed")
     return record
-
-
-def is_live(status: str) -> bool:
-    """Whether a run of this effective status is running, or about to."""
-    return status in ("queued", "running")
