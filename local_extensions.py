@@ -98,14 +98,13 @@ def task(preset: str) -> dict[str, Any]:
     """What the texts of paper/ say of a preset's task.
 
     name: in a sentence. observed: "dot" (images of it), "numbers" or "game" (its screen). learned: whether the preset
-    trains on preferences. experiment and baseline: the presets for learned and for true rewards.
+    trains on preferences. experiment: the preset. baseline: the one that learns the same from true rewards.
     """
     prefix = next(prefix for prefix in TASKS if preset.startswith(prefix))
     name, observed = TASKS[prefix]
     learned = preset.endswith("-preferences") or (observed == "dot" and not preset.endswith("-true-reward"))
     baseline = "moving-dot-true-reward" if observed == "dot" else preset.removesuffix("-preferences")
-    experiment = "moving-dot" if preset == "moving-dot-true-reward" else preset
-    return {"name": name, "observed": observed, "learned": learned, "experiment": experiment, "baseline": baseline}
+    return {"name": name, "observed": observed, "learned": learned, "experiment": preset, "baseline": baseline}
 
 
 def success_score(preset: str) -> str:
