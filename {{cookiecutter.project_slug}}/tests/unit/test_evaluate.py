@@ -225,6 +225,18 @@ class TestCommand:
         assert (code, out) == (2, "")
         assert f"is interrupted and has no final agent to evaluate; go on: repro resume {run.id}" in error
 
+    def test_several_are_evaluated_once_all_of_them_can_be(self, project, run, trained, monkeypatch, capsys):
+        other = project.queue(6, "training.total_steps=1024", status="interrupted")
+        with monkeypatch.context() as without_playing:
+            without_playing.setattr("repro.results.evaluate.evaluate", lambda *_: pytest.fail("played"))
+            code, out, error = here(project, without_playing, capsys, "evaluate", run.id, other.id)
+        assert (code, out) == (2, "") and error.startswith(f"error: {other.id}: is interrupted")
+        shutil.copytree(trained.folder / "checkpoints", other.path / "checkpoints")
+        code, out, error = here(project, monkeypatch, capsys, "evaluate", run.id, other.id)
+        assert (code, error) == (0, "")
+        assert [line[:-1] for line in out.splitlines() if line.startswith("20")] == [run.id, other.id]
+        assert [one.record["evaluation"]["episodes"] for one in project.runs()] == [4, 4]
+
     def test_a_cell_closes_the_run_that_trained_its_models(self, project, run, monkeypatch, capsys):
         models = project.root / "models" / cell_name(project.config(), 5)
         shutil.copytree(run.path / "checkpoints", models)

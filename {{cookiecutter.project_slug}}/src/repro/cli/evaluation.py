@@ -17,11 +17,12 @@ if TYPE_CHECKING:
     from repro.tracking.archive import RunFolder
 
 app = typer.Typer()
+FINAL_AGENT = "checkpoints/agent.pt"  # in a run's folder
 
 
 @app.command()
 def evaluate(
-    run: Annotated[str | None, typer.Argument(help=A_RUN)] = None,
+    runs: Annotated[list[str] | None, typer.Argument(help=f"{A_RUN} Several, one after the other.")] = None,
     episodes: Annotated[int | None, typer.Option(min=1, help="How many; default: evaluation.episodes.")] = None,
     seed: Annotated[
         int | None, typer.Option(min=0, help="Of the starts; default: evaluation.seed. With --cell: which cell.")
@@ -45,35 +46,52 @@ def evaluate(
 
     What the run's own parameters say is recorded with it; with other episodes, starts or actions it is only shown.
 
-    Example: repro evaluate latest --video 3
+    Example: repro evaluate latest --video 3; repro evaluate 7f3a 09be
     """
-    if cell and seed is not None and run is None:
+    if cell and seed is not None and not runs:
         if episodes or actions or video:
             raise UserError("--episodes, --actions and --video are for runs; a cell is evaluated as its parameters say")
         _evaluate_cell(seed, params, ablation)
         return
-    if cell or run is None:
+    if cell or not runs:
         raise UserError("name a run (repro evaluate latest), or a cell (repro evaluate --cell --seed 100)")
     if ablation:
         raise UserError(f"--ablation {ablation}: is for cells; a run is evaluated as it was made, so leave it out")
     if params:
         raise UserError(f"--params {params}: is for cells; a run is evaluated by its own parameters, so leave it out")
-    _evaluate_run(run, episodes, seed, actions, video)
+    _evaluate_runs(runs, episodes, seed, actions, video)
 
 
-def _evaluate_run(run: str, episodes: int | None, seed: int | None, actions: str | None, videos: int) -> None:
-    from repro.config import parse_config
-    from repro.tracking.archive import effective_status
+def _evaluate_runs(runs: list[str], episodes: int | None, seed: int | None, actions: str | None, videos: int) -> None:
+    """Evaluate one run after the other, once all of them are known to be there and to have a final agent."""
     from repro.tracking.lookup import find_own_run
     from repro.worklog.entries import check_no_later_page
 
     root = project_root()
-    folder = find_own_run(root, run)
+    folders = [find_own_run(root, run) for run in runs]
     asked_otherwise = (episodes, seed, actions) != (None, None, None)
     if not asked_otherwise:
         check_no_later_page(root)  # before playing, as the result is written to today's
-    agent = folder.path / "checkpoints/agent.pt"
-    if not agent.exists():  # it is written in the end
+    configs = [_as_asked(folder, episodes, seed, videos) for folder in folders]
+    play = ("sampled", "greedy") if actions is None else (actions,)
+    for folder, config in zip(folders, configs, strict=True):
+        if folders[1:]:
+            print(f"{folder.id}:", flush=True)
+        evaluation = _play(root, config, folder.path / FINAL_AGENT, folder.record["code_hash"], play)
+        if asked_otherwise:
+            print(f"not recorded, since other settings than those of {folder.id} were asked for")
+        else:
+            _judge(root, folder, evaluation)
+        if videos:
+            _film(config, folder.path / FINAL_AGENT, folder, actions or config.evaluation.actions, videos)
+
+
+def _as_asked(folder: RunFolder, episodes: int | None, seed: int | None, videos: int) -> Config:
+    """The run's own parameters with what else was asked for. Raises UserError if it cannot be evaluated so."""
+    from repro.config import parse_config
+    from repro.tracking.archive import effective_status
+
+    if not (folder.path / FINAL_AGENT).exists():  # it is written in the end
         status = effective_status(folder.record)
         raise UserError(f"{folder.id}: is {status} and has no final agent to evaluate; go on: repro resume {folder.id}")
     config = parse_config(folder.record["params"])
@@ -81,14 +99,7 @@ def _evaluate_run(run: str, episodes: int | None, seed: int | None, actions: str
     config = config.model_copy(update={"evaluation": config.evaluation.model_copy(update=asked)})
     if videos > config.evaluation.episodes:
         raise UserError(f"--video {videos}: there are only {config.evaluation.episodes} episodes; ask for more of them")
-    play = ("sampled", "greedy") if actions is None else (actions,)
-    evaluation = _play(root, config, agent, folder.record["code_hash"], play)
-    if asked_otherwise:
-        print(f"not recorded, since other settings than those of {folder.id} were asked for")
-    else:
-        _judge(root, folder, evaluation)
-    if videos:
-        _film(config, agent, folder, actions or config.evaluation.actions, videos)
+    return config
 
 
 def _evaluate_cell(seed: int, params: Path | None, ablation: str | None) -> None:
