@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from repro.results.proportions import wilson_interval
 from repro.terminal.text import plain
-from repro.tracking.archive import Record, effective_status
+from repro.tracking.archive import Record, effective_status, is_live
 from repro.tracking.index import without_copies
 
 EDGES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)  # of the bins; a bin holds its lower edge, the last one both
@@ -132,7 +132,7 @@ def _latest_of_each(predicted: list[Record]) -> list[Record]:
 def _is_open(record: Record) -> bool:
     if record["closed"] or record["failure_probability"] is None:
         return False
-    return effective_status(record) not in ("running", "queued")
+    return not is_live(effective_status(record))
 
 
 def _bins(pairs: list[tuple[float, bool]]) -> tuple[Bin, ...]:

@@ -10,7 +10,7 @@ from repro.accounts.calibration import ENOUGH, Bin, Calibration, next_question, 
 from repro.reading import UserError
 from repro.results.proportions import wilson_interval
 from repro.terminal.tables import Column, format_table, wrap
-from repro.terminal.text import plain
+from repro.terminal.text import counted, plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -81,13 +81,13 @@ def _scores(found: Calibration) -> list[str]:
         ]
     share = found.failed / found.n
     lines = [
-        f"predictions: {_count(found.n, 'closed run')} ({_count(found.passes, 'prediction')}), {found.failed} failed",
+        f"predictions: {counted(found.n, 'closed run')} ({counted(found.passes, 'prediction')}), {found.failed} failed",
         f"Brier score {found.brier:.3f}  (0 is perfect; less is better)",
         f"            {found.brier_base_rate:.3f}  always predicting {share:.0%}, as many as failed (known only now)",
         "            0.250  always predicting 50%",
     ]
     if found.n < ENOUGH:
-        lines.append(f"{_count(ENOUGH - found.n, 'more closed run')} needed before these numbers tell much.")
+        lines.append(f"{counted(ENOUGH - found.n, 'more closed run')} needed before these numbers tell much.")
     elif found.failed in (0, found.n):
         lines.append("All ended alike: whether the predictions tell failures from successes cannot be seen yet.")
     return lines
@@ -160,8 +160,4 @@ def _open(found: Calibration) -> list[str]:
     if not found.open_runs:
         return []
     named = plain(", ".join(found.open_runs[-NAMED:]))
-    return [f"not closed: {_count(len(found.open_runs), 'run')} that ended, with a prediction; the latest: {named}"]
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
+    return [f"not closed: {counted(len(found.open_runs), 'run')} that ended, with a prediction; the latest: {named}"]

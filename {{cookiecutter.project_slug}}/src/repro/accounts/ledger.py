@@ -16,7 +16,7 @@ from pathlib import Path
 
 from repro.accounts.budget import Budget, machine_of
 from repro.tracking.archive import Record, effective_status, runs_here
-from repro.tracking.durations import active_seconds, timestamp
+from repro.tracking.durations import active_seconds, session_start
 from repro.tracking.index import without_copies
 from repro.tracking.metrics import read_last_row
 
@@ -123,7 +123,7 @@ def _seconds(root: Path, record: Record) -> tuple[float, str | None]:
     if record["status"] != "running":
         return active_seconds(record, running=False), None
     if runs_here(record):
-        if timestamp((record.get("resumed") or [record.get("started")])[-1]) > time.time():
+        if session_start(record) > time.time():
             problem = "started later than it is now, as if a clock went back; its time counts once it ends"
             return record.get("active_seconds") or 0.0, problem
         return active_seconds(record, running=True), None

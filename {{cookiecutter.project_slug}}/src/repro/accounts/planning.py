@@ -11,7 +11,7 @@ from repro.accounts.budget import Budget, machine_of
 from repro.accounts.ledger import Booked
 from repro.config import Config
 from repro.gate.prelaunch import find_pass, key_of
-from repro.tracking.archive import Record
+from repro.tracking.archive import Record, is_live
 from repro.tracking.parameters import params_hash, resolutions
 
 AUTO = "auto"  # machine: only torch, which loads slowly, knows whether there is a GPU
@@ -60,7 +60,7 @@ def plan_runs(
     alike = [(run, accounts[run["id"]]) for run in summaries if run["id"] in accounts and run["params_hash"] in hashes]
     current = [(run["seed"], account.status) for run, account in alike if run["code_hash"] == code_hash]
     finished = {seed for seed, status in current if status == "finished"}
-    busy = {seed for seed, status in current if status in ("queued", "running")} - finished
+    busy = {seed for seed, status in current if is_live(status)} - finished
     seeds = sorted({*config.seeds.final, *config.seeds.pipeline})
     keys = [key_of(code_hash, params) for params in wanted]  # any may be the one that `auto` comes to here
     hours, source = _hours_per_run(root, keys, [account for _, account in alike])

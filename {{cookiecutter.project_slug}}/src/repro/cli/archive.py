@@ -92,7 +92,7 @@ def sync(
 
     Example: repro sync; repro sync 359b latest
     """
-    from repro.tracking.archive import effective_status, read_run
+    from repro.tracking.archive import effective_status, is_live, read_run
     from repro.tracking.index import list_summaries, without_copies
     from repro.tracking.lookup import find_own_run
     from repro.tracking.wandb import read_wandb_settings
@@ -103,7 +103,7 @@ def sync(
         chosen = [find_own_run(root, name) for name in runs]
     else:
         known = [run for run in reversed(without_copies(list_summaries(root))) if run["status"] != "unreadable"]
-        ended = [root / "runs" / run["id"] for run in known if effective_status(run) not in ("queued", "running")]
+        ended = [root / "runs" / run["id"] for run in known if not is_live(effective_status(run))]
         left = [read_run(path) for path in ended if not is_uploaded(path)]
         chosen = [run for run in left if (run.record.get("wandb") or {}).get("mode") != "disabled"]
         if not chosen:

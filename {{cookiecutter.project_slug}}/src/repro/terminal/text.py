@@ -31,6 +31,11 @@ def width(text: str) -> int:
     return sum(map(_columns, text))
 
 
+def counted(number: int, what: str) -> str:
+    """1 run, 2 runs."""
+    return f"{number:,} {what}" + ("" if number == 1 else "s")
+
+
 def cut(text: str, size: int) -> str:
     """At most `size` columns of the text, with an ellipsis if that is not all."""
     if width(text) <= size:

@@ -6,7 +6,7 @@ import textwrap
 
 from repro.health.diagnosis import NOT_MADE, SILENT, UNKNOWN, Diagnosis
 from repro.terminal.sparkline import sparkline
-from repro.terminal.text import plain
+from repro.terminal.text import counted, plain
 from repro.tracking.listing import describe_steps
 from repro.views.doctor import BROKEN, Examination, curve_of
 
@@ -29,7 +29,7 @@ def _summary(examination: Examination, width: int) -> list[str]:
     states = [one.state for one in examination.diagnoses]
     steps = describe_steps(examination.env_step, examination.total_steps)
     made = len(states) - states.count(NOT_MADE) - states.count(UNKNOWN)
-    health = f"{_count(examination.errors, 'error')}, {_count(examination.warnings, 'warning')}"
+    health = f"{counted(examination.errors, 'error')}, {counted(examination.warnings, 'warning')}"
     if not (examination.errors or examination.warnings):
         health = "nothing unhealthy was seen" if examination.rows else "there are no metrics yet"
     made_or_not = [f"{made} made, {states.count(SILENT)} of them silent"]
@@ -38,7 +38,7 @@ def _summary(examination: Examination, width: int) -> list[str]:
     return [
         _entry(
             "run",
-            f"{examination.id}: {examination.status}, {steps}, {_count(len(examination.rows), 'row')} of metrics",
+            f"{examination.id}: {examination.status}, {steps}, {counted(len(examination.rows), 'row')} of metrics",
             width,
         ),
         _entry("health", health, width),
@@ -90,7 +90,3 @@ def _entry(name: str, text: str, width: int) -> str:
 
 def _wrap(line: str, indent: int, width: int) -> str:
     return textwrap.fill(line, width, subsequent_indent=" " * indent, break_on_hyphens=False, break_long_words=False)
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}" + ("" if number == 1 else "s")

@@ -10,7 +10,7 @@ from operator import itemgetter
 from typing import Any
 
 from repro.reading import UserError, nearest
-from repro.tracking.archive import STATUSES, Record, effective_status
+from repro.tracking.archive import STATUSES, Record, effective_status, is_live
 from repro.tracking.durations import timestamp
 
 SHOWN_STATUSES = (*STATUSES, "crashed", "unreadable")
@@ -106,7 +106,8 @@ def _outcome(run: Record) -> str | None:
     """What a run was closed as, or that it is open; None while it is under way, and if its record is unreadable."""
     if run.get("closed"):
         return str(run["closed"]["outcome"])
-    return None if effective_status(run) in ("queued", "running", "unreadable") else "open"
+    status = effective_status(run)
+    return None if is_live(status) or status == "unreadable" else "open"
 
 
 def _day(run: Record) -> date:
