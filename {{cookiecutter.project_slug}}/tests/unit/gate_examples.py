@@ -43,7 +43,7 @@ def run_gate(root, typed=None, parameters=None, minutes=60.0, **options):
         "ask": ask,
         "say": said.append,
     } | options
-    record = prelaunch.run_gate(root, parameters or config(), **options)
+    record = prelaunch.pass_gate(root, parameters or config(), **options)
     assert typed == []
     return record, "\n".join(said)
 

@@ -13,7 +13,6 @@ from report_examples import make_cell
 from reward_examples import VECTORS, add_comparisons, make_model
 
 from repro.config import Config, load_config
-from repro.gate import prelaunch
 from repro.preflight import estimate
 from repro.reading import UserError
 from repro.report.writing import write_report
@@ -141,7 +140,7 @@ def test_what_a_run_takes_is_told_once_before_the_gate(project, monkeypatch, cap
     monkeypatch.setenv("WANDB_MODE", "disabled")
     monkeypatch.setattr(estimate, "estimate_minutes", lambda *_: 45.0)
     monkeypatch.setattr(os, "getloadavg", lambda: (0.0, 0.0, 0.0))
-    monkeypatch.setattr(prelaunch, "run_gate", lambda *_, **options: passed.update(options) or {"passed": "answered"})
+    monkeypatch.setattr(preparing, "pass_gate", lambda *_, **options: passed.update(options) or {"passed": "answered"})
     config = project.config("training.device=cpu", "reward.source=environment")
     preparing.prepare_run(project.root, config, preparing.RunRequest(100, question="why?", cell=cell))
     assert capsys.readouterr().out == f"tiny: about 45 min, 0.08 USD{whole}\n"

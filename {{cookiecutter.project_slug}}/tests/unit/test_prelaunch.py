@@ -192,7 +192,7 @@ sys.path[:0] = [sys.argv[2]]
 from gate_examples import CODE, config
 from repro.gate import prelaunch
 try:
-    prelaunch.run_gate(sys.argv[1], config(), code_hash=CODE, estimate_minutes=60.0, interactive=sys.stdin.isatty())
+    prelaunch.pass_gate(sys.argv[1], config(), code_hash=CODE, estimate_minutes=60.0)
 except KeyboardInterrupt:
     os._exit(130)
 """

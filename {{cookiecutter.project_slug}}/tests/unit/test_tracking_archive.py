@@ -15,7 +15,8 @@ from archive_examples import ENVIRONMENT, make_project, new_run
 
 from repro.reading import UserError
 from repro.tracking import creation, process
-from repro.tracking.archive import effective_status, finish_run, list_runs
+from repro.tracking.archive import effective_status, finish_run
+from repro.tracking.index import list_summaries
 from repro.tracking.index import list_summaries
 from repro.tracking.listing import format_runs
 from repro.tracking.lookup import find_run
@@ -42,9 +43,9 @@ def test_twenty_processes_create_runs_at_once(repository):
         pool.close()  # a process that is terminated may take the lock of their queue with it, and the others hang
         pool.join()
     assert len({run.id for run in runs}) == 20
-    records = list_runs(repository)
+    records = list_summaries(repository)
     assert {record["id"] for record in records} == {run.id for run in runs}
-    assert all((record["status"], record["commit"]) == ("running", runs[0].record["commit"]) for record in records)
+    assert all((record["status"], record["seed"]) == ("running", 7) for record in records)
 
 
 def test_a_name_that_is_taken_is_never_taken_again(repository, monkeypatch):
@@ -179,7 +180,7 @@ def test_runs_are_found_by_beginning_code_and_path(repository):
 
 
 def test_without_runs(project):
-    assert list_runs(project) == []
+    assert list_summaries(project) == []
     with pytest.raises(UserError, match="there are no runs yet"):
         find_run(project, "7f3a")
 
@@ -190,7 +191,7 @@ def test_a_damaged_record_is_listed_not_fatal(repository, content):
     (bad.path / "run.json").unlink()
     if content is not None:
         (bad.path / "run.json").write_bytes(content)
-    statuses = {record["id"]: record["status"] for record in list_runs(repository)}
+    statuses = {record["id"]: record["status"] for record in list_summaries(repository)}
     assert statuses == {good.id: "running", bad.id: "unreadable"}
     with pytest.raises(UserError, match=r"run\.json: missing or damaged") as caught:
         find_run(repository, bad.id)
@@ -240,7 +241,7 @@ def test_creating_a_run_is_quick_and_so_is_listing_many(repository):
         path.mkdir()
         (path / "run.json").write_text(record)
     start = time.process_time()
-    assert len(list_runs(repository)) == 1001
+    assert len(list_summaries(repository)) == 1001
     assert time.process_time() - start < 0.5
 
 
@@ -257,4 +258,4 @@ def test_a_record_nested_too_deeply_is_damaged(repository):
     (run.path / "run.json").write_text("[" * 100_000)
     with pytest.raises(UserError, match="missing or damaged"):
         find_run(repository, run.id)
-    assert [record["status"] for record in list_runs(repository)] == ["unreadable"]
+    assert [record["status"] for record in list_summaries(repository)] == ["unreadable"]

@@ -16,7 +16,7 @@ from repro.tracking.archive import Record, effective_status, is_live
 from repro.tracking.index import without_copies
 
 EDGES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)  # of the bins; a bin holds its lower edge, the last one both
-ENOUGH = 20  # closed runs; with so many, the interval around one half is still 40 points wide
+ENOUGH_RUNS = 20  # closed runs; with so many, the interval around one half is still 40 points wide
 
 
 @dataclass(frozen=True)

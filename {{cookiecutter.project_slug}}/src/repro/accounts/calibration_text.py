@@ -6,7 +6,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from repro.accounts.calibration import ENOUGH, Bin, Calibration, next_question, question_yaml
+from repro.accounts.calibration import ENOUGH_RUNS, Bin, Calibration, next_question, question_yaml
 from repro.reading import UserError
 from repro.results.proportions import wilson_interval
 from repro.terminal.tables import Column, format_table, wrap
@@ -77,7 +77,7 @@ def _scores(found: Calibration) -> list[str]:
     if found.brier is None or found.brier_base_rate is None:
         return [
             "predictions: no run that was launched with one is closed yet",
-            f"Close runs with: repro close RUN. From about {ENOUGH} on, the numbers tell something.",
+            f"Close runs with: repro close RUN. From about {ENOUGH_RUNS} on, the numbers tell something.",
         ]
     share = found.failed / found.n
     lines = [
@@ -86,8 +86,8 @@ def _scores(found: Calibration) -> list[str]:
         f"            {found.brier_base_rate:.3f}  always predicting {share:.0%}, as many as failed (known only now)",
         "            0.250  always predicting 50%",
     ]
-    if found.n < ENOUGH:
-        lines.append(f"{counted(ENOUGH - found.n, 'more closed run')} needed before these numbers tell much.")
+    if found.n < ENOUGH_RUNS:
+        lines.append(f"{counted(ENOUGH_RUNS - found.n, 'more closed run')} needed before these numbers tell much.")
     elif found.failed in (0, found.n):
         lines.append("All ended alike: whether the predictions tell failures from successes cannot be seen yet.")
     return lines

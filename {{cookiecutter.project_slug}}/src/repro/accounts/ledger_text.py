@@ -16,7 +16,7 @@ from repro.tracking.durations import format_hours
 TOP = 10  # runs that are listed unless all are asked for
 NAMED = 5  # problems of a kind that are listed
 Work = Sequence[tuple[date, str, float]]  # day, stage, hours of a person
-NOTHING = Total(0, 0.0, 0.0, 0.0)
+NO_RUNS = Total(0, 0.0, 0.0, 0.0)
 
 
 def format_ledger(
@@ -66,7 +66,7 @@ def _by_stage(booked: Sequence[Booked], work: Work, budget: Budget, width: int |
     totals = add_up(booked, lambda run: run.stage) | {"total": add_up(booked)["total"]}
     plans = {stage.name: stage for stage in budget.stages}
     names = [*plans, *sorted({*totals, *(stage for _, stage, _ in work)} - {*plans, "total"}), "total"]
-    spent = [totals.get(name, NOTHING) for name in names]
+    spent = [totals.get(name, NO_RUNS) for name in names]
     compute = {name: stage.compute_hours for name, stage in plans.items()}
     cost = {name: stage.compute_hours * budget.prices[stage.machine] for name, stage in plans.items()}
     person = {name: stage.person_hours for name, stage in plans.items()}
@@ -89,7 +89,7 @@ def _by_month(booked: Sequence[Booked], work: Work, budget: Budget, width: int |
     names = sorted({*totals, *(f"{day:%Y-%m}" for day, _, _ in work)})
     if not names:
         return []
-    spent = [*(totals.get(name, NOTHING) for name in names), add_up(booked)["total"]]
+    spent = [*(totals.get(name, NO_RUNS) for name in names), add_up(booked)["total"]]
     worked = [_sum(hours for day, _, hours in work if f"{day:%Y-%m}" == name) for name in names]
     columns = [
         Column("month", [*names, "total"], text=True),

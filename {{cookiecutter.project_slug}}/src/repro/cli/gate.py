@@ -53,5 +53,14 @@ def prelaunch(
     check_given(root, config, code, answers, skip, question)
     minutes = estimate_minutes(config, config.seeds.tuning[0] if seed is None else seed)
     say_expected(root, config.name, choose_device(config.training.device).type, minutes)
-    record = pass_gate(root, config, code, minutes, answers, skip, always=True, question=question)
+    record = pass_gate(
+        root,
+        config,
+        code_hash=code,
+        estimate_minutes=minutes,
+        answers_file=answers,
+        skip_reason=skip,
+        always=True,
+        question=question,
+    )
     print(f"passed ({record['passed']}): runs with this code and these parameters may start")

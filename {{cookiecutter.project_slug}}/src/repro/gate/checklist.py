@@ -17,7 +17,7 @@ from repro.tracking.difference import differing
 from repro.tracking.parameters import effective_params
 
 SURPRISE = ("not", "somewhat", "very", "as surprised as I can get")  # if the run failed
-ENOUGH = SURPRISE[2:]
+SURPRISED_ENOUGH = SURPRISE[2:]
 RESPONSES = ("fixed", "accepted")  # to something that may go wrong
 SHOWN = 3  # of the parameters that a stale file differs in
 Params = Mapping[str, Any]
@@ -111,10 +111,10 @@ def read_answers(
         raise UserError(f"{path}: not answered: {', '.join(missing)}")
     surprise, probability = values["surprise"], values["failure_probability"]
     _expect_choice(surprise, SURPRISE, f"{path}: surprise")
-    if surprise not in ENOUGH:
+    if surprise not in SURPRISED_ENOUGH:
         raise UserError(
             f"{path}: surprise: {surprise!r} is too little; add to causes what may go wrong, fix or accept it, "
-            f"until it is {ENOUGH[0]!r} or {ENOUGH[1]!r}"
+            f"until it is {SURPRISED_ENOUGH[0]!r} or {SURPRISED_ENOUGH[1]!r}"
         )
     if isinstance(probability, bool) or not isinstance(probability, int | float) or not 0 <= probability <= 1:
         raise UserError(f"{path}: failure_probability: {probability!r} will not do; write a number from 0 to 1")

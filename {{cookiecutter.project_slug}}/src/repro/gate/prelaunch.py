@@ -19,7 +19,7 @@ from typing import Any
 
 from repro.config import Config
 from repro.files import write_atomic
-from repro.gate.checklist import ENOUGH, RESPONSES, SURPRISE, Checklist, read_answers, read_checklist
+from repro.gate.checklist import SURPRISED_ENOUGH, RESPONSES, SURPRISE, Checklist, read_answers, read_checklist
 from repro.gate.dialogue import Dialogue
 from repro.preflight.checks import CheckResult, run_checks
 from repro.reading import UserError, parse_json
@@ -68,14 +68,14 @@ def find_pass(root: Path, key: str) -> Record | None:
     return record
 
 
-def run_gate(
+def pass_gate(
     root: Path,
     config: Config,
     *,
     code_hash: str,
     estimate_minutes: float,
     runs: int = 1,
-    interactive: bool,
+    interactive: bool | None = None,
     answers_file: Path | None = None,
     skip_reason: str | None = None,
     always: bool = False,
@@ -87,7 +87,7 @@ def run_gate(
 
     Args:
         estimate_minutes: of the run, or of all `runs` of a sweep together; up to `gate.after_minutes` nothing is asked.
-        interactive: whether a person can be asked (stdin is a terminal).
+        interactive: whether a person can be asked; by default, whether stdin is a terminal.
         answers_file: the answers, written beforehand; see `checklist.write_answers_template`.
         skip_reason: start without checks and questions; recorded.
         always: ask even below the threshold, or again after an earlier pass (`repro prelaunch`).
@@ -122,7 +122,7 @@ def run_gate(
         record |= {"passed": "skipped", "skip_reason": skip_reason.strip()}
     elif answers_file is not None:
         record |= _pass_by_file(root, config, answers_file, code_hash, question, say)
-    elif interactive:
+    elif sys.stdin.isatty() if interactive is None else interactive:
         say("Ctrl-C stops here: nothing is started, and the answers so far are kept for the next time.\n")
         dialogue = Dialogue(_pass_path(root, key).parent, key, ask, say)
         record |= _pass_by_asking(root, config, question, dialogue)
@@ -144,32 +144,6 @@ def run_gate(
     return record
 
 
-def pass_gate(
-    root: Path,
-    config: Config,
-    code: str,
-    minutes: float,
-    answers: Path | None,
-    skip: str | None,
-    always: bool = False,
-    question: str | None = None,
-    runs: int = 1,
-) -> dict[str, Any]:
-    """Pass the pre-launch gate with `runs` that take so long together; returns its record. Raises UserError."""
-    return run_gate(
-        root,
-        config,
-        code_hash=code,
-        estimate_minutes=minutes,
-        runs=runs,
-        answers_file=answers,
-        skip_reason=skip,
-        interactive=sys.stdin.isatty(),
-        always=always,
-        question=question,
-    )
-
-
 def check_given(
     root: Path,
     config: Config,
@@ -180,7 +154,7 @@ def check_given(
 ) -> None:
     """Raise UserError if what is given for the gate will not do; takes no time, so that it comes before the estimate.
 
-    The arguments are those of `run_gate`.
+    The arguments are those of `pass_gate`.
     """
     if answers_file is not None and skip_reason is not None:
         raise UserError("--answers and --skip: give one of them, not both")
@@ -249,7 +223,7 @@ def _ask_prediction(dialogue: Dialogue) -> Record:
         )
         say(f"\nPrediction: How surprised would you be if this run failed{again}?")
         surprise = dialogue.choice(f"surprise.{number}", SURPRISE)
-        if surprise in ENOUGH:
+        if surprise in SURPRISED_ENOUGH:
             break
         say(f"\nCause {number}: Suppose it has failed. What went wrong, most likely?")
         cause = dialogue.text(f"cause.{number}", "Cause")

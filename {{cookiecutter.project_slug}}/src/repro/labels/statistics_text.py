@@ -7,7 +7,7 @@ from typing import Any
 
 from repro.terminal.tables import Column, format_table, wrap
 
-NOTHING = "-"
+NO_VALUE = "-"
 
 
 def format_labels(found: Mapping[str, Any], width: int | None) -> str:
@@ -47,7 +47,7 @@ def _by_annotator(annotators: Mapping[str, Any], width: int | None) -> list[str]
         Column("repeats alike", [_share(row["repeats"]) for row in rows]),
         Column("as true return", [_share(row["true_agreement"]) for row in rows], optional=4),
     ]
-    columns = [column for column in columns if set(column.cells) != {NOTHING}]  # an oracle takes no time
+    columns = [column for column in columns if set(column.cells) != {NO_VALUE}]  # an oracle takes no time
     timed = any(row["latency_median"] is not None for row in rows)
     explained = " (seconds: the median of an answer; per hour: pauses left out)" if timed else ""
     return [f"By annotator{explained}", *format_table(columns, width)]
@@ -86,10 +86,10 @@ def _agreements(agreements: list[Mapping[str, Any]], width: int | None) -> list[
 
 def _share(found: Mapping[str, Any] | None) -> str:
     if found is None:
-        return NOTHING
+        return NO_VALUE
     low, high = 100 * found["low"], 100 * found["high"]
     return f"{found['share']:.0%} [{low:.0f}, {high:.0f}] of {found['of']:,}"
 
 
 def _number(value: float | None, form: str) -> str:
-    return NOTHING if value is None else f"{value:{form}}"
+    return NO_VALUE if value is None else f"{value:{form}}"

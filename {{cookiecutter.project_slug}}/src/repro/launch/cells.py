@@ -124,7 +124,14 @@ def _pass_gate_once(
     total = sum(minutes[name] for _, name in new)
     say_expected(root, first.name, choose_device(first.training.device).type, total / len(new), len(new))
     gate = pass_gate(
-        root, first, code_hash, total, request.answers, request.skip, question=request.question, runs=len(new)
+        root,
+        first,
+        code_hash=code_hash,
+        estimate_minutes=total,
+        runs=len(new),
+        answers_file=request.answers,
+        skip_reason=request.skip,
+        question=request.question,
     )
     if final := sorted({seed for seed, _ in new} & {*first.seeds.final}):
         seeds = ", ".join(map(str, final))

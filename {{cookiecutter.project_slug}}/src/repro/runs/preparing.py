@@ -97,7 +97,14 @@ def prepare_run(root: Path, config: Config, request: RunRequest) -> RunFolder:
         long = minutes > config.gate.after_minutes
         offer_earlier(earlier, input if long and sys.stdin.isatty() else None)
     gate = pass_gate(
-        root, config, code.hash, runs * minutes, request.answers, request.skip, question=request.question, runs=runs
+        root,
+        config,
+        code_hash=code.hash,
+        estimate_minutes=runs * minutes,
+        runs=runs,
+        answers_file=request.answers,
+        skip_reason=request.skip,
+        question=request.question,
     )
     if not request.cell and request.seed in config.seeds.final:
         print(f"note: seed {request.seed} is one of seeds.final; after tuning on it, nothing can be claimed on it")

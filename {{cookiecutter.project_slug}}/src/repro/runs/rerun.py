@@ -111,7 +111,14 @@ def _pass_gate(
             return {name: value for name, value in gate.items() if name != "prediction"}
         if minutes <= original.record["params"]["gate"]["after_minutes"]:  # asked here: old ones may not parse today
             return {"passed": "below threshold", "estimate_minutes": round(minutes, 2)}
-    return pass_gate(root, _config(original), original.record["code_hash"], minutes, answers, skip)
+    return pass_gate(
+        root,
+        _config(original),
+        code_hash=original.record["code_hash"],
+        estimate_minutes=minutes,
+        answers_file=answers,
+        skip_reason=skip,
+    )
 
 
 def _config(original: RunFolder) -> Config:

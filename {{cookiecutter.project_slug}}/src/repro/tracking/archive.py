@@ -19,7 +19,7 @@ from typing import Any
 
 from repro.files import write_atomic
 from repro.reading import UserError, parse_json
-from repro.tracking.durations import active_seconds, now, timestamp
+from repro.tracking.durations import active_seconds, now
 from repro.tracking.locks import updating_record
 from repro.tracking.metrics import encode, read_last_row
 from repro.tracking.process import is_running, process_start
@@ -138,20 +138,6 @@ def read_run(path: Path) -> RunFolder:
         return RunFolder(path, read_record(path))
     except (OSError, ValueError) as error:
         raise UserError(f"{path / 'run.json'}: missing or damaged ({error}); this run cannot be used") from None
-
-
-def list_runs(root: Path) -> list[Record]:
-    """The whole records of all runs, oldest first (`repro.tracking.index` has less of each, quicker).
-
-    One that cannot be read has the status "unreadable".
-    """
-    records = []
-    for run_id in run_ids(root):
-        try:
-            records.append(read_record(root / "runs" / run_id))
-        except (OSError, ValueError):
-            records.append({"id": run_id, "status": "unreadable"})
-    return sorted(records, key=lambda record: (timestamp(record.get("started")), record["id"]))
 
 
 def effective_status(record: Record) -> str:

@@ -57,7 +57,7 @@ def create_run(
     reward_model: Path | None = None,
     rerun_of: str | None = None,
 ) -> RunFolder:
-    """Create the folder of a run that this process is about to do.
+    """Create the folder of a run; as it says, this process is about to do it, until another takes it over.
 
     `config` holds all parameters, resolved; `gate` is the record of the pre-launch gate, whose prediction and question
     are the run's; `estimate_minutes` is for this run alone. Of `reward_model`, which the run starts with, there is a

@@ -14,7 +14,7 @@ from repro.tracking.archive import Record
 from repro.tracking.parameters import same_params
 
 OF_THE_MACHINE = ("time/", "throughput/", "memory/")  # metrics that differ between equal runs
-NOTHING = object()
+MISSING = object()
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def differing(values: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
     return {
         name: [mapping.get(name) for mapping in flat]
         for name in names
-        if any(repr(mapping.get(name, NOTHING)) != repr(flat[0].get(name, NOTHING)) for mapping in flat[1:])
+        if any(repr(mapping.get(name, MISSING)) != repr(flat[0].get(name, MISSING)) for mapping in flat[1:])
     }
 
 

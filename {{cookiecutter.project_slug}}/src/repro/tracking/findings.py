@@ -1,6 +1,6 @@
 """`health.jsonl`: what the live health checks found in a run, one finding a line, each check once.
 
-It is written by the trainer, and read by all who watch: `repro.tracking.wandb`, commands, a person.
+It is written by the trainer, and read by all who watch: `repro.tracking.wandb_process`, commands, a person.
 """
 
 from __future__ import annotations
