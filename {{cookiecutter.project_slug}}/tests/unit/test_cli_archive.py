@@ -17,9 +17,9 @@ from project import here, kill, line_count, wait_until
 from repro.runs.earlier import find_unfinished
 from repro.tracking.archive import RunFolder
 from repro.tracking.index import list_summaries
-from repro.tracking.listing import format_runs
 from repro.tracking.locks import hold_run
 from repro.tracking.lookup import find_own_run, find_run
+from repro.views.listing import format_runs
 
 
 @pytest.fixture

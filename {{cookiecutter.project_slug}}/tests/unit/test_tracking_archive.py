@@ -17,10 +17,9 @@ from repro.reading import UserError
 from repro.tracking import creation, process
 from repro.tracking.archive import effective_status, finish_run
 from repro.tracking.index import list_summaries
-from repro.tracking.index import list_summaries
-from repro.tracking.listing import format_runs
 from repro.tracking.lookup import find_run
 from repro.tracking.process import is_running, process_start
+from repro.views.listing import format_runs
 
 CREATE = (
     "import sys, time; from pathlib import Path; from repro.reading import UserError\n"

@@ -169,9 +169,7 @@ def test_data_hashes_are_those_dvc_recorded_for_the_cell(repository):
 
 
 def test_devices_never_import_torch():
-    code = (
-        "import sys, repro.tracking.archive, repro.tracking.listing, repro.tracking.wandb, repro.tracking.provenance\n"
-    )
+    code = "import sys, repro.tracking.archive, repro.views.listing, repro.tracking.wandb, repro.tracking.provenance\n"
     code += "repro.tracking.provenance.devices(); print(sorted({'torch', 'wandb', 'numpy', 'rich'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], env=ENVIRONMENT, capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"

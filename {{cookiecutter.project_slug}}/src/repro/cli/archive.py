@@ -41,7 +41,7 @@ def runs(
     """
     from repro.accounts.budget import read_budget, stage_name
     from repro.tracking.index import list_summaries
-    from repro.tracking.listing import format_runs
+    from repro.views.listing import format_runs
     from repro.views.selection import Selection, explain_empty, parse_day, select
 
     root = project_root()

@@ -19,7 +19,7 @@ from typing import Any
 
 from repro.config import Config
 from repro.files import write_atomic
-from repro.gate.checklist import SURPRISED_ENOUGH, RESPONSES, SURPRISE, Checklist, read_answers, read_checklist
+from repro.gate.checklist import RESPONSES, SURPRISE, SURPRISED_ENOUGH, Checklist, read_answers, read_checklist
 from repro.gate.dialogue import Dialogue
 from repro.preflight.checks import CheckResult, run_checks
 from repro.reading import UserError, parse_json

@@ -36,6 +36,26 @@ def counted(number: int, what: str) -> str:
     return f"{number:,} {what}" + ("" if number == 1 else "s")
 
 
+def format_count(number: Any) -> str:
+    """1.5M for 1,500,000; empty for what is no count."""
+    if not isinstance(number, int):
+        return ""
+    for size, letter in ((10**9, "G"), (10**6, "M"), (10**3, "k")):
+        if number >= size:
+            return f"{number / size:.3g}{letter}"
+    return str(number)
+
+
+def describe_steps(done: int, planned: int) -> str:
+    """512 of 60,000 steps; more than all of them where the last rollout, which is never cut short, went beyond."""
+    return f"{done:,} of {planned:,} steps" + (", the last rollout being whole" if done > planned else "")
+
+
+def format_score(score: Any) -> str:
+    """0.913; empty if there is none."""
+    return f"{score:.3f}" if isinstance(score, int | float) else ""
+
+
 def cut(text: str, size: int) -> str:
     """At most `size` columns of the text, with an ellipsis if that is not all."""
     if width(text) <= size:

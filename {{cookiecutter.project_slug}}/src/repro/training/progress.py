@@ -15,7 +15,7 @@ from rich.progress import Progress as Bar
 from rich.table import Column
 from rich.text import Text
 
-from repro.tracking.listing import describe_steps
+from repro.terminal.text import describe_steps
 
 SECONDS_BETWEEN_LINES = 15.0
 

@@ -6,8 +6,7 @@ import textwrap
 
 from repro.health.diagnosis import NOT_MADE, SILENT, UNKNOWN, Diagnosis
 from repro.terminal.sparkline import sparkline
-from repro.terminal.text import counted, plain
-from repro.tracking.listing import describe_steps
+from repro.terminal.text import counted, describe_steps, plain
 from repro.views.doctor import BROKEN, Examination, curve_of
 
 WIDTH = 100  # columns, where there is no terminal

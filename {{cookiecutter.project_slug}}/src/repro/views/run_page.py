@@ -8,10 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from repro.terminal.text import plain, shown_path
+from repro.terminal.text import describe_steps, plain, shown_path
 from repro.tracking.archive import RunFolder, effective_status
 from repro.tracking.durations import active_seconds, format_seconds, shown_time
-from repro.tracking.listing import describe_steps
 from repro.tracking.metrics import read_last_row
 
 INDENT = 11  # columns for the names of entries

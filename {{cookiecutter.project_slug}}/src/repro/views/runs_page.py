@@ -14,12 +14,12 @@ from urllib.parse import quote
 
 from repro.files import write_atomic
 from repro.reading import UserError
-from repro.terminal.text import plain
+from repro.terminal.text import format_count, format_score, plain
 from repro.tracking import provenance
 from repro.tracking.archive import Record, effective_status
 from repro.tracking.curves import sample_curve
 from repro.tracking.durations import format_seconds, shown_time
-from repro.tracking.listing import format_count, format_score, shown_question, shown_seconds, shown_status
+from repro.views.listing import shown_question, shown_seconds, shown_status
 
 CURVES = 200  # of the first so many runs only
 WIDTH, HEIGHT, MARGIN = 100, 24, 2  # of a curve, in its own units

@@ -19,11 +19,10 @@ from rich.table import Table
 from rich.text import Text
 
 from repro.reading import UserError
-from repro.terminal.text import plain
+from repro.terminal.text import describe_steps, format_count, plain
 from repro.tracking.archive import RunFolder, effective_status, is_live
 from repro.tracking.durations import format_seconds
 from repro.tracking.index import list_summaries
-from repro.tracking.listing import describe_steps, format_count
 from repro.views.follow import Event, FollowedRun
 
 LOOK_SECONDS = 0.5  # between looks at the runs that are followed

@@ -13,7 +13,6 @@ from repro.tracking.archive import effective_status
 from repro.tracking.curves import sample_curve
 from repro.tracking.durations import shown_time
 from repro.tracking.index import outcome
-from repro.tracking.listing import asked
 from repro.tracking.metrics import read_last_row
 from repro.worklog.pages import CELL, COLUMNS, escape, find_region, table_row, with_row, without_rows
 
@@ -63,6 +62,12 @@ def status_of(record: dict[str, Any]) -> str:
     """The effective status, and what the run was closed as."""
     closed = record.get("closed")
     return effective_status(record) + (f", closed as {closed['outcome']}" if closed else "")
+
+
+def asked(record: dict[str, Any]) -> str:
+    """The question of a run, after the ablation that it is asked of; empty if there is neither."""
+    ablation = f"[{record['ablation']}]" if record.get("ablation") else None
+    return " ".join(filter(None, (ablation, record.get("question"))))
 
 
 def _cells(root: Path, record: dict[str, Any], region: str) -> dict[str, str]:

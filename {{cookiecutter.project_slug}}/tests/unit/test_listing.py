@@ -7,7 +7,7 @@ import pytest
 from archive_examples import record
 
 from repro.tracking.index import summarise
-from repro.tracking.listing import format_runs
+from repro.views.listing import format_runs
 
 
 def table(*records, columns=None):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterable
-from typing import Any
 
-from repro.terminal.text import cut, pad, plain, terminal_width, width
+from repro.terminal.text import cut, format_count, format_score, pad, plain, terminal_width, width
 from repro.tracking.archive import Record, effective_status
 from repro.tracking.durations import active_seconds, format_seconds
+from repro.worklog.rows import asked
 
 COLUMNS = ("run", "status", "seed", "steps", "time", "score", "result", "question")
 NUMBERS = 6  # the columns before result and question
@@ -54,36 +54,10 @@ def shown_seconds(summary: Record, status: str) -> float | None:
     return active_seconds(summary, running=status == "running") or None
 
 
-def asked(record: Record) -> str:
-    """The question of a run, after the ablation that it is asked of; empty if there is neither."""
-    ablation = f"[{record['ablation']}]" if record.get("ablation") else None
-    return " ".join(filter(None, (ablation, record.get("question"))))
-
-
 def shown_question(summary: Record) -> str:
     """What was asked, and why the gate was skipped if it was."""
     question = asked(summary)
     return f"[gate skipped: {summary['skip_reason']}] {question}" if summary.get("skip_reason") else question
-
-
-def format_count(number: Any) -> str:
-    """1.5M for 1,500,000; empty for what is no count."""
-    if not isinstance(number, int):
-        return ""
-    for size, letter in ((10**9, "G"), (10**6, "M"), (10**3, "k")):
-        if number >= size:
-            return f"{number / size:.3g}{letter}"
-    return str(number)
-
-
-def describe_steps(done: int, planned: int) -> str:
-    """512 of 60,000 steps; more than all of them where the last rollout, which is never cut short, went beyond."""
-    return f"{done:,} of {planned:,} steps" + (", the last rollout being whole" if done > planned else "")
-
-
-def format_score(score: Any) -> str:
-    """0.913; empty if there is none."""
-    return f"{score:.3f}" if isinstance(score, int | float) else ""
 
 
 def _row(summary: Record) -> tuple[str, ...]:
