@@ -48,7 +48,8 @@ def export(root, answers=("left", "right")):
 
 
 def found(root, preferences=None, seed=7, ablation=None, **params: Any):
-    run = find_trained(root, keep_code(root), PARAMS | AUTO | params, seed, ablation, preferences)
+    code = keep_code(root)
+    run = find_trained(root, code.hash, PARAMS | AUTO | params, seed, ablation, preferences, code.git.dirty)
     return run and run.id
 
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
+from pathlib import Path
 
 import pytest
 from project import PATIENCE, Project, here, kill, line_count, wait_until
 
 from repro.config.ablations import WHOLE
 from repro.launch.attempts import DIED
-from repro.launch.cells import chosen_seeds
+from repro.launch.cells import chosen_seeds, how_to_publish
 from repro.reading import UserError
+from repro.tracking.archive import RunFolder
 
 LEAST = ("reward.source=environment", "training.total_steps=256", "env.image_size=36")  # one rollout
 SHORT = ("--set", "training.total_steps=1024", "--set", "preferences.total_labels=20")
@@ -45,6 +47,30 @@ def test_ablations_times_seeds_past_one_gate_and_the_same_launch_again_does_what
     assert {cell for cell, run in again.items() if run.record["resumed"]} == {(101, WHOLE)}
     assert {cell for cell, run in again.items() if run.record["ended"] != ends[cell]} <= {(101, WHOLE)}
     assert "nothing is left to do" in project.ok("launch", "--seeds", "100,101", *options)
+
+
+SEEDS = {"tuning": [100, 101], "final": [0, 1], "pipeline": [100], "ablations": ["no-ensemble"]}
+
+
+@pytest.mark.parametrize(
+    ("cells", "changes", "said"),
+    [
+        ([(100, None)], {}, "dvc repro; it trains none of these again"),
+        ([(100, "no-ensemble")], {}, "dvc repro; it trains none of these again"),
+        ([(1, None), (0, None)], {}, "dvc repro, with 0, 1 in seeds.pipeline of params.yaml; it trains"),
+        ([(0, None), (0, "no-ties")], {}, "with 0 in seeds.pipeline and no-ties in seeds.ablations of params.yaml; it"),
+        ([(100, None), (101, None)], {}, None),
+        ([(0, None)], {"overrides": ["agent.discount=0.9"]}, None),
+        ([(0, None)], {"annotator": "person"}, None),
+    ],
+)
+def test_it_is_said_how_finished_runs_become_cells_where_they_are_to(cells, changes, said):
+    preferences = {"annotator": changes.get("annotator", "oracle")}
+    params = {"seeds": SEEDS, "reward": {"source": "learned"}, "preferences": preferences}
+    record = {"params": params, "overrides": changes.get("overrides", [])}
+    runs = [RunFolder(Path("x"), record | {"seed": seed, "ablation": ablation}) for seed, ablation in cells]
+    hint = how_to_publish(runs)
+    assert hint is said is None or said in hint
 
 
 def test_a_run_that_is_killed_is_started_again_and_one_that_fails_keeps_no_other_from_being_done(project: Project):

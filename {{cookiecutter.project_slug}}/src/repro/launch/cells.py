@@ -155,12 +155,15 @@ def describe_cells(runs: Sequence[RunFolder]) -> str:
 def how_to_publish(runs: Sequence[RunFolder]) -> str | None:
     """What makes cells of these runs of one launch once they have finished; None where it is not meant to.
 
-    That is with parameters that are not those of a file, and for seeds that are tuned on, unless the pipeline has them.
+    That is with parameters that are not those of a file, with a person's labels, and for seeds that are tuned on and
+    are not the pipeline's.
     """
-    listed = runs[0].record["params"]["seeds"]
+    params = runs[0].record["params"]
+    by_a_person = params["reward"]["source"] == "learned" and params["preferences"]["annotator"] == "person"
+    listed = params["seeds"]
     seeds = sorted({run.record["seed"] for run in runs} - {*listed["pipeline"]})
     ablations = sorted({run.record["ablation"] for run in runs} - {None, *listed["ablations"]})
-    if runs[0].record["overrides"] or {*seeds} & {*listed["tuning"]}:
+    if runs[0].record["overrides"] or by_a_person or {*seeds} & {*listed["tuning"]}:
         return None
     missing = [f"{', '.join(map(str, seeds))} in seeds.pipeline"] if seeds else []
     missing += [f"{', '.join(ablations)} in seeds.ablations"] if ablations else []

@@ -10,7 +10,6 @@ from typing import Any
 from repro.reading import UserError
 from repro.tracking import provenance
 from repro.tracking.archive import RunFolder, read_run, runs_here
-from repro.tracking.creation import Code
 from repro.tracking.durations import shown_time, timestamp
 from repro.tracking.index import list_summaries
 from repro.tracking.locks import is_held
@@ -51,21 +50,26 @@ def find_furthest(
 
 
 def find_trained(
-    root: Path, code: Code, params: dict[str, Any], seed: int, ablation: str | None, preferences: Path | None
+    root: Path,
+    code: str,
+    params: dict[str, Any],
+    seed: int,
+    ablation: str | None,
+    preferences: Path | None,
+    dirty: bool,
 ) -> RunFolder | None:
     """The newest finished run, with its final agent, that did what a cell of the pipeline is to do.
 
     It has this code, seed and ablation and these parameters, in which an `auto` may have come to anything: it may be a
-    run of another machine. Where code that is committed now was not then, nobody else can see what it was. A run that
-    collected the comparisons in `preferences` itself began as one that is given them. Raises UserError if they cannot
-    be read.
+    run of another machine. A run that collected the comparisons in `preferences` itself began as one that is given
+    them. dirty: whether its code may have been uncommitted. Raises UserError if `preferences` cannot be read.
     """
     for summary in list_summaries(root):
-        if (summary["status"], summary.get("code_hash"), summary.get("seed")) != ("finished", code.hash, seed):
+        if (summary["status"], summary.get("code_hash"), summary.get("seed")) != ("finished", code, seed):
             continue
         run = read_run(root / "runs" / summary["id"])
         same = run.record.get("ablation") == ablation and same_params(params, run.record["params"])
-        same = same and (code.git.dirty or not run.record.get("dirty"))
+        same = same and (dirty or not run.record.get("dirty"))
         same = same and (run.path / "checkpoints/agent.pt").exists() and not run.record.get("reward_model")
         if same and (preferences is None or _began_with(run, preferences)):
             return run

@@ -9,6 +9,7 @@ import importlib
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from repro.accounts.budget import read_budget, stage_name
@@ -41,15 +42,19 @@ class RunRequest:
 def adopt(root: Path, config: Config, request: RunRequest) -> RunFolder | None:
     """Publish a finished run that did what this cell of the pipeline is, and return it; None if there is no such run.
 
-    Nothing is computed: what it was done on (a GPU of a cluster) need not be here. Raises UserError.
+    Nothing is computed: what it was done on (a GPU of a cluster) need not be here. For code that is committed, runs of
+    it from before the commit do not count: nobody else could see what they were of. Raises UserError.
     """
     preferences = _given_preferences(root, config, request)
     if request.reward_model or (preferences and not (preferences / "meta.json").exists()):
         return None
     code, params = keep_code(root), config.model_dump(mode="json")
-    run = find_trained(root, code, params, request.seed, request.ablation, preferences)
+    find = partial(find_trained, root, code.hash, params, request.seed, request.ablation, preferences)
+    run = find(dirty=code.git.dirty)
     if run:
         publish_training(root, run, cell_name(config, request.seed, request.ablation))
+    elif uncommitted := find(dirty=True):
+        print(f"{uncommitted.id} did what this cell is, but does not count, as its code was not committed yet")
     return run
 
 
