@@ -49,12 +49,14 @@ def adopt(root: Path, config: Config, request: RunRequest) -> RunFolder | None:
     if request.reward_model or (preferences and not (preferences / "meta.json").exists()):
         return None
     code, params = keep_code(root), config.model_dump(mode="json")
-    find = partial(find_trained, root, code.hash, params, request.seed, request.ablation, preferences)
-    run = find(dirty=code.git.dirty)
+    find = partial(find_trained, root, code.hash, params, request.seed, request.ablation)
+    run = find(preferences, code.git.dirty)
     if run:
         publish_training(root, run, cell_name(config, request.seed, request.ablation))
-    elif uncommitted := find(dirty=True):
-        print(f"{uncommitted.id} did what this cell is, but does not count, as its code was not committed yet")
+    elif other := find(preferences, True):
+        print(f"{other.id} did what this cell is, but does not count, as its code was not committed yet", flush=True)
+    elif other := find(None, code.git.dirty):
+        print(f"{other.id} would be this cell, but began with other comparisons than {preferences}", flush=True)
     return run
 
 

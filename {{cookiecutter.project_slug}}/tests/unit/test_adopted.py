@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from reward_examples import VECTORS, make_segment
 
 from repro.preferences.store import PreferenceStore
 from repro.runs.earlier import find_trained
+from repro.runs.preparing import RunRequest, adopt
 from repro.tracking.creation import keep_code
 
 PARAMS = CONFIG | {"training": {"device": "cuda", "precision": "bfloat16"}, "preferences": {"initial_labels": 2}}
@@ -35,9 +37,9 @@ def answer(run, answers=("left", "right", "tie"), first=0):
     return run
 
 
-def export(root, answers=("left", "right")):
+def export(root, answers=("left", "right"), cell="test/seed-7"):
     """What `repro prefs collect` writes for the cell."""
-    folder = root / "data/test/seed-7"
+    folder = root / "data" / cell
     with PreferenceStore(root.parent / "initial.db") as store:
         for number, given in enumerate(answers):
             left, right = make_segment(VECTORS, number % 2), make_segment(VECTORS, 3)
@@ -110,3 +112,26 @@ def test_with_other_comparisons_it_is_another_run(repository, other):
     answers = ("left", "right", "tie") if other == "number" else ("left", "right")
     assert found(repository, export(repository, answers)) is None
     assert (run.path / "preferences.db").exists() == (other != "none")
+
+
+@pytest.mark.parametrize("source", ["environment", "learned"])
+def test_it_is_published_or_said_why_not(project, capsys, source):
+    """The learned one began with two comparisons, where the parameters want sixteen."""
+    config = project.config(f"reward.source={source}")
+    run = project.queue(100, f"reward.source={source}", status="finished")
+    (run.path / "checkpoints").mkdir()
+    for name in ("agent.pt", "last.pt"):
+        (run.path / "checkpoints" / name).write_text(name)
+    (run.path / "metrics.jsonl").write_text('{"env_step": 3072}\n')
+    export(project.root, cell="tiny/seed-100")
+    adopted = adopt(project.root, config, RunRequest(100, cell=True))
+    said = capsys.readouterr().out
+    if source == "learned":
+        assert adopted is None and said.startswith(f"{run.id} would be this cell, but began with other comparisons")
+        assert not (project.root / "models").exists()
+        return
+    assert adopted and adopted.id == run.id and said == ""
+    models = project.root / "models/tiny/seed-100"
+    assert json.loads((models / "run.json").read_text())["id"] == run.id
+    assert {file.name for file in models.iterdir()} == {"agent.pt", "run.json"}
+    assert (project.root / "results/curves/tiny/seed-100.jsonl").read_bytes() == b'{"env_step": 3072}\n'
