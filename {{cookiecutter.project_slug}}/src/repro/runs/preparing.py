@@ -14,7 +14,7 @@ from pathlib import Path
 
 from repro.accounts.budget import read_budget, stage_name
 from repro.accounts.expected import say_expected
-from repro.config import Config
+from repro.config import Config, load_config
 from repro.gate.prelaunch import check_given, pass_gate
 from repro.results.cells import cell_name, publish_training
 from repro.runs.earlier import check_clock, find_same_run, find_trained, find_unfinished, offer_earlier
@@ -98,7 +98,8 @@ def prepare_run(root: Path, config: Config, request: RunRequest) -> RunFolder:
         return unfinished
     check_given(root, config, code.hash, request.answers, request.skip, request.question)
     minutes = estimate_minutes(config, request.seed)
-    runs = len(config.seeds.pipeline) if request.cell else 1  # a sweep passes once, for its total
+    # The pipeline passes once, for all its seeds; those of a baseline are in params.yaml, too.
+    runs = len(load_config(root / "params.yaml").seeds.pipeline) if request.cell else 1
     say_expected(root, config.name, device.type, minutes, runs)
     if not reward_model and (earlier := find_same_run(root, code.hash, params, request.seed, preferences)):
         long = minutes > config.gate.after_minutes
