@@ -28,7 +28,7 @@ claims:
 def test_a_launch_is_published_without_training_again_and_its_claim_holds_in_a_clone(tmp_path: Path) -> None:
     pipeline = Pipeline(tmp_path / "project")
     pipeline.write("paper/claims.yaml", CLAIMS)
-    pipeline.change("training", "total_steps", 512)
+    pipeline.change("training", "total_steps", 1024)
     pipeline.change("seeds", "final", SEEDS)
     pipeline.commit("claims")
     said = pipeline.ok("launch", "--seeds", "final", "--wait")

@@ -88,8 +88,8 @@ def submit(root: Path, runs: Sequence[RunFolder], at_once: int | None) -> None:
     print(describe_cells(runs))
     print(f"{len(runs)} jobs are queued: squeue --me; follow them with: repro watch; stop all with: scancel ", end="")
     print(jobs[0].job_id.partition("_")[0], flush=True)
-    if said := how_to_publish(runs):
-        print(f"once they have finished, {said}", flush=True)
+    if hint := how_to_publish(runs):
+        print(f"once they have finished, {hint}", flush=True)
 
 
 def _options(root: Path, records: Sequence[Record], at_once: int | None) -> dict[str, Any]:
