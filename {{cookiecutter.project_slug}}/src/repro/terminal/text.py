@@ -110,6 +110,13 @@ def wrap_after(prefix: str, text: str, size: int | None) -> list[str]:
     return [line.replace("\0", "") for line in lines]
 
 
+def hang(line: str, indent: int, size: int | None) -> str:
+    """The line, broken between words where it has more than `size` columns (None: never); what goes on is indented."""
+    if size is None:
+        return line
+    return textwrap.fill(line, size, subsequent_indent=" " * indent, break_on_hyphens=False)
+
+
 def print_wrapped(text: str) -> None:
     """Print a line, wrapped at words and indented as it starts where there is a terminal; whole where there is none."""
     if not sys.stdout.isatty():

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import textwrap
-
 from repro.health.diagnosis import NOT_MADE, SILENT, UNKNOWN, Diagnosis
 from repro.terminal.sparkline import sparkline
-from repro.terminal.text import counted, describe_steps, plain
+from repro.terminal.text import counted, describe_steps, hang, plain
 from repro.views.doctor import BROKEN, Examination, curve_of
 
 WIDTH = 100  # columns, where there is no terminal
@@ -56,7 +54,7 @@ def _broken(examination: Examination, width: int) -> list[str]:
 
 def _finding(diagnosis: Diagnosis, examination: Examination, width: int) -> list[str]:
     check, last = diagnosis.check, diagnosis.findings[-1]
-    lines = [_wrap(f"{check.severity.upper()} {check.name}: {check.about}", 4, width)]
+    lines = [hang(f"{check.severity.upper()} {check.name}: {check.about}", 4, width)]
     if plot := _plot(diagnosis, examination):
         lines.append(plot)
     return lines + [
@@ -84,8 +82,4 @@ def _when(diagnosis: Diagnosis, examination: Examination) -> str:
 
 
 def _entry(name: str, text: str, width: int) -> str:
-    return _wrap(f"{name:<{INDENT}}{text}", INDENT, width)
-
-
-def _wrap(line: str, indent: int, width: int) -> str:
-    return textwrap.fill(line, width, subsequent_indent=" " * indent, break_on_hyphens=False, break_long_words=False)
+    return hang(f"{name:<{INDENT}}{text}", INDENT, width)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import shlex
-import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from repro.terminal.text import describe_steps, plain, shown_path
+from repro.terminal.text import describe_steps, hang, plain, shown_path
 from repro.tracking.archive import RunFolder, effective_status
 from repro.tracking.durations import active_seconds, format_seconds, shown_time
 from repro.tracking.metrics import read_last_row
@@ -24,7 +23,7 @@ def format_run(run: RunFolder, columns: int | None = None) -> str:
     """
     record, last_row = run.record, read_last_row(run.path / "metrics.jsonl")
     lines = [
-        _wrap(f"{name:<{INDENT}}{plain(value)}", INDENT, None if name in COPIED else columns)
+        hang(f"{name:<{INDENT}}{plain(value)}", INDENT, None if name in COPIED else columns)
         for name, value in _entries(run, last_row).items()
         if value not in (None, "")
     ]
@@ -128,14 +127,7 @@ def _groups(metrics: Mapping[str, Any], columns: int | None = None) -> list[str]
         group, slash, rest = name.partition("/")
         groups.setdefault(group if slash else "", {})[rest if slash else name] = value
     size = max(map(len, groups))
-    return [_wrap(f"  {group:<{size}}  {plain(_pairs(values))}", size + 4, columns) for group, values in groups.items()]
-
-
-def _wrap(line: str, indent: int, columns: int | None) -> str:
-    """The line, broken between words where it is too long; what goes on is indented."""
-    if columns is None:
-        return line
-    return textwrap.fill(line, columns, subsequent_indent=" " * indent, break_on_hyphens=False)
+    return [hang(f"  {group:<{size}}  {plain(_pairs(values))}", size + 4, columns) for group, values in groups.items()]
 
 
 def _pairs(values: Mapping[str, Any] | None) -> str:
