@@ -113,3 +113,14 @@ def test_an_environment_whose_state_is_not_observed_is_refused():
     pytest.importorskip("mujoco")
     with pytest.raises(UserError, match=r"env\.id: Reacher-v5 cannot be drawn from its observations; say in src/repro"):
         Redrawing(gym_config("Reacher-v5"))
+
+
+def test_an_environment_of_another_package_is_drawn(tmp_path, monkeypatch):
+    entry = "gymnasium.envs.classic_control.cartpole:CartPoleEnv"
+    register = f"import gymnasium\ngymnasium.register('Drawn-v0', entry_point='{entry}')\n"
+    (tmp_path / "drawn_tasks.py").write_text(register)
+    monkeypatch.syspath_prepend(tmp_path)
+    observations = np.array([[0, 0, 0.1, 0], [0, 0, 0.2, 0]], np.float32)
+    theirs, ours = (Redrawing(gym_config(name))(observations) for name in ("drawn_tasks:Drawn-v0", "CartPole-v1"))
+    np.testing.assert_array_equal(theirs, ours)
+    del gymnasium.registry["Drawn-v0"]

@@ -202,6 +202,18 @@ def test_a_run_whose_segments_cannot_be_drawn_is_not_lost(tmp_path, monkeypatch,
     assert note in capsys.readouterr().out.splitlines()
 
 
+def test_networks_are_saved_before_anything_is_filmed(tmp_path, monkeypatch):
+    def broken(*_):
+        raise RuntimeError("a fault in a library that draws")
+
+    monkeypatch.setattr("repro.training.session.film_extremes", broken)
+    write_tiny_params(tmp_path / "params.yaml")
+    config = load_config(tmp_path / "params.yaml", ["training.total_steps=1024", "evaluation.video_rollouts=100"])
+    with pytest.raises(RuntimeError, match="a fault in a library"):
+        train_run(RunFolder(tmp_path, {"id": "run", "seed": 5}), config, DISABLED_WANDB, None)
+    assert {"agent.pt", "reward_model.pt"} < {file.name for file in (tmp_path / "checkpoints").iterdir()}
+
+
 def test_it_goes_with_the_models_into_the_report(trained, tmp_path):
     run, config = trained
     run.record |= {"name": config.name, "ablation": None, "started": "2026-11-21T10:00:00+01:00"}

@@ -36,7 +36,7 @@ def make_gym_envs(config: GymConfig, num_envs: int, render: bool = False) -> Sca
     Raises UserError: no such environment, what it needs is not installed, settings that it does not take, or spaces
     that no agent here can use.
     """
-    entry_point = str(_find(config.id).entry_point)
+    entry_point = str(find_spec(config.id).entry_point)
     with explained(config):
         if entry_point.startswith("gymnasium.envs.mujoco"):
             forward_warnings()
@@ -134,7 +134,7 @@ class EnvLoop(ScaledVectorEnv):
         return np.array(observed, np.float32)
 
 
-def _find(name: str) -> EnvSpec:
+def find_spec(name: str) -> EnvSpec:
     """What is registered under `name`, once the package before its colon, if any, is imported.
 
     Raises UserError: that package is not there; no such environment, with the nearest names.

@@ -17,7 +17,7 @@ from gymnasium.envs.toy_text.frozen_lake import FrozenLakeEnv
 from numpy.typing import NDArray
 
 from repro.config import EnvConfig, GymConfig
-from repro.envs.gym import explained
+from repro.envs.gym import explained, find_spec
 from repro.envs.mujoco import forward_warnings
 from repro.envs.rendering import draw, prepare_rendering
 from repro.reading import UserError
@@ -67,7 +67,7 @@ class Redrawing:
         settings: dict[str, Any] = dict(config.settings)
         self.name = config.id
         with explained(config):
-            if str(gymnasium.spec(config.id).entry_point).startswith("gymnasium.envs.mujoco"):
+            if str(find_spec(config.id).entry_point).startswith("gymnasium.envs.mujoco"):
                 forward_warnings()
                 settings |= {"width": 320, "height": 240}
             prepare_rendering()

@@ -66,8 +66,8 @@ def train_run(run: RunFolder, config: Config, settings: WandbSettings, preferenc
             exit_code = 1
             try:
                 row = _train(trainer, run, metrics, mirror)
+                _save_networks(trainer, run)  # before the mirror ends, which uploads them, as what is filmed
                 _film_segments(trainer, run)
-                _save_networks(trainer, run)  # before the mirror ends, which uploads them
                 exit_code = 0
             finally:
                 mirror.finish(exit_code)
