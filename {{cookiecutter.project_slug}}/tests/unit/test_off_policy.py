@@ -212,6 +212,21 @@ def test_a_buffer_that_is_too_large_to_save_is_filled_again(tmp_path, monkeypatc
     assert [label[1] for label in after] == list(range(40))
 
 
+def test_a_buffer_that_was_saved_whole_goes_on_as_it_was_even_where_rounding_differs(tmp_path):
+    """On a GPU: no transition is lost, and none stands in it twice."""
+    with trainer_of(tmp_path, "dqn", "reward.source=environment") as trainer:
+        iterator = trainer.rows()
+        for _ in range(4):
+            next(iterator)
+        trainer.device = torch.device("cuda")
+        save_checkpoint(tmp_path / "last.pt", trainer.state_dict())
+        heads, size = trainer.replay.heads.copy(), trainer.replay.size
+    with trainer_of(tmp_path, "dqn", "reward.source=environment") as trainer:
+        trainer.load_state_dict(load_checkpoint(tmp_path / "last.pt"))
+        assert not trainer.exact and trainer.replay.size == size
+        np.testing.assert_array_equal(trainer.replay.heads, heads)
+
+
 def test_environments_that_cannot_be_saved_start_new_episodes(tmp_path, monkeypatch):
     monkeypatch.setattr(MovingDotVectorEnv, "can_save_state", False)
     with trainer_of(tmp_path, "dqn", "reward.source=environment") as trainer:

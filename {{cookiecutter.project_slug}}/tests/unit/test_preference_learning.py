@@ -100,6 +100,24 @@ def test_an_answer_that_cannot_be_learned_from_does_not_stop_a_resume(tmp_path, 
     assert_equal_runs(tmp_path / "whole", tmp_path / "stopped")
 
 
+@pytest.mark.parametrize(("device", "asked"), [("cpu", 16), ("cuda", 17)])
+def test_on_a_gpu_a_run_that_was_killed_keeps_what_it_asked(tmp_path, device, asked):
+    """There a repeated rollout need not be the same, and what the store holds of the first one would be contradicted."""
+    config = tiny(tmp_path)
+    with PreferenceStore(tmp_path / "preferences.db", describe_environment(config.env)) as store:
+        steps = collect_initial_labels(config, 5, store, "run")
+        made = make_trainer(config, 5, "run", store, steps)
+        left, right = (store.segment(label.left) for label in store.labelled("run")[:2])
+        store.add_query("run", 16, left, right, steps + 256, "uniform")
+        store.add_label("run", 16, "left", "oracle", None, steps + 256)
+        model = made.learning.model
+        model.device = made.device = torch.device(device)
+        model.standardise = model.train = lambda *_: {}
+        made.learning.start(steps)
+        assert made.learning.queries == len(made.learning.taken) == asked
+        assert made.state_dict()["exact"] == (device == "cpu")
+
+
 def test_exports_of_other_segments_are_refused(tmp_path):
     folder = export(tmp_path)
     check_export(tiny(tmp_path), folder, 5)

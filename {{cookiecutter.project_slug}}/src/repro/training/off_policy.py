@@ -120,5 +120,5 @@ class OffPolicyTrainer(Trainer):
         self.generator.bit_generator.state = state["replay_generator"]
         if state["replay"]:
             self.replay.load_state_dict(state["replay"])
-        if not self.exact:  # the buffer is empty, or ends with other episodes than those that begin
+        if not (state["envs"] and state["replay"]):  # it is empty, or ends with other episodes than those that begin
             self.replay.start(self.storage.observations[-1])

@@ -54,7 +54,7 @@ class PreferenceLearning:
                 f"{self.store.path}: none of the {self.queries} initial comparisons was answered by a preference, so "
                 "there is nothing to learn from; label again (repro label), or see preferences.oracle.skip_threshold"
             )
-        if self.oracle is None:  # what was asked before a run was killed stays asked
+        if self.oracle is None or self.model.device.type != "cpu":  # what was asked before a run was killed stays asked
             self.load_labels(max(self.queries, self.store.query_count(self.run)))
         if not self.given:
             self.model.standardise()
@@ -152,7 +152,7 @@ class PreferenceLearning:
     def load_state_dict(self, state: dict[str, Any], exact: bool = True) -> None:
         """Continue from what `state_dict` returned; labels asked for later are asked for again, and stay one.
 
-        If the run is not `exact`ly repeated, other segments would be asked about: these labels are taken as they are.
+        If the run does not repeat itself `exact`ly, others would be asked about: these labels are taken as they are.
         So are a person's, who may have given, corrected or undone some meanwhile.
         """
         self.initial_steps = state["initial_steps"]

@@ -60,7 +60,7 @@ def train_run(run: RunFolder, config: Config, settings: WandbSettings, preferenc
                 trainer.load_state_dict(checkpoint["trainer"])
                 if not trainer.exact:
                     run.update(exact=False)
-                    print("note: not all that the run depends on was saved: it goes on, but not as if never stopped")
+                    print("note: the run goes on, but not bit for bit as if it had never been stopped", flush=True)
             metrics.truncate(checkpoint["metrics_position"] if checkpoint else 0)
             mirror = WandbMirror.start(run.path, settings)
             exit_code = 1

@@ -71,7 +71,7 @@ class Trainer(abc.ABC):
             self.source = LearnedReward(model)
         self.collects_initial_labels = self.learning is not None and initial_steps is None
         self.started = False
-        self.exact = True  # False once it went on from a state that was not whole
+        self.exact = True  # False once it went on without repeating itself bit for bit
 
     def rows(self) -> Iterator[dict[str, float]]:
         """Train to the end; yields the metrics of each rollout, after which the state may be saved."""
@@ -135,7 +135,8 @@ class Trainer(abc.ABC):
             "done": self.storage.done[-1].copy(),
             "episodes": self.episodes.state_dict(),
             "learning": self.learning.state_dict() if self.learning else None,
-            "exact": self.envs.can_save_state,  # whether it is whole
+            # Whether all that follows is repeated bit for bit: a GPU adds in another order each time.
+            "exact": self.envs.can_save_state and self.device.type == "cpu",
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
