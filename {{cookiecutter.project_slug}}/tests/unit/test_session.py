@@ -27,6 +27,7 @@ from repro.tracking.findings import read_findings
 from repro.tracking.metrics import read_metrics
 from repro.training import progress, session
 from repro.training.checkpoint import save_checkpoint
+from repro.training.preferences import PreferenceLearning
 from repro.training.progress import Progress
 from repro.training.session import train_run
 
@@ -65,9 +66,11 @@ def test_true_rewards_need_no_preferences(tmp_path: Path) -> None:
     assert files == {"agent.pt", "last.pt"}
 
 
-def test_no_steps_left_to_train_with(tmp_path: Path) -> None:
+def test_no_steps_left_to_train_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is said before a person has labelled anything, or the reward model is fitted."""
+    monkeypatch.setattr(PreferenceLearning, "start", None)
     with pytest.raises(UserError, match=r"training\.total_steps \(512\) leaves nothing .* took 512 steps; raise it"):
-        train(tmp_path / "run", "training.total_steps=512")
+        train(tmp_path / "run", "training.total_steps=512", "preferences.annotator=person")
     assert line_count(tmp_path / "run/metrics.jsonl") == 0
 
 

@@ -145,11 +145,6 @@ def _train(trainer: Trainer, run: RunFolder, metrics: MetricsWriter, mirror: Wan
                 with progress.doing("filming an episode"):
                     _film(trainer, run)
                 trainer.timings["video"] = time.perf_counter() - now
-    if not latest:
-        raise UserError(
-            f"training.total_steps ({config.training.total_steps}) leaves nothing to train with: "
-            f"the initial labels alone took {trainer.env_step} steps; raise it"
-        )
     return latest
 
 

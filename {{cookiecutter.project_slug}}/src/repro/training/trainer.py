@@ -16,6 +16,7 @@ from repro.envs import make_envs
 from repro.normalisation import network_space, normaliser_of
 from repro.preferences.reward_model import RewardModel
 from repro.preferences.store import PreferenceStore
+from repro.reading import UserError
 from repro.training.asking import people_see_screens
 from repro.training.device import choose_device, choose_precision, resident_memory, steady_memory
 from repro.training.episodes import EpisodeStatistics
@@ -104,12 +105,20 @@ class Trainer(abc.ABC):
         return self.env_step >= self.config.training.total_steps
 
     def _start(self) -> None:
-        """Reset the environments; collect the initial labels and learn from them."""
+        """Reset the environments; collect the initial labels and learn from them.
+
+        Raises UserError if these leave no steps to train with: before a person is asked to label anything.
+        """
         self.storage.observations[-1], _ = self.envs.reset(seed=derive_seed(self.seed, "env"))
         if self.learning:
             with self._timed("initial_labels"):
                 if self.collects_initial_labels:
                     self.env_step = collect_initial_labels(self.config, self.seed, self.store, self.run)
+                if self.finished:
+                    raise UserError(
+                        f"training.total_steps ({self.config.training.total_steps}) leaves nothing to train with: "
+                        f"the initial labels alone took {self.env_step} steps; raise it"
+                    )
                 self.learning.start(self.env_step)
         self.started = True
 
