@@ -105,6 +105,20 @@ def test_live_checks_look_back_no_farther_than_they_need(tmp_path: Path, monkeyp
     assert latest.keys() == set().union(*rows)
 
 
+def test_a_video_that_cannot_be_made_does_not_end_the_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(*_: object) -> None:
+        raise UserError("env.id: cannot be drawn here")
+
+    monkeypatch.setattr(session, "film_episode", broken)
+    latest = train(
+        tmp_path / "run", "reward.source=environment", "training.total_steps=1024", "evaluation.video_rollouts=1"
+    )
+    assert latest["env_step"] == 1024
+    assert capsys.readouterr().out.count("note: no more videos of episodes: env.id: cannot be drawn here") == 1
+
+
 @pytest.mark.parametrize("content", [b"", b"no checkpoint", None])
 def test_a_checkpoint_of_something_else(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / "run/checkpoints/last.pt"

@@ -143,7 +143,11 @@ def _train(trainer: Trainer, run: RunFolder, metrics: MetricsWriter, mirror: Wan
             trainer.timings["logging"] = now - start  # enters the next row
             if videos and (count % videos == 0 or trainer.finished):
                 with progress.doing("filming an episode"):
-                    _film(trainer, run)
+                    try:
+                        _film(trainer, run)
+                    except UserError as error:  # training is worth more than pictures of it
+                        progress.note(f"note: no more videos of episodes: {error}")
+                        videos = 0
                 trainer.timings["video"] = time.perf_counter() - now
     return latest
 
@@ -164,5 +168,5 @@ def _film_segments(trainer: Trainer, run: RunFolder) -> None:
     path = video_path(run.path, trainer.env_step, SEGMENTS)
     try:
         film_extremes(trainer.config, trainer.store, run.id, trainer.learning.model, path)
-    except UserError as error:  # what was trained is worth more than a picture of it
+    except UserError as error:  # as above
         print(f"note: no video of the segments that are valued highest and lowest: {error}", flush=True)
