@@ -159,6 +159,24 @@ def test_a_finding_is_written_down_and_told_once_a_run(
     assert capsys.readouterr().out.count("warning: step 1,280: flat | é: seen at 1280. Bad. Try: nothing.") == 1
 
 
+def test_a_finding_of_rows_that_are_taken_back_goes_with_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else it would stand beside rows that do not show it, and silence its check for the rest of the run."""
+
+    def find(looked_at: History, subject: Subject) -> list[Finding]:
+        step = looked_at.env_step
+        if step == 1792:
+            raise KeyboardInterrupt
+        return [Finding(f"at {step}", step, "", "", "")] if step >= 1280 else []
+
+    monkeypatch.setattr(session, "find_problems", find)
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / "run")
+    assert [finding["env_step"] for finding in read_findings(tmp_path / "run")] == [1280, 1536]
+    monkeypatch.setattr(session, "find_problems", lambda looked_at, _: [])
+    train(tmp_path / "run")  # from the checkpoint at 1280 on
+    assert [finding["env_step"] for finding in read_findings(tmp_path / "run")] == [1280]
+
+
 def test_damaged_findings_are_named(tmp_path: Path) -> None:
     assert read_findings(tmp_path) == []
     (tmp_path / "health.jsonl").write_text("{")

@@ -24,6 +24,14 @@ def add_finding(run_path: Path, finding: Finding) -> None:
     write_atomic(path, before + json.dumps(finding).encode() + b"\n")
 
 
+def forget_findings_after(run_path: Path, env_step: int) -> None:
+    """Drop what was found later than `env_step`, in rows that a resumed run writes anew. Raises UserError."""
+    findings = read_findings(run_path)
+    kept = [finding for finding in findings if finding["env_step"] <= env_step]
+    if len(kept) < len(findings):
+        write_atomic(run_path / "health.jsonl", b"".join(json.dumps(finding).encode() + b"\n" for finding in kept))
+
+
 def read_findings(run_path: Path) -> list[dict[str, Any]]:
     """The findings of a run, oldest first; none where nothing was found. Raises UserError if the file is damaged."""
     path = run_path / "health.jsonl"

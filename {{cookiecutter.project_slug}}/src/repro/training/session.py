@@ -17,7 +17,7 @@ from repro.preferences.store import PreferenceStore
 from repro.reading import UserError
 from repro.tracking.archive import RunFolder
 from repro.tracking.creation import INITIAL_REWARD_MODEL
-from repro.tracking.findings import add_finding, read_findings
+from repro.tracking.findings import add_finding, forget_findings_after, read_findings
 from repro.tracking.metrics import MetricsWriter, read_metrics
 from repro.tracking.provenance import devices
 from repro.tracking.video import SEGMENTS, video_path
@@ -62,6 +62,7 @@ def train_run(run: RunFolder, config: Config, settings: WandbSettings, preferenc
                     run.update(exact=False)
                     print("note: the run goes on, but not bit for bit as if it had never been stopped", flush=True)
             metrics.truncate(checkpoint["metrics_position"] if checkpoint else 0)
+            forget_findings_after(run.path, trainer.env_step)
             mirror = WandbMirror.start(run.path, settings)
             exit_code = 1
             try:
