@@ -90,6 +90,7 @@ def test_a_configuration_cannot_be_changed():
         ("agent:", "agnet:", "agnet: unknown parameter; did you mean 'agent'?"),
         ("name:", "zzz: 1\nname:", "zzz: unknown parameter; known: name, env, agent,"),
         ("  epochs: 3\n", "", "agent.epochs: missing; add it"),
+        ("  id: moving-dot\n", "", "env.id: missing; add it"),
         ("gate:\n  after_minutes: 30\n", "", "gate: missing; add it"),
         ("gate:\n  after_minutes: 30\n", "gate: 30\n", "gate: 30 will not do"),
         ("gate:\n  after_minutes: 30\n", "gate: [30]\n", "gate: [30] will not do"),

@@ -245,13 +245,13 @@ def _explain(error: pydantic.ValidationError) -> str:
         return f"{field}: {_shown(problem['input'])} will not do: it is a section; name a parameter in it"
     if problem["type"] in ("union_tag_invalid", "union_tag_not_found"):
         return f"{field}.algorithm: {_shown(problem['input'].get('algorithm'))} is none of {', '.join(ALGORITHMS)}"
+    if problem["type"] == "missing":
+        return f"{field}: missing; add it (the files in presets/ are complete examples)"
     if problem["loc"] == ("env", "gym", "id"):
         return (
             f"env.id: {_shown(problem['input'])} is no environment; write moving-dot, or Gymnasium's name of one, "
             "e.g. CartPole-v1 or ALE/Pong-v5"
         )
-    if problem["type"] == "missing":
-        return f"{field}: missing; add it (the files in presets/ are complete examples)"
     message = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "value_error":
         return f"{field}: {message}" if field else message
