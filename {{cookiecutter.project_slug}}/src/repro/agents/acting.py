@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 
 import numpy as np
@@ -93,20 +94,26 @@ class NumpyForward:
     def fits(self, observations: NDArray) -> bool:
         """Whether it computes what the network does, which may have been changed; else PyTorch has to.
 
-        Looked at on these observations, at first and when the parameters have moved in memory.
+        Looked at on these observations, at first and when the parameters have moved in memory; with a copy in float64,
+        lest rounding decide.
         """
         if self.parameters[0].data_ptr() != self.address:
             self.address = self.parameters[0].data_ptr()
             self.weights = [parameter.detach().numpy() for parameter in self.parameters]
-            try:
-                pairs = zip(self(observations), self.network(torch.from_numpy(observations)), strict=True)
-                self.same = all(bool((mine - its).abs().max() <= 1e-5 * its.abs().max()) for mine, its in pairs)
-            except ValueError:  # other layers
-                self.same = False
+            self.same = NumpyForward(copy.deepcopy(self.network).double())._is_exact(observations.astype(np.float64))
         return self.same
 
+    def _is_exact(self, observations: NDArray[np.float64]) -> bool:
+        """Whether it computes, of weights in float64, what the network does, which rounds its outputs to float32."""
+        self.weights = [parameter.detach().numpy() for parameter in self.parameters]
+        try:
+            pairs = zip(self(observations), self.network(torch.from_numpy(observations)), strict=True)
+            return all(bool((mine - its).abs().max() <= 1e-12 + 1e-6 * its.abs().max()) for mine, its in pairs)
+        except ValueError:  # other layers
+            return False
+
     def __call__(self, observations: NDArray) -> tuple[Tensor, Tensor]:
-        """Policy outputs, float32 (N, outputs), and values, float32 (N,)."""
+        """Policy outputs (N, outputs), and values (N,), of the observations' dtype."""
         first, first_bias, second, second_bias, policy, policy_bias, value, value_bias = self.weights
         features = np.tanh(observations @ first + first_bias)
         for_policy, for_value = np.tanh(features @ second + second_bias)
