@@ -7,7 +7,7 @@ import pytest
 import torch
 from agent_examples import KINDS, N, T, collect, make_agent, parameters
 
-from repro.agents.rollout import generalised_advantages
+from repro.agents.rollout import approximate_kl, generalised_advantages
 from repro.agents.values import explained_variance
 
 torch.set_num_threads(1)
@@ -99,6 +99,19 @@ def test_gradients_are_cut_to_their_greatest_norm_and_the_full_norm_is_reported(
         left = float(torch.sqrt(sum((one.grad**2).sum() for one in agent.network.parameters())))
         assert left == pytest.approx(limit if cut else metrics["gradient/norm"], rel=1e-3)
         assert 1e-2 < metrics["gradient/norm"] < 1e3
+
+
+def test_the_kl_divergence_is_of_the_last_epoch():
+    """As in Stable-Baselines3; over all epochs it is that of a policy which at first has not moved."""
+    settings = {"minibatches": 1, "learning_rate": 1e-2, "anneal_learning_rate": False}
+    once, twice = (ppo(epochs=epochs, **settings) for epochs in (1, 2))
+    rollout = collect(once, ends=True)
+    once.update(rollout, progress=0.0)
+    observations, actions, old_log_probs = rollout.rows(torch.device("cpu"))
+    with torch.no_grad():
+        moved = approximate_kl(once.actor(observations)[0].log_prob(actions) - old_log_probs)
+    assert twice.update(rollout, progress=0.0)["policy/approx_kl"] == pytest.approx(float(moved), rel=1e-3)
+    assert moved > 1e-4
 
 
 def test_metrics_are_means_over_minibatches():

@@ -64,7 +64,7 @@ class PPO:
             shuffled = [take(row, order).tensor_split(config.minibatches) for row in rows]
             reported += [self._update_minibatch(*minibatch) for minibatch in zip(*shuffled, strict=True)]
         return (
-            minibatch_metrics(reported, config.clip_range)
+            minibatch_metrics(reported, config)
             | value_metrics(rollout, returns)
             | {"learning_rate": self.optimizer.param_groups[0]["lr"]}
         )
@@ -106,13 +106,17 @@ class PPO:
         self.generator.set_state(state["generator"].cpu())
 
 
-def minibatch_metrics(reported: list[tuple[Tensor, Tensor]], clip_range: float) -> dict[str, float]:
-    """Means over all rows of all minibatches, and over their gradients, from what `_update_minibatch` returned."""
+def minibatch_metrics(reported: list[tuple[Tensor, Tensor]], config: PPOConfig) -> dict[str, float]:
+    """Means over all rows of all minibatches, and over their gradients, from what `_update_minibatch` returned.
+
+    The KL divergence is of the last epoch alone, as Stable-Baselines3 has it: in the first the policy has hardly moved.
+    """
     rows = torch.cat([of_rows for of_rows, _ in reported], dim=1)
     log_ratios = rows[-1]
-    beyond = (log_ratios.exp() - 1).abs() > clip_range
+    beyond = (log_ratios.exp() - 1).abs() > config.clip_range
+    last_epoch = log_ratios[-(len(log_ratios) // config.epochs) :]
     return dict(zip(ROW_METRICS, rows[:-1].mean(1).tolist(), strict=True)) | {
-        "policy/approx_kl": approximate_kl(log_ratios).item(),
+        "policy/approx_kl": approximate_kl(last_epoch).item(),
         "policy/clip_fraction": beyond.float().mean().item(),
         "gradient/norm": torch.stack([norm for _, norm in reported]).mean().item(),
     }
