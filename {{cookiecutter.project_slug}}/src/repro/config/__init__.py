@@ -81,7 +81,7 @@ class Config(Section):
         if rows < MIN_MINIBATCH * self.agent.minibatches:
             raise ValueError(
                 f"agent.minibatches ({self.agent.minibatches}) leaves fewer than {MIN_MINIBATCH} steps of a rollout's "
-                f"{rows} in each, too few to normalise advantages; lower it"
+                f"{rows} in each; lower it"
             )
         return self
 

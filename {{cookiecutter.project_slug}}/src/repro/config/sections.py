@@ -88,9 +88,7 @@ class EvaluationConfig(Section):
     seed: NonNegativeInt  # of the starts; the same for every run, so that runs can be compared
     actions: Literal["sampled", "greedy"]  # which of the two is judged; both are reported
     success_score: Fraction  # a run succeeds if its score (1: best known return) reaches this
-    video_rollouts: (
-        NonNegativeInt  # while training, an episode is filmed after so many rollouts, and at the end; 0: none
-    )
+    video_rollouts: NonNegativeInt  # an episode is filmed after so many rollouts, and at the end; 0: none
 
 
 class SeedConfig(Section):

@@ -107,7 +107,7 @@ class Trainer(abc.ABC):
     def _start(self) -> None:
         """Reset the environments; collect the initial labels and learn from them.
 
-        Raises UserError if these leave no steps to train with: before a person is asked to label anything.
+        Raises UserError if these leave no steps to train with: before a person has labelled anything.
         """
         self.storage.observations[-1], _ = self.envs.reset(seed=derive_seed(self.seed, "env"))
         if self.learning:
