@@ -61,14 +61,7 @@ class OffPolicyTrainer(Trainer):
             self.steps += 1
             if self.steps % self.settings.update_every == 0 and self.replay.added >= self.settings.learning_starts:
                 self._update()
-        self.env_step += storage.true_rewards.size
-        metrics: dict[str, float] = {"env_step": self.env_step, "frames": self.env_step * self.config.env.frame_skip}
-        with self._timed("reward_model"):
-            if self.learning:
-                metrics |= self.learning.learn(storage, self.env_step, progress)
-            rewards, _ = self.source.relabel(storage)
-            metrics |= self.source.metrics
-        metrics |= self.episodes.update(storage, rewards, scales)
+        metrics, *_ = self._relabel(progress, scales)
         updates = self.agent.updates - updates
         metrics |= {name: total.item() / updates for name, total in self.totals.items()}
         if updates:

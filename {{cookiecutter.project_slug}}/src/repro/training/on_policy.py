@@ -23,14 +23,7 @@ class OnPolicyTrainer(Trainer):
         """Collect, label and fit, relabel, update. Returns metrics."""
         progress = self.env_step / self.config.training.total_steps
         scales = self._collect()
-        self.env_step += self.storage.true_rewards.size
-        metrics: dict[str, float] = {"env_step": self.env_step, "frames": self.env_step * self.config.env.frame_skip}
-        with self._timed("reward_model"):
-            if self.learning:
-                metrics |= self.learning.learn(self.storage, self.env_step, progress)
-            rewards, terminated = self.source.relabel(self.storage)
-            metrics |= self.source.metrics
-        metrics |= self.episodes.update(self.storage, rewards, scales)
+        metrics, rewards, terminated = self._relabel(progress, scales)
         metrics |= describe("value/", self.storage.values[:-1].numpy()[self.storage.valid])
         with self._timed("update"):
             metrics |= self.agent.update(self.storage.rollout(rewards, terminated), progress)

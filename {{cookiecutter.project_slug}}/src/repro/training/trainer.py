@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from numpy.typing import NDArray
 
 from repro.agents import make_agent
 from repro.config import AtariConfig, Config
@@ -124,7 +125,26 @@ class Trainer(abc.ABC):
 
     @abc.abstractmethod
     def _train_on_one_rollout(self) -> dict[str, float]:
-        """Collect a rollout into the storage, count its steps, learn. Returns metrics."""
+        """Collect a rollout into the storage, `_relabel` it, learn. Returns metrics."""
+
+    def _relabel(self, progress: float, scales: dict[int, NDArray]) -> tuple[dict[str, float], NDArray, NDArray]:
+        """Count the steps in the storage, ask and learn from preferences what they are worth, and say what they are.
+
+        Args:
+            progress: the share of training that was behind before this rollout.
+            scales: `score_scale` (2, N) at the rows where an episode ended.
+
+        Returns metrics, and the rewards and terminations (T, N) that the agent may know of.
+        """
+        self.env_step += self.storage.true_rewards.size
+        metrics: dict[str, float] = {"env_step": self.env_step, "frames": self.env_step * self.config.env.frame_skip}
+        with self._timed("reward_model"):
+            if self.learning:
+                metrics |= self.learning.learn(self.storage, self.env_step, progress)
+            rewards, terminated = self.source.relabel(self.storage)
+            metrics |= self.source.metrics
+        metrics |= self.episodes.update(self.storage, rewards, scales)
+        return metrics, rewards, terminated
 
     @contextmanager
     def _timed(self, part: str) -> Iterator[None]:
