@@ -126,7 +126,6 @@ def test_the_value_function_is_measured_before_it_learns(algorithm):
     agent = make_agent(algorithm)
     rollout = collect(agent, ends=True)
     metrics = agent.update(rollout, progress=0.0)
-    assert metrics["value/mean"] == pytest.approx(float(rollout.values[:-1][rollout.valid].mean()), rel=1e-4)
     assert metrics["value/explained_variance"] < 0.5  # of random rewards
 
 

@@ -107,12 +107,11 @@ class SB3PPO:
         """Learn from one rollout; `progress` in [0, 1) is the share of training that is behind. Returns metrics."""
         self.model._current_progress_remaining = 1 - progress
         with self._own_randomness():
-            buffer = self.model.rollout_buffer = self._buffer(rollout)
-            self.model.batch_size = math.ceil(buffer.buffer_size / self.config.minibatches)
+            self.model.rollout_buffer = self._buffer(rollout)
+            self.model.batch_size = math.ceil(self.model.rollout_buffer.buffer_size / self.config.minibatches)
             self.model.train()
         reported = self.model.logger.name_to_value
-        metrics = {ours: factor * float(reported[theirs]) for theirs, ours, factor in METRICS}
-        return metrics | {"value/mean": float(buffer.values.mean())}
+        return {ours: factor * float(reported[theirs]) for theirs, ours, factor in METRICS}
 
     def _buffer(self, rollout: Rollout) -> Any:
         """Their buffer, filled as their `collect_rollouts` does, without the rows that only reset.

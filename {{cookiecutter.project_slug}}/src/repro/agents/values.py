@@ -43,7 +43,6 @@ def value_metrics(rollout: Rollout, returns: Tensor) -> dict[str, float]:
     lowest, highest = returns.aminmax()
     return {
         "value/explained_variance": explained_variance(values, returns),
-        "value/mean": float(values.mean()),
         "value/target_min": float(lowest),
         "value/target_max": float(highest),
         "advantage/mean": float(mean),
