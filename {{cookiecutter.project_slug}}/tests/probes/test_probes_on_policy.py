@@ -12,12 +12,10 @@ from environments import (
     ObservationActionReward,
     ObservationReward,
 )
-from on_policy import greedy_actions, probabilities, train, values
-
-from repro.agents import ON_POLICY
+from on_policy import SETTINGS, greedy_actions, probabilities, train, values
 
 SEEDS = pytest.mark.parametrize("seed", [0, 1, 2])
-OURS = [name for name in ON_POLICY if name != "sb3-ppo"]  # Stable-Baselines3 has tests of its own
+OURS = [name for name in SETTINGS if name != "sb3-ppo"]  # Stable-Baselines3 has tests of its own
 pytestmark = pytest.mark.parametrize("algorithm", OURS)
 
 

@@ -10,12 +10,10 @@ import pytest
 from agent_examples import SETTINGS
 from off_policy_examples import DDPG_SETTINGS, DQN_SETTINGS
 
-from repro.agents import OFF_POLICY, ON_POLICY
+from repro.config import ALGORITHMS as CONFIGS
 
 NO_BASELINE = pytest.mark.skipif(find_spec("stable_baselines3") is None, reason="needs the extra `baseline`")
-ALGORITHMS = [
-    pytest.param(name, marks=[NO_BASELINE] if name == "sb3-ppo" else []) for name in (*ON_POLICY, *OFF_POLICY)
-]
+ALGORITHMS = [pytest.param(name, marks=[NO_BASELINE] if name == "sb3-ppo" else []) for name in CONFIGS]
 
 
 def with_algorithm(name: str, **settings: Any) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from agent_examples import (
     CONTINUOUS,
     DISCRETE,
     KINDS,
+    SETTINGS,
     VECTORS,
     N,
     T,
@@ -21,7 +22,7 @@ from agent_examples import (
 from gymnasium.spaces import Box, Discrete, MultiDiscrete
 from project import SOURCE
 
-from repro.agents import ON_POLICY
+from repro.agents import AGENTS
 from repro.config import load_config
 from repro.health.checks import find_problems
 from repro.health.history import History
@@ -31,8 +32,7 @@ from repro.reading import UserError
 from repro.training.checkpoint import load_checkpoint, save_checkpoint
 
 torch.set_num_threads(1)
-OURS = [name for name in ON_POLICY if name != "sb3-ppo"]  # Stable-Baselines3 has tests of its own
-pytestmark = pytest.mark.parametrize("algorithm", OURS)
+pytestmark = pytest.mark.parametrize("algorithm", SETTINGS)
 EACH_KIND = pytest.mark.parametrize(("observations", "actions"), KINDS.values(), ids=KINDS)
 
 LARGE_STEPS = {"a2c": {"learning_rate": 0.05}, "vpg": {"learning_rate": 5e-3}}  # that one gradient step shows
@@ -201,8 +201,8 @@ def test_the_learning_rate_schedule_ends_at_its_end(algorithm):
 def test_other_actions_are_refused(algorithm, monkeypatch):
     with pytest.raises(UserError, match=rf"agent\.algorithm: {algorithm} has no actions such as .*, MultiDiscrete"):
         make_agent(algorithm, VECTORS, MultiDiscrete([2, 3]))
-    monkeypatch.setattr(ON_POLICY[algorithm], "action_spaces", (Discrete,))
-    others = ", ".join(name for name in ON_POLICY if name != algorithm) + ", ddpg"
+    monkeypatch.setattr(AGENTS[algorithm], "action_spaces", (Discrete,))
+    others = ", ".join(name for name in AGENTS if name not in (algorithm, "dqn"))
     with pytest.raises(UserError, match=rf"{algorithm} has no actions .*, Box\(.*; take one of {others}$") as raised:
         make_agent(algorithm, VECTORS, CONTINUOUS)
     assert "\n" not in str(raised.value)

@@ -68,8 +68,15 @@ class OffPolicyAgent(Protocol):
 
 
 Agent = OnPolicyAgent | OffPolicyAgent
-ON_POLICY: dict[str, Any] = {"ppo": PPO, "a2c": A2C, "vpg": VPG, "trpo": TRPO, "sb3-ppo": SB3PPO}
-OFF_POLICY: dict[str, Any] = {"dqn": DQN, "ddpg": DDPG}
+AGENTS: dict[str, Any] = {  # by what `agent.algorithm` says
+    "ppo": PPO,
+    "a2c": A2C,
+    "vpg": VPG,
+    "trpo": TRPO,
+    "sb3-ppo": SB3PPO,
+    "dqn": DQN,
+    "ddpg": DDPG,
+}
 
 
 def make_agent(
@@ -82,19 +89,14 @@ def make_agent(
 ) -> Agent:
     """The agent of `config`. Raises UserError if it has no such actions."""
     check_actions(config.algorithm, action_space)
-    agent: Agent = (ON_POLICY | OFF_POLICY)[config.algorithm](
-        observation_space, action_space, config, device, generator, precision
-    )
+    agent: Agent = AGENTS[config.algorithm](observation_space, action_space, config, device, generator, precision)
     return agent
 
 
 def check_actions(algorithm: str, action_space: Discrete | Box) -> None:
     """Raise UserError if the algorithm has no such actions."""
-    agents = ON_POLICY | OFF_POLICY
-    if algorithm not in agents:
-        raise UserError(f"agent.algorithm: {algorithm} is not there yet; take one of {', '.join(agents)}")
-    if not isinstance(action_space, agents[algorithm].action_spaces):
-        able = [name for name, agent in agents.items() if isinstance(action_space, agent.action_spaces)]
+    if not isinstance(action_space, AGENTS[algorithm].action_spaces):
+        able = [name for name, agent in AGENTS.items() if isinstance(action_space, agent.action_spaces)]
         raise UserError(
             f"agent.algorithm: {algorithm} has no actions such as the environment's, {action_space}; "
             f"take one of {', '.join(able)}"

@@ -10,7 +10,7 @@ import difflib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import pydantic
 from pydantic import Field, model_validator
@@ -36,14 +36,8 @@ AgentConfig = Annotated[
     PPOConfig | A2CConfig | VPGConfig | TRPOConfig | DQNConfig | DDPGConfig | SB3PPOConfig,
     Field(discriminator="algorithm"),
 ]
-ALGORITHMS: dict[str, type[Section]] = {
-    "ppo": PPOConfig,
-    "a2c": A2CConfig,
-    "vpg": VPGConfig,
-    "trpo": TRPOConfig,
-    "dqn": DQNConfig,
-    "ddpg": DDPGConfig,
-    "sb3-ppo": SB3PPOConfig,
+ALGORITHMS: dict[str, type[Section]] = {  # by what `algorithm` says; those of a ReplayConfig are off-policy
+    get_args(model.model_fields["algorithm"].annotation)[0]: model for model in get_args(get_args(AgentConfig)[0])
 }
 # The models of sections of which there are several kinds.
 ENVIRONMENTS: dict[str, type[Section]] = {"moving-dot": MovingDotConfig, "gym": GymConfig, "atari": AtariConfig}

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from repro.config import ALGORITHMS, ReplayConfig
 from repro.config.health import HealthConfig
 from repro.health.history import History
 
@@ -51,7 +52,7 @@ class Subject:
 
 def on_policy(subject: Subject) -> bool:
     """Whether each rollout is learned from once, by a policy that is a distribution."""
-    return subject.algorithm not in ("dqn", "ddpg")
+    return not issubclass(ALGORITHMS[subject.algorithm], ReplayConfig)
 
 
 def learned_reward(subject: Subject) -> bool:
