@@ -16,7 +16,7 @@ from gymnasium.spaces import Box, Discrete, MultiDiscrete
 from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
-from repro.envs.base import ResumableVectorEnv, SingleEnv
+from repro.envs.base import ResumableVectorEnv
 
 SCREEN = np.array([160, 210])  # width, height in pixels
 HALF_SIZE = 2  # of the dot, in pixels
@@ -163,13 +163,6 @@ class MovingDotVectorEnv(ResumableVectorEnv):
         covered = np.minimum(dot + HALF_SIZE, edges[:, 1:]) - np.maximum(dot - HALF_SIZE, edges[:, :-1])
         columns, rows = np.moveaxis(np.maximum(covered, 0) / (edges[:, 1] - edges[:, 0])[:, None], 1, 0)
         return np.rint(255 * rows[:, :, None] * columns[:, None, :]).astype(np.uint8)
-
-
-class MovingDotEnv(SingleEnv):
-    """One moving dot behind Gymnasium's single-environment interface."""
-
-    def __init__(self, render_mode: str | None = None, **settings: Any):
-        super().__init__(MovingDotVectorEnv(num_envs=1, **settings), render_mode)
 
 
 def _closest_distances(axis: int, target: int, frame_skip: int) -> NDArray[np.int64]:

@@ -3,36 +3,25 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any, NamedTuple
+from typing import Any
 
 from repro.config import GymConfig
 from repro.reading import UserError
-
-
-class Task(NamedTuple):
-    """Settings with which an environment of Gymnasium is as the paper changed it."""
-
-    fixed_horizon: dict[str, Any]  # made by `fixed_horizon: true`
-    no_torque_penalty: dict[str, Any]  # to be written under `settings`
-
 
 # "The episode ends when certain parameters go outside of a prescribed range (for example when the robot falls over).
 # We replaced these termination conditions by a penalty" (appendix A). The penalty is the reward for being healthy,
 # which Gymnasium then pays while the parameters are in range; the two pendulums pay it so of themselves.
 UNHEALTHY = {"terminate_when_unhealthy": False}
-# "The OpenAI Gym continuous control tasks penalize large torques. Because torques are not directly visible to a human
-# supervisor, [...] we removed them" (A.1). The cost of contact forces in Ant is none of torques, and stays.
-NO_CONTROL_COST = {"ctrl_cost_weight": 0.0}
-# The eight tasks of figure 2, as appendix B.1 names them to raters.
-TASKS = {
-    "Hopper-v5": Task(UNHEALTHY, NO_CONTROL_COST),
-    "Walker2d-v5": Task(UNHEALTHY, NO_CONTROL_COST),
-    "Swimmer-v5": Task({}, NO_CONTROL_COST),
-    "HalfCheetah-v5": Task({}, NO_CONTROL_COST),
-    "Ant-v5": Task(UNHEALTHY, NO_CONTROL_COST),
-    "Reacher-v5": Task({}, {"reward_control_weight": 0.0}),
-    "InvertedPendulum-v5": Task({}, {}),  # "pendulum", a cart and a pole
-    "InvertedDoublePendulum-v5": Task({}, {}),
+# The eight tasks of figure 2, as appendix B.1 names them to raters, and the settings that `fixed_horizon: true` makes.
+TASKS: dict[str, dict[str, Any]] = {
+    "Hopper-v5": UNHEALTHY,
+    "Walker2d-v5": UNHEALTHY,
+    "Swimmer-v5": {},
+    "HalfCheetah-v5": {},
+    "Ant-v5": UNHEALTHY,
+    "Reacher-v5": {},
+    "InvertedPendulum-v5": {},  # "pendulum", a cart and a pole
+    "InvertedDoublePendulum-v5": {},
 }
 # Others that never end of themselves, or go on like those.
 OTHERS: dict[str, dict[str, Any]] = {
@@ -41,7 +30,7 @@ OTHERS: dict[str, dict[str, Any]] = {
     "HumanoidStandup-v5": {},
     "Humanoid-v5": UNHEALTHY,
 }
-FIXED_HORIZON = OTHERS | {name: task.fixed_horizon for name, task in TASKS.items()}
+FIXED_HORIZON = OTHERS | TASKS
 
 
 def forward_warnings() -> None:
