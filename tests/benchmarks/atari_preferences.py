@@ -97,7 +97,7 @@ def fresh_segments(config, policy) -> list:
     envs = make_envs(config.env)
     storage = Storage.for_envs(envs, FRESH_STEPS)
     storage.observations[-1], _ = envs.reset(seed=config.evaluation.seed)
-    for step in storage.steps():
+    for step in storage.begin_rollout():
         actions = policy(storage.observations[step])
         storage.record(step, actions, envs.step(actions))
     envs.close()

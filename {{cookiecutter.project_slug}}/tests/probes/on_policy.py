@@ -39,7 +39,7 @@ def train(algorithm: str, probe: type[Probe], seed: int, **settings: object) -> 
     storage = Storage.for_envs(envs, config.rollout_steps)
     storage.observations[-1], _ = envs.reset()
     for rollout in range(ROLLOUTS[algorithm]):
-        for step in storage.steps():
+        for step in storage.begin_rollout():
             actions, storage.log_probs[step], storage.values[step] = agent.act(storage.observations[step])
             storage.record(step, actions.numpy(), envs.step(actions.numpy()))
         storage.values[-1] = agent.value(storage.observations[-1])

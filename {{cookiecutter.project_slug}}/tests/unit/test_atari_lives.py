@@ -21,7 +21,7 @@ class Breakout:
         self.storage.observations[-1], info = self.envs.reset(seed=11)
         self.lives, self.frames = [info["lives"]], [info["episode_frame_number"]]
         generator = np.random.default_rng(2)
-        for step in self.storage.steps():
+        for step in self.storage.begin_rollout():
             actions = generator.integers(self.envs.single_action_space.n, size=GAMES)
             outcome = self.envs.step(actions)
             self.storage.record(step, actions, outcome)
@@ -84,7 +84,7 @@ def test_returns_are_of_whole_games_and_unclipped():
     storage.observations[-1], _ = envs.reset(seed=0)
     generator = np.random.default_rng(0)
     totals, lengths, finished, scales = np.zeros(2), np.zeros(2), [], {}
-    for step in storage.steps():
+    for step in storage.begin_rollout():
         actions = generator.integers(6, size=2)
         outcome = envs.step(actions)
         storage.record(step, actions, outcome)

@@ -37,7 +37,7 @@ def play(render: bool, max_frames: int = 240) -> Storage:
     storage = Storage.for_envs(envs, STEPS)
     storage.observations[-1], _ = envs.reset(seed=3)
     generator = np.random.default_rng(1)
-    for step in storage.steps():
+    for step in storage.begin_rollout():
         actions = generator.integers(envs.single_action_space.n, size=GAMES)
         storage.record(step, actions, envs.step(actions))
     return storage

@@ -71,7 +71,7 @@ def envs():
 def fill(storage, envs, generator):
     """One rollout of random actions; returns what scores 0 and 1 at the rows where an episode ended."""
     scales = {}
-    for step in storage.steps():
+    for step in storage.begin_rollout():
         actions = generator.integers(0, 7, envs.num_envs)
         storage.record(step, actions, envs.step(actions))
         assert (storage.actions[step].numpy() == actions).all()
@@ -111,7 +111,7 @@ def test_buffers_have_the_types_of_the_spaces(actions):
     envs = MovingDotVectorEnv(3, actions=actions, image_size=36)
     storage = Storage.for_envs(envs, 2)
     storage.observations[-1], _ = envs.reset(seed=0)
-    for step in storage.steps():
+    for step in storage.begin_rollout():
         chosen = envs.action_space.sample()
         storage.record(step, chosen, envs.step(chosen))
         np.testing.assert_array_equal(storage.actions[step].numpy(), chosen)

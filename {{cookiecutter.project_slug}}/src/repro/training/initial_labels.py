@@ -71,7 +71,7 @@ def collect_initial_labels(config: Config, seed: int, store: PreferenceStore, ru
                     f"and {len(segments)} more segments of {preferences.segment_steps} steps, were found in {steps:,} "
                     "steps, all that training.total_steps allows; lower it, or preferences.segment_steps"
                 )
-            for step in storage.steps():
+            for step in storage.begin_rollout():
                 repeat = generator.random(envs.num_envs) < preferences.initial_action_repeat
                 fresh = random_actions(envs, generator)
                 actions = np.where(repeat.reshape(-1, *[1] * (fresh.ndim - 1)), actions, fresh)

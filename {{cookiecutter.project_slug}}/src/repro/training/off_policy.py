@@ -47,7 +47,7 @@ class OffPolicyTrainer(Trainer):
         storage, progress = self.storage, self.env_step / self.config.training.total_steps
         scales: dict[int, NDArray] = {}
         self.totals, updates = {}, self.agent.updates
-        for step in storage.steps():
+        for step in storage.begin_rollout():
             with self._timed("policy"):
                 exploration = self.agent.explore(self.steps * self.envs.num_envs)
                 actions = self._choose(storage.observations[step])

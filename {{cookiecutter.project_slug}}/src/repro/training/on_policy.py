@@ -38,7 +38,7 @@ class OnPolicyTrainer(Trainer):
         policy = env = 0.0  # seconds
         # The agent's weights are cast to bfloat16 once: casts are kept until the outermost context ends.
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
-            for step in storage.steps():
+            for step in storage.begin_rollout():
                 start = time.perf_counter()
                 actions, storage.log_probs[step], storage.values[step] = self.agent.act(storage.observations[step])
                 acted = time.perf_counter()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -26,6 +26,7 @@ class Storage:
     done: NDArray  # (T, N) bool: the environment's episode ended, so that the next row only resets
     valid: NDArray  # (T, N) bool: False where the environment was only reset
     screens: NDArray | None = None  # (T, N, H, W, 3) uint8: what people are to see of each step, if it is more
+    _resetting: NDArray = field(init=False, repr=False)  # (N,) bool: where the next row only resets
 
     @classmethod
     def for_envs(cls, envs: ResumableVectorEnv, steps: int) -> Storage:
@@ -46,8 +47,8 @@ class Storage:
             screens=np.zeros((*rows, *envs.screen_shape), np.uint8) if envs.screen_shape else None,
         )
 
-    def steps(self) -> range:
-        """The rows to fill, after the last observation of the rollout before has become the first of this one."""
+    def begin_rollout(self) -> range:
+        """Make the last observation of the rollout before the first of this one; returns the rows to fill."""
         self.observations[0] = self.observations[-1]
         self._resetting = self.done[-1].copy()
         return range(len(self.valid))
