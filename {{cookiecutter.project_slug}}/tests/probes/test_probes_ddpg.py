@@ -34,7 +34,7 @@ def learned(tmp_path):
         seen = observed(*observations)
         with torch.inference_mode():
             values = agent.value(torch.from_numpy(seen), agent.network(torch.from_numpy(seen)))
-        return agent.act(seen, greedy=True)[0][:, 0].numpy(), values.numpy()
+        return agent.act(seen, greedy=True)[:, 0].numpy(), values.numpy()
 
     return train
 

@@ -99,21 +99,21 @@ def test_target_networks_follow_at_their_rate(rate):
 def test_actions_are_scaled_to_their_bounds_and_stay_within_them():
     agent = make_ddpg(exploration_noise=0.5)
     observations = torch.randn(4000, 3)
-    (greedy,) = agent.act(observations.numpy(), greedy=True)
+    greedy = agent.act(observations.numpy(), greedy=True)
     with torch.no_grad():
         torch.testing.assert_close(greedy, (LOW + HIGH) / 2 + agent.network(observations) * (HIGH - LOW) / 2)
-    (actions,) = agent.act(observations.numpy())
+    actions = agent.act(observations.numpy())
     assert (actions >= LOW).all() and (actions <= HIGH).all()
     assert (actions == LOW).any() and (actions == HIGH).any()  # clipped there
     with torch.no_grad():
         agent.network.action.bias += 100
-    torch.testing.assert_close(agent.act(observations.numpy(), greedy=True)[0], HIGH.expand(4000, 2))
+    torch.testing.assert_close(agent.act(observations.numpy(), greedy=True), HIGH.expand(4000, 2))
 
 
 def test_noise_is_as_strong_as_was_said():
     agent = make_ddpg(exploration_noise=0.1)
     observations = np.zeros((10_000, 3), np.float32)
-    noise = agent.act(observations)[0] - agent.act(observations, greedy=True)[0]
+    noise = agent.act(observations) - agent.act(observations, greedy=True)
     assert noise.std(0).tolist() == pytest.approx([0.2, 0.4], rel=0.05)
     assert noise.mean(0).tolist() == pytest.approx([0, 0], abs=0.02)
     assert agent.explore(0) == agent.explore(10**6) == {"exploration/noise": 0.1}
@@ -127,7 +127,7 @@ def test_a_saved_agent_goes_on_bit_for_bit(tmp_path):
     resumed.load_state_dict(load_checkpoint(tmp_path / "agent.pt"))
     observations = np.zeros((5, 3), np.float32)
     for update in range(3, 6):
-        assert torch.equal(agent.act(observations)[0], resumed.act(observations)[0])
+        assert torch.equal(agent.act(observations), resumed.act(observations))
         assert agent.update(rows(update)) == resumed.update(rows(update))
     for name in NETWORKS:
         assert torch.equal(weights(getattr(agent, name)), weights(getattr(resumed, name)))

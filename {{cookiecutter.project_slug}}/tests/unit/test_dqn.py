@@ -104,8 +104,8 @@ def test_a_share_of_actions_is_random(epsilon):
     agent = make_dqn(exploration_initial=epsilon)
     agent.explore(0)
     observations = np.zeros((20_000, 3), np.float32)
-    (greedy,) = agent.act(observations, greedy=True)
-    (actions,) = agent.act(observations)
+    greedy = agent.act(observations, greedy=True)
+    actions = agent.act(observations)
     assert greedy.dtype == actions.dtype == torch.int64 and len(greedy.unique()) == 1
     shares = torch.bincount(actions, minlength=4) / 20_000
     expected = torch.full((4,), epsilon / 4)
@@ -117,7 +117,7 @@ def test_greedy_actions_are_those_of_the_highest_value():
     agent = make_dqn()
     observations = torch.randn(50, 3)
     expected = [row.index(max(row)) for row in agent.network(observations).tolist()]
-    assert agent.act(observations.numpy(), greedy=True)[0].tolist() == expected
+    assert agent.act(observations.numpy(), greedy=True).tolist() == expected
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
@@ -142,7 +142,7 @@ def test_a_saved_agent_goes_on_bit_for_bit(tmp_path):
     for update in range(4, 8):
         for one in (agent, resumed):
             one.explore(500)
-        assert torch.equal(agent.act(observations)[0], resumed.act(observations)[0])
+        assert torch.equal(agent.act(observations), resumed.act(observations))
         assert agent.update(batch(ACTIONS, update)) == resumed.update(batch(ACTIONS, update))
     assert torch.equal(weights(agent.network), weights(resumed.network))
     assert torch.equal(weights(agent.target), weights(resumed.target))

@@ -54,8 +54,8 @@ class OffPolicyAgent(Protocol):
     def explore(self, steps: int) -> dict[str, float]:
         """Explore as is due `steps` agent steps into training; at first as is due at its end. Returns metrics."""
 
-    def act(self, observations: NDArray, greedy: bool = False) -> tuple[Tensor]:
-        """Actions (N, ...) on the CPU, in a tuple as an on-policy agent has them first; with exploration or greedy."""
+    def act(self, observations: NDArray, greedy: bool = False) -> Tensor:
+        """Actions (N, ...) on the CPU, with exploration or greedy."""
 
     def update(self, batch: Transitions) -> dict[str, Tensor]:
         """One gradient step. Returns metrics."""

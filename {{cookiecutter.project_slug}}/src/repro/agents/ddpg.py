@@ -82,7 +82,7 @@ class DDPG:
         return {"exploration/noise": self.config.exploration_noise}
 
     @torch.inference_mode()
-    def act(self, observations: NDArray, greedy: bool = False) -> tuple[Tensor]:
+    def act(self, observations: NDArray, greedy: bool = False) -> Tensor:
         """Actions float32 (N, *action) on the CPU, within their bounds; with Gaussian noise unless greedy.
 
         Raises UserError if the network has diverged.
@@ -99,7 +99,7 @@ class DDPG:
             noise = torch.randn(actions.shape, generator=self.generator, device=self.device)
             actions = (actions + self.config.exploration_noise * noise).clamp(-1, 1)
         actions = actions.reshape(-1, *self.low.shape)
-        return (self.low.lerp(self.high, (actions + 1) / 2).cpu(),)
+        return self.low.lerp(self.high, (actions + 1) / 2).cpu()
 
     def update(self, batch: Transitions) -> dict[str, Tensor]:
         """One gradient step of both networks. Returns metrics."""

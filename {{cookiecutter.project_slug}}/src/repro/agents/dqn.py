@@ -52,7 +52,7 @@ class DQN:
         return {"exploration/epsilon": self.epsilon}
 
     @torch.inference_mode()
-    def act(self, observations: NDArray, greedy: bool = False) -> tuple[Tensor]:
+    def act(self, observations: NDArray, greedy: bool = False) -> Tensor:
         """Actions int64 (N,) on the CPU: of the highest value, or with probability epsilon any.
 
         Raises UserError if the network has diverged.
@@ -68,7 +68,7 @@ class DQN:
             chance = torch.rand(actions.shape, generator=self.generator, device=self.device)
             any_actions = torch.randint(self.actions, actions.shape, generator=self.generator, device=self.device)
             actions = torch.where(chance < self.epsilon, any_actions, actions)
-        return (actions.cpu(),)
+        return actions.cpu()
 
     def update(self, batch: Transitions) -> dict[str, Tensor]:
         """One gradient step. Returns metrics."""

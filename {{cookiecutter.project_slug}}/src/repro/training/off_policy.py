@@ -79,7 +79,7 @@ class OffPolicyTrainer(Trainer):
     def _choose(self, observations: NDArray) -> NDArray:
         """Actions (N, ...): at random before there is anything to learn from."""
         if self.agent.updates or self.replay.added >= self.settings.learning_starts:
-            return self.agent.act(observations)[0].numpy()
+            return self.agent.act(observations).numpy()
         return random_actions(self.envs, self.generator)
 
     def _update(self) -> None:

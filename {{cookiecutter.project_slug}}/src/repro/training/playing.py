@@ -42,7 +42,12 @@ def make_player(config: Config, device: torch.device) -> Agent:
 
 def policy_of(agent: Agent, actions: str) -> Policy:
     """The agent's actions, `sampled` or `greedy`."""
-    return lambda observations: agent.act(observations, greedy=actions == "greedy")[0].numpy()
+
+    def act(observations: NDArray) -> NDArray:
+        acted = agent.act(observations, greedy=actions == "greedy")
+        return (acted[0] if isinstance(acted, tuple) else acted).numpy()  # on-policy with their probabilities and values
+
+    return act
 
 
 def random_policy(envs: ResumableVectorEnv, generator: np.random.Generator) -> Policy:
