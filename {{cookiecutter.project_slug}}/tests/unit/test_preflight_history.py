@@ -9,10 +9,9 @@ from pathlib import Path
 import pytest
 from preflight_examples import check, config, earlier_run
 
-from repro import envs
 from repro.config import load_config
-from repro.envs import SIMPLEST_FIRST, simpler_environments
 from repro.preflight import history
+from repro.preflight.history import SIMPLEST_FIRST, simpler_environments
 from repro.tracking.archive import read_run
 
 PRESETS = Path(__file__).parents[2] / "presets"
@@ -104,7 +103,7 @@ class TestSimplerFirst:
 
     @pytest.mark.parametrize("other, passed", [("cart", True), ("pole", False), ("maze", False), ("none", False)])
     def test_the_order_of_environments(self, root, monkeypatch, other, passed):
-        monkeypatch.setattr(envs, "SIMPLEST_FIRST", (("cart",), ("moving-dot", "pole"), ("maze",)))
+        monkeypatch.setattr(history, "SIMPLEST_FIRST", (("cart",), ("moving-dot", "pole"), ("maze",)))
         earlier_run(root, score=0.9, change=lambda params: params["env"].update(id=other))
         result = check("simpler_first", root, TRUE)
         assert result.passed == passed

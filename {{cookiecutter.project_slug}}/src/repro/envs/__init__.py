@@ -12,13 +12,6 @@ from repro.envs.base import ResumableVectorEnv
 from repro.envs.gym import make_gym_envs
 from repro.envs.moving_dot import MovingDotVectorEnv
 
-# What an algorithm has to solve one of before one of the next group is tried: tasks of minutes, then of hours.
-SIMPLEST_FIRST = (
-    ("FrozenLake-v1", "CartPole-v1", "Pendulum-v1", "Acrobot-v1", "InvertedPendulum-v5", "moving-dot"),
-    ("HalfCheetah-v5", "Hopper-v5", "ALE/Pong-v5"),
-    ("ALE/Breakout-v5",),
-)
-
 
 def make_envs(
     config: EnvConfig, num_envs: int | None = None, evaluation: bool = False, render: bool = False
@@ -61,16 +54,6 @@ def describe_environment(config: EnvConfig) -> str:
     score = "hidden" if config.hide_score else "shown"
     images = f"images 84x84x{config.frame_stack}, frame skip {config.frame_skip}"
     return f"{config.id}, {config.protocol} protocol, {images}, score {score}"
-
-
-def simpler_environments(name: str) -> list[str]:
-    """The ids of all groups of SIMPLEST_FIRST before that of `name`; of all groups if it is in none."""
-    simpler: list[str] = []
-    for group in SIMPLEST_FIRST:
-        if name in group:
-            break
-        simpler += group
-    return simpler
 
 
 def random_actions(envs: ResumableVectorEnv, generator: np.random.Generator) -> NDArray:

@@ -9,13 +9,19 @@ from pathlib import Path
 from typing import Any
 
 from repro.config import Config
-from repro.envs import simpler_environments
 from repro.preflight.checks import CheckResult
 from repro.reading import UserError
 from repro.results.records import read_cells
 from repro.tracking.archive import read_run
 from repro.tracking.index import list_summaries
 from repro.tracking.snapshot import code_hash
+
+# What an algorithm has to solve one of before one of the next group is tried: tasks of minutes, then of hours.
+SIMPLEST_FIRST = (
+    ("FrozenLake-v1", "CartPole-v1", "Pendulum-v1", "Acrobot-v1", "InvertedPendulum-v5", "moving-dot"),
+    ("HalfCheetah-v5", "Hopper-v5", "ALE/Pong-v5"),
+    ("ALE/Breakout-v5",),
+)
 
 Params = dict[str, Any]
 Summary = dict[str, Any]  # of a run, as the index has it
@@ -40,7 +46,7 @@ def check_smoke(config: Config, root: Path) -> CheckResult:
 def check_simpler_first(config: Config, root: Path) -> CheckResult:
     """This algorithm has solved something simpler before.
 
-    Simpler are: an environment of an earlier group in `envs.SIMPLEST_FIRST`; the same one with the true reward, if this
+    Simpler are: an environment of an earlier group in SIMPLEST_FIRST; the same one with the true reward, if this
     run learns its reward; the same one with smaller images. Solved is what an evaluation (`repro evaluate`, or the
     pipeline's in results/cells) has scored a success. An environment of the first group with the true reward has
     nothing simpler, and passes.
@@ -109,6 +115,16 @@ def _read_params(facts: Path) -> Params:
         return json.loads(facts.read_bytes())["params"]
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise UserError(f"{facts}: cannot be read ({error}); fetch the models again with: dvc pull") from None
+
+
+def simpler_environments(name: str) -> list[str]:
+    """The ids of all groups of SIMPLEST_FIRST before that of `name`; of all groups if it is in none."""
+    simpler: list[str] = []
+    for group in SIMPLEST_FIRST:
+        if name in group:
+            break
+        simpler += group
+    return simpler
 
 
 def _is_simpler(params: Params, config: Config) -> bool:

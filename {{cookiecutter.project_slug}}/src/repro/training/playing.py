@@ -45,7 +45,9 @@ def policy_of(agent: Agent, actions: str) -> Policy:
 
     def act(observations: NDArray) -> NDArray:
         acted = agent.act(observations, greedy=actions == "greedy")
-        return (acted[0] if isinstance(acted, tuple) else acted).numpy()  # on-policy with their probabilities and values
+        return (
+            acted[0] if isinstance(acted, tuple) else acted
+        ).numpy()  # on-policy with their probabilities and values
 
     return act
 
