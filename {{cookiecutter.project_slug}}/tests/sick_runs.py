@@ -21,10 +21,10 @@ import torch
 from repro.config import Config, parse_config
 from repro.envs import describe_environment
 from repro.health.history import Row
+from repro.machine import resident_memory
 from repro.preferences.oracle import Oracle
 from repro.preferences.store import PreferenceStore
 from repro.reading import UserError
-from repro.training.device import resident_memory
 from repro.training.loops import make_trainer
 from repro.training.trainer import Trainer
 

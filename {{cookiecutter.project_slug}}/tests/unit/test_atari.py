@@ -51,7 +51,7 @@ def test_games_of_one_batch_differ_and_the_first_do_not_depend_on_how_many_there
 
 def test_what_games_do_does_not_depend_on_the_number_of_threads(monkeypatch):
     several = play(atari_envs(), 60, 1)
-    monkeypatch.setattr("repro.envs.atari.processor_cores", lambda: 1)
+    monkeypatch.setattr("repro.envs.atari.usable_cores", lambda: 1)
     assert same(several, play(atari_envs(), 60, 1))
 
 

@@ -102,7 +102,7 @@ def test_an_answer_that_cannot_be_learned_from_does_not_stop_a_resume(tmp_path, 
 
 @pytest.mark.parametrize(("device", "asked"), [("cpu", 16), ("cuda", 17)])
 def test_on_a_gpu_a_run_that_was_killed_keeps_what_it_asked(tmp_path, device, asked):
-    """There a repeated rollout need not be the same, and what the store holds of the first one would be contradicted."""
+    """There a repeated rollout need not be the same, and would contradict what the store holds of the first one."""
     config = tiny(tmp_path)
     with PreferenceStore(tmp_path / "preferences.db", describe_environment(config.env)) as store:
         steps = collect_initial_labels(config, 5, store, "run")

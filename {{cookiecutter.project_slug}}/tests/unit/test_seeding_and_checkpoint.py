@@ -253,7 +253,7 @@ def test_the_device_is_the_one_that_was_asked_for():
 def test_resident_memory_follows_what_is_allocated():
     """In a process of its own, where nothing else grows meanwhile."""
     program = (
-        "from repro.training.device import resident_memory\n"
+        "from repro.machine import resident_memory\n"
         "before = resident_memory()\n"
         "block = bytearray(b'1') * (64 * 2**20)\n"
         "grown = resident_memory() - before\n"

@@ -11,7 +11,6 @@ Two protocols, after the papers that set them:
 from __future__ import annotations
 
 import difflib
-import os
 from typing import Any
 
 import gymnasium
@@ -24,6 +23,7 @@ from numpy.typing import NDArray
 from repro.config import AtariConfig
 from repro.envs.base import ScaledVectorEnv
 from repro.envs.score_areas import SCORE_AREAS, paint_black
+from repro.machine import usable_cores
 from repro.reading import UserError
 
 SIZE = 84  # pixels, both sides of an observation (Mnih et al. 2015)
@@ -79,7 +79,7 @@ class AtariVectorEnv(ScaledVectorEnv):
         return Engine(
             rom,
             self.num_envs,
-            num_threads=min(self.num_envs, processor_cores()),
+            num_threads=min(self.num_envs, usable_cores()),
             max_num_frames_per_episode=self.config.max_frames,
             img_height=size[0],
             img_width=size[1],
@@ -140,8 +140,3 @@ def rom_name(game: str) -> str:
         near = difflib.get_close_matches(game, games, n=3) or games
         raise UserError(f"env.id: there is no game {game}; the nearest: {', '.join(near)}")
     return str(spec.kwargs["game"])
-
-
-def processor_cores() -> int:
-    """How many this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -17,11 +17,11 @@ from pathlib import Path
 from repro.config import Config
 from repro.launch.attempts import DIED, RunProcesses
 from repro.launch.cells import describe_cells, how_to_publish
+from repro.machine import usable_cores
 from repro.reading import UserError
 from repro.runs.processes import INTERRUPTED, TERMINATED, as_shells_count, start_process
 from repro.tracking.archive import RunFolder, effective_status, read_run, this_process
 from repro.tracking.locks import hold_pool, pool_is_held
-from repro.tracking.provenance import usable_cores
 
 READY = "ready"  # the pool's only word, to the launch that started it
 
