@@ -130,7 +130,7 @@ def page(found: dict[str, list[dict]]) -> str:
 
 def main() -> None:
     from repro.results.plots import LIGHT, render
-    from repro.training.device import choose_device, choose_precision
+    from repro.device import choose_device, choose_precision
 
     if choose_precision("auto", choose_device("cpu")) != "bfloat16":
         sys.exit("error: this processor does not compute in bfloat16 (no avx512_bf16 or amx_bf16)")

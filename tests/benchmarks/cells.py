@@ -99,7 +99,7 @@ def get_cells(file: Path, wanted: Mapping[str, tuple[Config, int]], at_once: int
     """
     from repro.files import write_atomic
     from repro.tracking.parameters import params_hash
-    from repro.training.device import resolve_auto
+    from repro.device import resolve_auto
 
     try:
         cells: dict[str, Cell] = json.loads(file.read_text())

@@ -35,7 +35,7 @@ from gymnasium.vector import AutoresetMode
 from repro.config import load_config
 from repro.envs import describe_environment
 from repro.preferences.store import PreferenceStore
-from repro.training.device import choose_precision
+from repro.device import choose_precision
 from repro.training.loops import make_trainer
 from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import VecEnv

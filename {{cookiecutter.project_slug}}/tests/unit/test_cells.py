@@ -12,13 +12,13 @@ from ledger_examples import write_run
 from report_examples import make_cell
 from reward_examples import VECTORS, add_comparisons, make_model
 
+from repro import device
 from repro.config import Config, load_config
 from repro.preflight import estimate
 from repro.reading import UserError
 from repro.report.writing import write_report
 from repro.results.cells import cell_name, count_tuning_runs, publish_evaluation, read_model_facts
 from repro.runs import preparing
-from repro.training import device
 
 PRESET = Path(__file__).parents[2] / "presets" / "moving-dot.yaml"
 SCORE = {"score": 0.9, "return_mean": 80.0, "return_std": 1.0, "returns_sum": 8000.0}

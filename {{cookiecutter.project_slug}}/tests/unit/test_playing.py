@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from repro.config import load_config
+from repro.device import choose_device
 from repro.reading import UserError
-from repro.training.device import choose_device
 from repro.training.playing import make_player, play_episodes, policy_of
 
 PRESET = Path(__file__).parents[2] / "presets" / "moving-dot-small.yaml"

@@ -16,11 +16,11 @@ import pytest
 from gate_examples import CODE, COMPLETE, begun, break_tracking, config, run_gate, stored
 
 from repro.config import parse_config
+from repro.device import resolve_auto
 from repro.gate import prelaunch
 from repro.gate.checklist import SURPRISE
 from repro.gate.dialogue import Dialogue
 from repro.reading import UserError
-from repro.training.device import resolve_auto
 
 
 def test_a_short_run_is_asked_nothing(root):

@@ -11,13 +11,13 @@ import pytest
 from archive_examples import new_run
 from project import Project, here, kill, line_count, rows, wait_until
 
+from repro.device import resolve_auto
 from repro.gate.checklist import read_checklist, write_answers_template
 from repro.gate.prelaunch import launched_params
 from repro.runs.reproduced import compare_with_original
 from repro.runs.rerun import prepare_rerun
 from repro.tracking.archive import RunFolder
 from repro.tracking.lookup import find_run
-from repro.training.device import resolve_auto
 
 
 def rerun_of(project: Project, run: RunFolder) -> RunFolder:

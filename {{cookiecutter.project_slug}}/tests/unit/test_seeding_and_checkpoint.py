@@ -16,10 +16,10 @@ import pytest
 import torch
 
 import repro
+from repro.device import choose_device
 from repro.envs.moving_dot import MovingDotVectorEnv
 from repro.reading import UserError
 from repro.training.checkpoint import load_checkpoint, save_checkpoint
-from repro.training.device import choose_device
 from repro.training.seeding import derive_seed, numpy_generator, torch_generator
 
 torch.set_num_threads(1)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from repro.agents.networks import ActorCritic, Policy, SeparateActorCritic, TwinEncoder, make_policy
 from repro.config import AgentConfig
+from repro.device import autocast
 from repro.reading import UserError
 
 
@@ -28,7 +29,7 @@ class Actor:
     ):
         self.network = network.to(device)
         self.config, self.device, self.generator = config, device, generator
-        self.half = precision == "bfloat16"
+        self.precision = precision
         self.quick: NumpyForward | None = None
         if (
             precision == "float32"
@@ -73,9 +74,7 @@ class Actor:
         return self._forward(torch.from_numpy(observations).to(self.device))
 
     def _forward(self, observations: Tensor) -> tuple[Tensor, Tensor]:
-        if not self.half:  # entering autocast takes as long as a small layer
-            return self.network(observations)
-        with torch.autocast(self.device.type, torch.bfloat16):
+        with autocast(self.device, self.precision):
             return self.network(observations)
 
 

@@ -20,6 +20,7 @@ from torch.nn import functional
 from repro.agents.networks import initialise, make_encoder
 from repro.agents.transitions import Transitions
 from repro.config import DDPGConfig
+from repro.device import autocast
 from repro.reading import UserError
 
 
@@ -66,7 +67,7 @@ class DDPG:
         precision: str = "float32",
     ):
         self.config, self.device, self.generator = config, device, generator
-        self.half = precision == "bfloat16"
+        self.precision = precision
         self.low, self.high = (torch.from_numpy(bound).to(device) for bound in (action_space.low, action_space.high))
         actions = math.prod(action_space.shape)
         self.network = Policy(observation_space, actions).to(device)
@@ -87,7 +88,7 @@ class DDPG:
 
         Raises UserError if the network has diverged.
         """
-        with self._precision():
+        with autocast(self.device, self.precision):
             actions = self.network(torch.from_numpy(observations).to(self.device))
         if not actions.isfinite().all():
             raise UserError(
@@ -106,12 +107,12 @@ class DDPG:
         batch = batch.to(self.device)
         actions = (2 * (batch.actions - self.low) / (self.high - self.low) - 1).flatten(1)
         targets = self.targets(batch)
-        with self._precision():
+        with autocast(self.device, self.precision):
             values = self.value(batch.observations, actions)
         value_loss = functional.mse_loss(values, targets)
         value_gradient = self._step(value_loss, self.value, self.value_optimizer)
 
-        with self._precision():
+        with autocast(self.device, self.precision):
             policy_loss = -self.value(batch.observations, self.network(batch.observations)).mean()
         policy_gradient = self._step(policy_loss, self.network, self.optimizer)
 
@@ -131,7 +132,7 @@ class DDPG:
     @torch.no_grad()
     def targets(self, batch: Transitions) -> Tensor:
         """What the values of the batch's actions should be, float32 (B,), as in algorithm 1 of the paper."""
-        with self._precision():
+        with autocast(self.device, self.precision):
             following = self.target_value(batch.next_observations, self.target(batch.next_observations))
         return batch.rewards + self.config.discount * (~batch.terminated) * following
 
@@ -148,9 +149,6 @@ class DDPG:
         """Move the target network towards the other by the share `target_rate` (Polyak averaging)."""
         for slow, fast in zip(target.parameters(), network.parameters(), strict=True):
             slow.lerp_(fast, self.config.target_rate)
-
-    def _precision(self) -> torch.autocast:
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.half)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that `act` and `update` depend on."""

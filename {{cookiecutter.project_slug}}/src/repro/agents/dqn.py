@@ -17,6 +17,7 @@ from torch.nn import functional
 from repro.agents.networks import initialise, make_encoder
 from repro.agents.transitions import Transitions
 from repro.config import DQNConfig
+from repro.device import autocast
 from repro.reading import UserError
 
 
@@ -35,7 +36,7 @@ class DQN:
         precision: str = "float32",
     ):
         self.config, self.device, self.generator = config, device, generator
-        self.half = precision == "bfloat16"
+        self.precision = precision
         self.actions = int(action_space.n)
         encoder, features = make_encoder(observation_space)
         self.network = nn.Sequential(encoder, initialise(nn.Linear(features, self.actions), gain=1.0)).to(device)
@@ -106,7 +107,7 @@ class DQN:
 
     def _forward(self, network: nn.Module, observations: Tensor) -> Tensor:
         """Values of all actions, float32 (batch, actions)."""
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
+        with autocast(self.device, self.precision):
             return network(observations).float()
 
     def state_dict(self) -> dict[str, Any]:

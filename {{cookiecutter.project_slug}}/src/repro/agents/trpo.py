@@ -62,7 +62,7 @@ class TRPO:
         observations, actions, old_log_probs, row_advantages, row_returns = rows
         metrics = self._improve_policy(observations, actions, old_log_probs, normalise(row_advantages))
         value_loss = fit_values(
-            self.network.value, self.optimizer, observations, row_returns, config, self.generator, self.actor.half
+            self.network.value, self.optimizer, observations, row_returns, config, self.generator, self.actor.precision
         )
         return metrics | {
             "value/loss": value_loss.item(),

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from repro.agents.rollout import Rollout
 from repro.config import TRPOConfig, VPGConfig
+from repro.device import autocast
 
 
 def fit_values(
@@ -16,7 +17,7 @@ def fit_values(
     returns: Tensor,
     config: VPGConfig | TRPOConfig,
     generator: torch.Generator,
-    half: bool,
+    precision: str,
 ) -> Tensor:
     """Fit a network (batch, ...) -> (batch, 1) to returns (rows,), `config.value_epochs` times over.
 
@@ -26,7 +27,7 @@ def fit_values(
     for _ in range(config.value_epochs):
         order = torch.randperm(len(returns), generator=generator, device=returns.device)
         for indices in order.tensor_split(config.minibatches):
-            with torch.autocast(returns.device.type, torch.bfloat16, enabled=half):
+            with autocast(returns.device, precision):
                 values = network(observations[indices])
             loss = 0.5 * (values.float().squeeze(-1) - returns[indices]).square().mean()
             optimizer.zero_grad()

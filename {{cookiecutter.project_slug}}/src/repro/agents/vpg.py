@@ -18,6 +18,7 @@ from repro.agents.networks import Policy, SeparateActorCritic, make_policy
 from repro.agents.rollout import Rollout, approximate_kl, generalised_advantages, normalise
 from repro.agents.values import fit_values, value_metrics
 from repro.config import VPGConfig
+from repro.device import autocast
 
 
 class VPG:
@@ -75,7 +76,7 @@ class VPG:
             row_returns,
             config,
             self.generator,
-            self.actor.half,
+            self.actor.precision,
         )
         return {
             "policy/loss": policy_loss.item(),
@@ -89,7 +90,7 @@ class VPG:
 
     def _policy(self, observations: Tensor) -> Policy:
         """Distributions of actions for a batch of observations."""
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.actor.half):
+        with autocast(self.device, self.actor.precision):
             outputs = self.network.policy(observations)
         return make_policy(outputs.float(), self.network.log_std)
 

@@ -34,11 +34,11 @@ def prelaunch(
     Example: repro prelaunch --set training.total_steps=1000000
     """
     from repro.accounts.expected import say_expected
+    from repro.device import choose_device
     from repro.gate.checklist import read_checklist, write_answers_template
     from repro.gate.prelaunch import check_given, launched_params, pass_gate
     from repro.preflight.estimate import estimate_minutes
     from repro.tracking.snapshot import code_hash
-    from repro.training.device import choose_device
 
     root, config = open_project(params, set_, ablation)
     code = code_hash(root)

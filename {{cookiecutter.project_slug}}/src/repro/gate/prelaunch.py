@@ -43,7 +43,7 @@ def launched_params(config: Config) -> Record:
     """The parameters of the run itself, where `auto` is what it comes to on this machine. Raises UserError."""
     if "auto" not in (config.training.device, config.training.precision):
         return config.model_dump(mode="json")
-    from repro.training.device import resolve_auto
+    from repro.device import resolve_auto
 
     return resolve_auto(config)
 

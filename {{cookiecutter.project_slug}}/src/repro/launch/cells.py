@@ -61,7 +61,7 @@ def prepare_cells(
     come seed by seed, so that all ablations of the first seeds can be compared early. `params` is the file that was
     named for the parameters.
     """
-    from repro.training.device import choose_device, resolve_auto
+    from repro.device import choose_device, resolve_auto
 
     for option, value in (("--reward-model", request.reward_model), ("--preferences", request.preferences)):
         if value:
@@ -114,8 +114,8 @@ def _pass_gate_once(
     root: Path, configs: Mapping[str, Config], new: Sequence[tuple[int, str]], request: RunRequest, code_hash: str
 ) -> tuple[dict[str, float], dict[str, Any]]:
     """Estimate the runs (seed, ablation) and pass the gate for all: minutes of each of `configs`, the gate's record."""
+    from repro.device import choose_device
     from repro.preflight.estimate import estimate_minutes
-    from repro.training.device import choose_device
 
     first = next(iter(configs.values()))
     check_given(root, first, code_hash, request.answers, request.skip, request.question)

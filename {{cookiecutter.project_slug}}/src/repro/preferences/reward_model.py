@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from repro.config import RewardModelConfig
+from repro.device import autocast
 from repro.preferences.comparisons import Comparisons, pad_segments
 from repro.preferences.regularisation import VALIDATION_STEPS, AdaptiveDecay, EarlyStopping
 from repro.preferences.reward_losses import compare, cross_entropy, lowest_cross_entropy, squared_error
@@ -41,7 +42,7 @@ class RewardModel:
         precision: str = "float32",
     ):
         self.config, self.device, self.seed = config, device, seed
-        self.half = precision == "bfloat16"
+        self.precision = precision
         self.network = RewardEnsemble(observation_space, config).to(device).eval()
         self.decay = AdaptiveDecay() if config.weight_decay == "adaptive" else None
         self.optimizer = torch.optim.AdamW(self.network.parameters(), config.learning_rate, fused=True)
@@ -59,7 +60,7 @@ class RewardModel:
     def standardise(self) -> None:
         """Fix the standardisation of the networks' inputs, and the unit of true returns, from the segments so far."""
         indices = torch.arange(len(self.comparisons))
-        with self._precision():
+        with autocast(self.device, self.precision):
             self.network.standardise(
                 (self.comparisons.segments(part).to(self.device), self.comparisons.lengths(part))
                 for part in self._parts(indices)
@@ -107,7 +108,7 @@ class RewardModel:
         preferences, draws = (values.to(self.device) for values in self.comparisons.drawn(indices))
         if self._noisy:
             self.network.train()
-        with self._precision():
+        with autocast(self.device, self.precision):
             segments = self.comparisons.segments(indices).to(self.device)
             rewards = self.network(segments, lengths, self.dropout_generator)
         if self._noisy:
@@ -181,7 +182,7 @@ class RewardModel:
     @torch.no_grad()
     def _rewards(self, indices: Tensor) -> Tensor:
         """Raw rewards of comparisons, float32 (M, 2B, T) on the CPU."""
-        with self._precision():
+        with autocast(self.device, self.precision):
             segments = self.comparisons.segments(indices).to(self.device)
             rewards: Tensor = self.network(segments, self.comparisons.lengths(indices))
         return rewards.cpu()
@@ -197,7 +198,7 @@ class RewardModel:
         parts = []
         for batch in torch.from_numpy(observations).split(max(1, PREDICTION_FRAMES // self.network.stack)):
             batch = batch if self.network.images else batch[:, None]
-            with self._precision():
+            with autocast(self.device, self.precision):
                 parts.append(self.network(batch.to(self.device)).squeeze(2).cpu())
         return torch.cat(parts, dim=1)
 
@@ -211,7 +212,7 @@ class RewardModel:
         parts = []
         for first in range(0, len(segments), at_once):
             observations, lengths = pad_segments(segments[first : first + at_once])
-            with self._precision():
+            with autocast(self.device, self.precision):
                 parts.append(self.network(observations.to(self.device), lengths).sum(2).cpu())
         return torch.cat(parts, dim=1)
 
@@ -247,9 +248,6 @@ class RewardModel:
         """So few comparisons at a time that their frames may pass through at once."""
         frames = 2 * (int(self.comparisons.lengths(indices).max()) + self.network.stack - 1)
         return indices.split(max(1, PREDICTION_FRAMES // frames))
-
-    def _precision(self) -> torch.autocast:
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.half)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything but the comparisons, which are in the preference store."""

@@ -14,6 +14,7 @@ from torch import nn
 
 from repro.agents import Agent
 from repro.config import Config
+from repro.device import choose_device, choose_precision
 from repro.envs import make_envs
 from repro.normalisation import network_space
 from repro.preferences.reward_model import RewardModel
@@ -22,7 +23,6 @@ from repro.tracking.archive import RunFolder
 from repro.tracking.metrics import read_last_row
 from repro.tracking.video import SEGMENTS, video_path
 from repro.training.checkpoint import check_algorithm_of, load_checkpoint
-from repro.training.device import choose_device, choose_precision
 from repro.training.episodes import score
 from repro.training.playing import Episodes, film_episode, make_player, play_episodes, policy_of, random_policy
 from repro.training.seeding import numpy_generator

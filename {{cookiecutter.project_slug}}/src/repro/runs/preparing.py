@@ -79,9 +79,9 @@ def prepare_run(root: Path, config: Config, request: RunRequest) -> RunFolder:
 
     For a cell of the pipeline, an unfinished run that would be the same is returned instead, to go on with.
     """
+    from repro.device import choose_device, resolve_auto
     from repro.preflight.estimate import estimate_minutes
     from repro.runs.given_model import reward_model_of
-    from repro.training.device import choose_device, resolve_auto
     from repro.training.initial_labels import check_export
 
     stage = check_request(root, [config], request)

@@ -34,7 +34,7 @@ def prepare_rerun(
     `seed` is that of the original by default. A rerun publishes nothing for the pipeline, even if the original did.
     """
     from repro.accounts.expected import say_expected
-    from repro.training.device import choose_device
+    from repro.device import choose_device
 
     record = original.record
     seed = record["seed"] if seed is None else seed

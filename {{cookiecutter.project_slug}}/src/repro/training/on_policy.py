@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 import time
 
-import torch
 from gymnasium.spaces import Discrete
 from numpy.typing import NDArray
 
 from repro.agents import OnPolicyAgent
+from repro.device import autocast
 from repro.training.episodes import describe, score_scale
 from repro.training.trainer import Trainer
 
@@ -37,7 +37,7 @@ class OnPolicyTrainer(Trainer):
         storage, scales = self.storage, {}
         policy = env = 0.0  # seconds
         # The agent's weights are cast to bfloat16 once: casts are kept until the outermost context ends.
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
+        with autocast(self.device, self.precision):
             for step in storage.begin_rollout():
                 start = time.perf_counter()
                 actions, storage.log_probs[step], storage.values[step] = self.agent.act(storage.observations[step])

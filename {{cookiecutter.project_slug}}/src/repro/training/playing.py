@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from repro.agents import Agent, make_agent
 from repro.config import Config
+from repro.device import choose_precision
 from repro.envs import make_envs, random_actions
 from repro.envs.base import ResumableVectorEnv
 from repro.normalisation import network_space
 from repro.reading import UserError
 from repro.tracking.video import VideoWriter
-from repro.training.device import choose_precision
 from repro.training.episodes import score_scale
 from repro.training.seeding import torch_generator
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from repro.agents import make_agent
 from repro.config import AtariConfig, Config
+from repro.device import choose_device, choose_precision
 from repro.envs import make_envs
 from repro.machine import resident_memory, steady_memory
 from repro.normalisation import network_space, normaliser_of
@@ -20,7 +21,6 @@ from repro.preferences.reward_model import RewardModel
 from repro.preferences.store import PreferenceStore
 from repro.reading import UserError
 from repro.training.asking import people_see_screens
-from repro.training.device import choose_device, choose_precision
 from repro.training.episodes import EpisodeStatistics
 from repro.training.initial_labels import collect_initial_labels
 from repro.training.movement import Movement
