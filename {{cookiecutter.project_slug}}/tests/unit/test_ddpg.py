@@ -138,5 +138,5 @@ def test_divergence_is_said_in_one_line():
     agent = make_ddpg()
     with torch.no_grad():
         next(agent.network.parameters())[0, 0] = torch.nan
-    with pytest.raises(UserError, match=r"diverged: .*learning_rate is 0.001, agent.value_learning_rate 0.002\)"):
+    with pytest.raises(UserError, match=r"diverged: .*learning_rate is 0.001, agent.value_learning_rate is 0.002\)"):
         agent.act(np.zeros((2, 3), np.float32))

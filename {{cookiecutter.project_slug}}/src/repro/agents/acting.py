@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import copy
-import math
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from repro.agents.divergence import check_finite
 from repro.agents.networks import ActorCritic, Policy, SeparateActorCritic, TwinEncoder, make_policy
 from repro.config import AgentConfig
 from repro.device import autocast
-from repro.reading import UserError
 
 
 class Actor:
@@ -52,12 +51,7 @@ class Actor:
         Raises UserError if the network has diverged so far that there is nothing to sample from.
         """
         outputs, values = self._forward_few(observations)
-        if not math.isfinite(outputs.sum() + values.sum()):
-            rates = [f"agent.{name} is {rate:g}" for name, rate in self.config if name in LEARNING_RATES]
-            raise UserError(
-                "training has diverged: the outputs of the agent's network are not finite; lower its "
-                f"learning rate ({', '.join(rates)})"
-            )
+        check_finite(outputs.sum() + values.sum(), self.config)
         policy = make_policy(outputs, self.network.log_std)
         actions = policy.mode() if greedy else policy.sample(self.generator)
         return actions.cpu(), policy.log_prob(actions).cpu(), values.cpu()
@@ -118,6 +112,3 @@ class NumpyForward:
         for_policy, for_value = np.tanh(features @ second + second_bias)
         outputs, values = for_policy @ policy.T + policy_bias, for_value @ value[0] + value_bias
         return torch.from_numpy(outputs), torch.from_numpy(values)
-
-
-LEARNING_RATES = ("learning_rate", "value_learning_rate")

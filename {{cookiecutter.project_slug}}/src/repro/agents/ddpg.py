@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from repro.agents.divergence import check_finite
 from repro.agents.networks import initialise, make_encoder
 from repro.agents.transitions import Transitions
 from repro.config import DDPGConfig
 from repro.device import autocast
-from repro.reading import UserError
 
 
 class Policy(nn.Module):
@@ -90,12 +90,7 @@ class DDPG:
         """
         with autocast(self.device, self.precision):
             actions = self.network(torch.from_numpy(observations).to(self.device))
-        if not actions.isfinite().all():
-            raise UserError(
-                "training has diverged: the outputs of the agent's network are not finite; lower its learning rates "
-                f"(agent.learning_rate is {self.config.learning_rate:g}, "
-                f"agent.value_learning_rate {self.config.value_learning_rate:g})"
-            )
+        check_finite(actions, self.config)
         if not greedy:
             noise = torch.randn(actions.shape, generator=self.generator, device=self.device)
             actions = (actions + self.config.exploration_noise * noise).clamp(-1, 1)

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from repro.agents.divergence import check_finite
 from repro.agents.networks import initialise, make_encoder
 from repro.agents.transitions import Transitions
 from repro.config import DQNConfig
 from repro.device import autocast
-from repro.reading import UserError
 
 
 class DQN:
@@ -59,11 +59,7 @@ class DQN:
         Raises UserError if the network has diverged.
         """
         values = self._forward(self.network, torch.from_numpy(observations).to(self.device))
-        if not values.isfinite().all():
-            raise UserError(
-                "training has diverged: the outputs of the agent's network are not finite; lower its "
-                f"learning rate (agent.learning_rate is {self.config.learning_rate:g})"
-            )
+        check_finite(values, self.config)
         actions = values.argmax(dim=1)
         if not greedy:
             chance = torch.rand(actions.shape, generator=self.generator, device=self.device)
