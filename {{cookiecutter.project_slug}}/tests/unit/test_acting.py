@@ -6,7 +6,7 @@ import torch
 from gymnasium.spaces import Box, Discrete
 from torch import nn
 
-from repro.agents.acting import Actor
+from repro.agents.acting import PolicyRunner
 from repro.agents.networks import ActorCritic, TwinEncoder, flatten_parameters
 from repro.config import load_config
 from repro.normalisation import NormalisedBox
@@ -16,46 +16,46 @@ OBSERVATIONS = np.random.default_rng(0).normal(size=(8, 3)).astype(np.float32)
 ACTIONS = {"discrete": Discrete(4), "continuous": Box(-1, 1, (2,), np.float32)}
 
 
-def make_actor(actions="discrete", space=VECTORS):
+def make_runner(actions="discrete", space=VECTORS):
     torch.manual_seed(0)
     config = load_config("presets/cartpole.yaml").agent
-    return Actor(ActorCritic(space, ACTIONS[actions]), config, torch.device("cpu"), torch.Generator(), "float32")
+    return PolicyRunner(ActorCritic(space, ACTIONS[actions]), config, torch.device("cpu"), torch.Generator(), "float32")
 
 
-def assert_says_what_the_network_says(actor):
-    outputs, values = actor._forward_few(OBSERVATIONS)
+def assert_says_what_the_network_says(runner):
+    outputs, values = runner._forward_few(OBSERVATIONS)
     with torch.no_grad():
-        expected, expected_values = actor.network(torch.from_numpy(OBSERVATIONS))
+        expected, expected_values = runner.network(torch.from_numpy(OBSERVATIONS))
     torch.testing.assert_close(outputs.detach(), expected, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(values.detach(), expected_values, rtol=1e-4, atol=1e-5)
 
 
-def take_a_step(actor):
+def take_a_step(runner):
     with torch.no_grad():
-        for parameter in actor.network.parameters():
+        for parameter in runner.network.parameters():
             parameter += torch.randn_like(parameter)
 
 
 @pytest.mark.parametrize("actions", ACTIONS)
 def test_it_follows_gradient_steps_and_parameters_that_are_laid_out_anew(actions):
-    actor = make_actor(actions)
-    assert_says_what_the_network_says(actor)
-    take_a_step(actor)
-    assert_says_what_the_network_says(actor)
-    flatten_parameters(actor.network)
-    take_a_step(actor)
-    assert_says_what_the_network_says(actor)
-    assert actor.quick.same
+    runner = make_runner(actions)
+    assert_says_what_the_network_says(runner)
+    take_a_step(runner)
+    assert_says_what_the_network_says(runner)
+    flatten_parameters(runner.network)
+    take_a_step(runner)
+    assert_says_what_the_network_says(runner)
+    assert runner.quick.same
 
 
 def test_rounding_does_not_decide_who_computes():
     """Of a value of about 0, float32 leaves little; who acts would depend on where a run starts or goes on."""
     for observation in OBSERVATIONS[:, None]:
-        actor = make_actor()
+        runner = make_runner()
         with torch.no_grad():
-            actor.network.value.bias -= actor.network(torch.from_numpy(observation))[1]
-        actor.act(observation, greedy=False)
-        assert actor.quick.same
+            runner.network.value.bias -= runner.network(torch.from_numpy(observation))[1]
+        runner.act(observation, greedy=False)
+        assert runner.quick.same
 
 
 class Squashed(ActorCritic):
@@ -81,17 +81,17 @@ def test_a_network_that_somebody_changed_acts_as_it_computes(change, monkeypatch
     name = "TwinEncoder" if change is Rectified else "ActorCritic"
     monkeypatch.setattr(f"repro.agents.networks.{name}", change)
     monkeypatch.setitem(globals(), name, change)
-    actor = make_actor("continuous")
-    assert_says_what_the_network_says(actor)
-    take_a_step(actor)
-    assert_says_what_the_network_says(actor)
-    assert actor.quick is None or not actor.quick.same
+    runner = make_runner("continuous")
+    assert_says_what_the_network_says(runner)
+    take_a_step(runner)
+    assert_says_what_the_network_says(runner)
+    assert runner.quick is None or not runner.quick.same
 
 
 def test_normalised_observations_are_left_to_the_network():
     """At first the normaliser changes nothing, so that a look would not tell."""
     space = NormalisedBox(VECTORS)
-    actor = make_actor(space=space)
-    actor._forward_few(OBSERVATIONS)
+    runner = make_runner(space=space)
+    runner._forward_few(OBSERVATIONS)
     space.normaliser.update(torch.from_numpy(5 + 3 * OBSERVATIONS))
-    assert_says_what_the_network_says(actor)
+    assert_says_what_the_network_says(runner)

@@ -26,7 +26,7 @@ def test_probabilities_and_values_are_those_of_these_observations_and_actions(tm
 
         def checked(rollout, progress):
             with torch.no_grad():
-                policy, values = trainer.agent.actor(rollout.observations[:-1].flatten(0, 1))
+                policy, values = trainer.agent.runner(rollout.observations[:-1].flatten(0, 1))
                 log_probs = policy.log_prob(rollout.actions.flatten(0, 1))
             torch.testing.assert_close(rollout.log_probs.flatten(), log_probs, rtol=1e-4, atol=1e-4)
             torch.testing.assert_close(rollout.values[:-1].flatten(), values, rtol=1e-4, atol=1e-4)

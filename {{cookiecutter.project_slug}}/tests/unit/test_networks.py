@@ -18,7 +18,7 @@ from repro.agents.networks import (
     SeparateActorCritic,
     TwinEncoder,
     flatten_parameters,
-    make_policy,
+    make_distribution,
     tanh,
 )
 from repro.normalisation import NormalisedBox
@@ -190,10 +190,10 @@ def test_kl_divergences_equal_torch():
     one, other = torch.randn(2, 50, 3, generator=generator())
     kl = torch.distributions.kl_divergence
     expected = kl(torch.distributions.Categorical(logits=one), torch.distributions.Categorical(logits=other))
-    torch.testing.assert_close(make_policy(one, None).kl(make_policy(other, None)), expected)
+    torch.testing.assert_close(make_distribution(one, None).kl(make_distribution(other, None)), expected)
     narrow, wide = torch.tensor([-1.0, 0.2, -0.5]), torch.tensor([0.3, 0.2, 0.0])
     expected = kl(torch.distributions.Normal(one, narrow.exp()), torch.distributions.Normal(other, wide.exp())).sum(-1)
-    torch.testing.assert_close(make_policy(one, narrow).kl(make_policy(other, wide)), expected)
+    torch.testing.assert_close(make_distribution(one, narrow).kl(make_distribution(other, wide)), expected)
 
 
 @pytest.mark.parametrize("actions", [Discrete(5), Box(-1, 1, (2,), np.float32)], ids=["discrete", "continuous"])

@@ -84,7 +84,7 @@ def test_policy_and_reward_model_share_it(trainer):
 def test_what_policy_and_reward_model_say_depends_on_normalised_observations_alone(trainer):
     next(trainer.rows())
     observations = trainer.storage.observations[1]
-    seen_by = [lambda these: trainer.agent.actor(torch.from_numpy(these))[1]]
+    seen_by = [lambda these: trainer.agent.runner(torch.from_numpy(these))[1]]
     if trainer.learning:
         seen_by.append(trainer.learning.model.raw)
     with torch.no_grad():

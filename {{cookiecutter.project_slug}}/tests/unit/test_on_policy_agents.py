@@ -217,7 +217,7 @@ def test_what_acts_is_always_the_network_as_it_is(algorithm, actions):
 
     def distance(acting, other):
         rollout = collect(acting)
-        policy, values = other.actor(rollout.observations[:-1].flatten(0, 1))
+        policy, values = other.runner(rollout.observations[:-1].flatten(0, 1))
         log_probs = policy.log_prob(rollout.actions.flatten(0, 1))
         errors = (rollout.values[:-1].flatten() - values, rollout.log_probs.flatten() - log_probs)
         return max(float(error.detach().abs().max()) for error in errors)

@@ -109,7 +109,7 @@ def test_the_kl_divergence_is_of_the_last_epoch():
     once.update(rollout, progress=0.0)
     observations, actions, old_log_probs = rollout.rows(torch.device("cpu"))
     with torch.no_grad():
-        moved = approximate_kl(once.actor(observations)[0].log_prob(actions) - old_log_probs)
+        moved = approximate_kl(once.runner(observations)[0].log_prob(actions) - old_log_probs)
     assert twice.update(rollout, progress=0.0)["policy/approx_kl"] == pytest.approx(float(moved), rel=1e-3)
     assert moved > 1e-4
 

@@ -9,7 +9,7 @@ from agent_examples import KINDS, VECTORS, collect, make_agent, parameters
 from torch import nn
 from torch.func import functional_call
 
-from repro.agents.networks import make_policy
+from repro.agents.networks import make_distribution
 from repro.agents.trpo import assign, conjugate_gradient, fisher_product, flatten
 
 torch.set_num_threads(1)
@@ -38,8 +38,8 @@ def policy_now(agent, observations):
 
 def product_of(agent, observations, damping=0.0):
     weights = agent.network.policy_parameters()
-    policy = make_policy(agent.network.policy(observations), agent.network.log_std)
-    old = make_policy(*policy_now(agent, observations))
+    policy = make_distribution(agent.network.policy(observations), agent.network.log_std)
+    old = make_distribution(*policy_now(agent, observations))
     return fisher_product(old.kl(policy).mean(), weights, damping)
 
 

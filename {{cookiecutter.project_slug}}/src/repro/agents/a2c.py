@@ -15,7 +15,7 @@ from gymnasium.spaces import Box, Discrete
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from repro.agents.acting import Actor
+from repro.agents.acting import PolicyRunner
 from repro.agents.networks import ActorCritic
 from repro.agents.rollout import Rollout, approximate_kl, generalised_advantages
 from repro.agents.values import value_metrics
@@ -38,18 +38,18 @@ class A2C:
     ):
         self.config, self.device, self.generator = config, device, generator
         self.network = ActorCritic(observation_space, action_space)
-        self.actor = Actor(self.network, config, device, generator, precision)
+        self.runner = PolicyRunner(self.network, config, device, generator, precision)
         self.optimizer: torch.optim.Optimizer = RMSpropTF(
             self.network.parameters(), config.learning_rate, config.rmsprop_decay, config.rmsprop_epsilon
         )
 
     def act(self, observations: NDArray, greedy: bool = False) -> tuple[Tensor, Tensor, Tensor]:
         """Actions (N, ...), their log-probabilities (N,) and values (N,), on the CPU. Raises UserError (diverged)."""
-        return self.actor.act(observations, greedy)
+        return self.runner.act(observations, greedy)
 
     def value(self, observations: NDArray) -> Tensor:
         """Values of observations (N, ...), float32 (N,) on the CPU."""
-        return self.actor.value(observations)
+        return self.runner.value(observations)
 
     def update(self, rollout: Rollout, progress: float) -> dict[str, float]:
         """Learn from one rollout; `progress` in [0, 1) is the share of training that is behind. Returns metrics."""
@@ -60,7 +60,7 @@ class A2C:
         returns = advantages + rollout.values[:-1]
         rows = rollout.rows(self.device, advantages, returns)
         observations, actions, old_log_probs, row_advantages, row_returns = rows
-        policy, values = self.actor(observations)
+        policy, values = self.runner(observations)
         policy_loss = -(policy.log_prob(actions) * row_advantages).mean()
         value_loss = 0.5 * (values - row_returns).square().mean()
         entropy = policy.entropy().mean()
@@ -71,7 +71,7 @@ class A2C:
         gradient_norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), config.max_gradient_norm)
         self.optimizer.step()
         with torch.no_grad():
-            moved, _ = self.actor(observations)
+            moved, _ = self.runner(observations)
         return {
             "policy/loss": policy_loss.item(),
             "policy/entropy": entropy.item(),

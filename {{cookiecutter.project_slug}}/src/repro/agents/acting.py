@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from repro.agents.divergence import check_finite
-from repro.agents.networks import ActorCritic, Policy, SeparateActorCritic, TwinEncoder, make_policy
+from repro.agents.networks import ActionDistribution, ActorCritic, SeparateActorCritic, TwinEncoder, make_distribution
 from repro.config import AgentConfig
 from repro.device import autocast
 
 
-class Actor:
+class PolicyRunner:
     """A network on its device, the precision that it computes in, and the generator that actions are drawn from."""
 
     def __init__(
@@ -39,10 +39,10 @@ class Actor:
         ):
             self.quick = NumpyForward(network)
 
-    def __call__(self, observations: Tensor) -> tuple[Policy, Tensor]:
+    def __call__(self, observations: Tensor) -> tuple[ActionDistribution, Tensor]:
         """Distributions of actions, and values (batch,), for a batch of observations on the device."""
         outputs, values = self._forward(observations)
-        return make_policy(outputs, self.network.log_std), values
+        return make_distribution(outputs, self.network.log_std), values
 
     @torch.inference_mode()
     def act(self, observations: NDArray, greedy: bool) -> tuple[Tensor, Tensor, Tensor]:
@@ -52,7 +52,7 @@ class Actor:
         """
         outputs, values = self._forward_few(observations)
         check_finite(outputs.sum() + values.sum(), self.config)
-        policy = make_policy(outputs, self.network.log_std)
+        policy = make_distribution(outputs, self.network.log_std)
         actions = policy.mode() if greedy else policy.sample(self.generator)
         return actions.cpu(), policy.log_prob(actions).cpu(), values.cpu()
 

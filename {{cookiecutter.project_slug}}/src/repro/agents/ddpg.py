@@ -24,7 +24,7 @@ from repro.config import DDPGConfig
 from repro.device import autocast
 
 
-class Policy(nn.Module):
+class Actor(nn.Module):
     """Observations to actions, scaled to [-1, 1]: float32 (batch, actions)."""
 
     def __init__(self, observation_space: Box, actions: int):
@@ -37,7 +37,7 @@ class Policy(nn.Module):
         return torch.tanh(self.action(self.encoder(observations)).float())
 
 
-class ActionValue(nn.Module):
+class Critic(nn.Module):
     """Observations and actions, scaled to [-1, 1], to values: float32 (batch,)."""
 
     def __init__(self, observation_space: Box, actions: int):
@@ -70,8 +70,8 @@ class DDPG:
         self.precision = precision
         self.low, self.high = (torch.from_numpy(bound).to(device) for bound in (action_space.low, action_space.high))
         actions = math.prod(action_space.shape)
-        self.network = Policy(observation_space, actions).to(device)
-        self.value = ActionValue(observation_space, actions).to(device)
+        self.network = Actor(observation_space, actions).to(device)
+        self.value = Critic(observation_space, actions).to(device)
         self.target = copy.deepcopy(self.network).requires_grad_(False)
         self.target_value = copy.deepcopy(self.value).requires_grad_(False)
         self.optimizer = torch.optim.Adam(self.network.parameters(), config.learning_rate, fused=True)

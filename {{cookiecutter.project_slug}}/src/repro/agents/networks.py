@@ -221,7 +221,7 @@ class Categorical:
         """In nats, (batch,)."""
         return -(self.log_probabilities.exp() * self.log_probabilities).sum(dim=-1)
 
-    def kl(self, other: Policy) -> Tensor:
+    def kl(self, other: ActionDistribution) -> Tensor:
         """KL(self || other) in nats, (batch,)."""
         assert isinstance(other, Categorical)
         return (self.log_probabilities.exp() * (self.log_probabilities - other.log_probabilities)).sum(dim=-1)
@@ -251,16 +251,16 @@ class DiagonalGaussian:
         """Differential entropy in nats, (batch,)."""
         return (self.log_std + 0.5 * math.log(2 * math.pi * math.e)).sum(dim=-1)
 
-    def kl(self, other: Policy) -> Tensor:
+    def kl(self, other: ActionDistribution) -> Tensor:
         """KL(self || other) in nats, (batch,)."""
         assert isinstance(other, DiagonalGaussian)
         variances = (2 * self.log_std).exp() + (self.mean - other.mean).square()
         return (other.log_std - self.log_std + variances / (2 * (2 * other.log_std).exp()) - 0.5).sum(dim=-1)
 
 
-Policy = Categorical | DiagonalGaussian
+ActionDistribution = Categorical | DiagonalGaussian
 
 
-def make_policy(outputs: Tensor, log_std: Tensor | None) -> Policy:
+def make_distribution(outputs: Tensor, log_std: Tensor | None) -> ActionDistribution:
     """Distributions of actions: discrete ones from logits, continuous ones from means and deviations (actions,)."""
     return Categorical(outputs) if log_std is None else DiagonalGaussian(outputs, log_std)

@@ -13,7 +13,7 @@ from gymnasium.spaces import Box, Discrete
 from numpy.typing import NDArray
 from torch import Tensor
 
-from repro.agents.acting import Actor
+from repro.agents.acting import PolicyRunner
 from repro.agents.networks import ActorCritic, clip_gradient, flatten_parameters
 from repro.agents.rollout import Rollout, approximate_kl, generalised_advantages, normalise, take
 from repro.agents.values import value_metrics
@@ -38,17 +38,17 @@ class PPO:
     ):
         self.config, self.device, self.generator = config, device, generator
         self.network = ActorCritic(observation_space, action_space)
-        self.actor = Actor(self.network, config, device, generator, precision)
+        self.runner = PolicyRunner(self.network, config, device, generator, precision)
         self.parameters = flatten_parameters(self.network)
         self.optimizer = torch.optim.Adam([self.parameters], config.learning_rate, eps=1e-5, fused=True)
 
     def act(self, observations: NDArray, greedy: bool = False) -> tuple[Tensor, Tensor, Tensor]:
         """Actions (N, ...), their log-probabilities (N,) and values (N,), on the CPU. Raises UserError (diverged)."""
-        return self.actor.act(observations, greedy)
+        return self.runner.act(observations, greedy)
 
     def value(self, observations: NDArray) -> Tensor:
         """Values of observations (N, ...), float32 (N,) on the CPU."""
-        return self.actor.value(observations)
+        return self.runner.value(observations)
 
     def update(self, rollout: Rollout, progress: float) -> dict[str, float]:
         """Learn from one rollout; `progress` in [0, 1) is the share of training that is behind. Returns metrics."""
@@ -74,7 +74,7 @@ class PPO:
     ) -> tuple[Tensor, Tensor]:
         """One gradient step. Returns ROW_METRICS and log(new / old) of each row, (4, rows), and the gradient's norm."""
         config = self.config
-        policy, values = self.actor(observations)
+        policy, values = self.runner(observations)
         advantages = normalise(advantages)
         log_ratios = policy.log_prob(actions) - old_log_probs
         ratios = log_ratios.exp()

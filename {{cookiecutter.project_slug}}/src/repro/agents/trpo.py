@@ -18,8 +18,8 @@ from gymnasium.spaces import Box, Discrete
 from numpy.typing import NDArray
 from torch import Tensor
 
-from repro.agents.acting import Actor
-from repro.agents.networks import Policy, SeparateActorCritic, make_policy
+from repro.agents.acting import PolicyRunner
+from repro.agents.networks import ActionDistribution, SeparateActorCritic, make_distribution
 from repro.agents.rollout import Rollout, approximate_kl, generalised_advantages, normalise
 from repro.agents.values import fit_values, value_metrics
 from repro.config import TRPOConfig
@@ -41,17 +41,17 @@ class TRPO:
     ):
         self.config, self.device, self.generator = config, device, generator
         self.network = SeparateActorCritic(observation_space, action_space)
-        self.actor = Actor(self.network, config, device, generator, precision)
+        self.runner = PolicyRunner(self.network, config, device, generator, precision)
         value = self.network.value.parameters()
         self.optimizer = torch.optim.Adam(value, config.value_learning_rate, eps=1e-5, fused=True)
 
     def act(self, observations: NDArray, greedy: bool = False) -> tuple[Tensor, Tensor, Tensor]:
         """Actions (N, ...), their log-probabilities (N,) and values (N,), on the CPU. Raises UserError (diverged)."""
-        return self.actor.act(observations, greedy)
+        return self.runner.act(observations, greedy)
 
     def value(self, observations: NDArray) -> Tensor:
         """Values of observations (N, ...), float32 (N,) on the CPU."""
-        return self.actor.value(observations)
+        return self.runner.value(observations)
 
     def update(self, rollout: Rollout, progress: float) -> dict[str, float]:
         """Learn from one rollout; `progress` does not matter, as the trust region sets the step. Returns metrics."""
@@ -62,7 +62,7 @@ class TRPO:
         observations, actions, old_log_probs, row_advantages, row_returns = rows
         metrics = self._improve_policy(observations, actions, old_log_probs, normalise(row_advantages))
         value_loss = fit_values(
-            self.network.value, self.optimizer, observations, row_returns, config, self.generator, self.actor.precision
+            self.network.value, self.optimizer, observations, row_returns, config, self.generator, self.runner.precision
         )
         return metrics | {
             "value/loss": value_loss.item(),
@@ -79,7 +79,7 @@ class TRPO:
             old = self._policy(observations)
             old_log_probs = old.log_prob(actions)
 
-        def surrogate(policy: Policy) -> Tensor:
+        def surrogate(policy: ActionDistribution) -> Tensor:
             ratios = (policy.log_prob(actions) - old_log_probs).exp()
             return (ratios * advantages).mean() + config.entropy_coefficient * policy.entropy().mean()
 
@@ -114,10 +114,10 @@ class TRPO:
             "gradient/norm": gradient.norm().item(),
         }
 
-    def _policy(self, observations: Tensor) -> Policy:
+    def _policy(self, observations: Tensor) -> ActionDistribution:
         """Distributions of actions for a batch of observations, in float32. They stay when parameters move."""
         log_std = self.network.log_std
-        return make_policy(self.network.policy(observations), None if log_std is None else log_std.clone())
+        return make_distribution(self.network.policy(observations), None if log_std is None else log_std.clone())
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that `act` and `update` depend on."""

@@ -13,8 +13,8 @@ from gymnasium.spaces import Box, Discrete
 from numpy.typing import NDArray
 from torch import Tensor
 
-from repro.agents.acting import Actor
-from repro.agents.networks import Policy, SeparateActorCritic, make_policy
+from repro.agents.acting import PolicyRunner
+from repro.agents.networks import ActionDistribution, SeparateActorCritic, make_distribution
 from repro.agents.rollout import Rollout, approximate_kl, generalised_advantages, normalise
 from repro.agents.values import fit_values, value_metrics
 from repro.config import VPGConfig
@@ -37,18 +37,18 @@ class VPG:
     ):
         self.config, self.device, self.generator = config, device, generator
         self.network = SeparateActorCritic(observation_space, action_space)
-        self.actor = Actor(self.network, config, device, generator, precision)
+        self.runner = PolicyRunner(self.network, config, device, generator, precision)
         policy, value = self.network.policy_parameters(), self.network.value.parameters()
         self.optimizer = torch.optim.Adam(policy, config.learning_rate, eps=1e-5, fused=True)
         self.value_optimizer = torch.optim.Adam(value, config.value_learning_rate, eps=1e-5, fused=True)
 
     def act(self, observations: NDArray, greedy: bool = False) -> tuple[Tensor, Tensor, Tensor]:
         """Actions (N, ...), their log-probabilities (N,) and values (N,), on the CPU. Raises UserError (diverged)."""
-        return self.actor.act(observations, greedy)
+        return self.runner.act(observations, greedy)
 
     def value(self, observations: NDArray) -> Tensor:
         """Values of observations (N, ...), float32 (N,) on the CPU."""
-        return self.actor.value(observations)
+        return self.runner.value(observations)
 
     def update(self, rollout: Rollout, progress: float) -> dict[str, float]:
         """Learn from one rollout; `progress` in [0, 1) is the share of training that is behind. Returns metrics."""
@@ -76,7 +76,7 @@ class VPG:
             row_returns,
             config,
             self.generator,
-            self.actor.precision,
+            self.runner.precision,
         )
         return {
             "policy/loss": policy_loss.item(),
@@ -88,11 +88,11 @@ class VPG:
             "learning_rate": self.optimizer.param_groups[0]["lr"],
         }
 
-    def _policy(self, observations: Tensor) -> Policy:
+    def _policy(self, observations: Tensor) -> ActionDistribution:
         """Distributions of actions for a batch of observations."""
-        with autocast(self.device, self.actor.precision):
+        with autocast(self.device, self.runner.precision):
             outputs = self.network.policy(observations)
-        return make_policy(outputs.float(), self.network.log_std)
+        return make_distribution(outputs.float(), self.network.log_std)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that `act` and `update` depend on."""
