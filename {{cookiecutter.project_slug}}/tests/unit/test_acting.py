@@ -7,7 +7,8 @@ from gymnasium.spaces import Box, Discrete
 from torch import nn
 
 from repro.agents.acting import PolicyRunner
-from repro.agents.networks import ActorCritic, TwinEncoder, flatten_parameters
+from repro.agents.flat_parameters import flatten_parameters
+from repro.agents.networks import ActorCritic, TwinEncoder
 from repro.config import load_config
 from repro.normalisation import NormalisedBox
 

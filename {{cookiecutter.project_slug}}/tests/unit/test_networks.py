@@ -9,18 +9,9 @@ import torch
 from gymnasium.spaces import Box, Discrete
 from torch import nn
 
-from repro.agents.networks import (
-    ActorCritic,
-    Categorical,
-    DiagonalGaussian,
-    NatureCNN,
-    ScaleImages,
-    SeparateActorCritic,
-    TwinEncoder,
-    flatten_parameters,
-    make_distribution,
-    tanh,
-)
+from repro.agents.distributions import Categorical, DiagonalGaussian, make_distribution
+from repro.agents.flat_parameters import flatten_parameters
+from repro.agents.networks import ActorCritic, NatureCNN, ScaleImages, SeparateActorCritic, TwinEncoder, tanh
 from repro.normalisation import NormalisedBox
 
 torch.set_num_threads(1)

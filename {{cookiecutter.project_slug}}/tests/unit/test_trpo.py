@@ -9,7 +9,7 @@ from agent_examples import KINDS, VECTORS, collect, make_agent, parameters
 from torch import nn
 from torch.func import functional_call
 
-from repro.agents.networks import make_distribution
+from repro.agents.distributions import make_distribution
 from repro.agents.trpo import assign, conjugate_gradient, fisher_product, flatten
 
 torch.set_num_threads(1)

@@ -9,8 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from repro.agents.distributions import ActionDistribution, make_distribution
 from repro.agents.divergence import check_finite
-from repro.agents.networks import ActionDistribution, ActorCritic, SeparateActorCritic, TwinEncoder, make_distribution
+from repro.agents.networks import ActorCritic, SeparateActorCritic, TwinEncoder
 from repro.config import AgentConfig
 from repro.device import autocast
 

@@ -1,4 +1,4 @@
-"""Networks shared by the agents: image and vector encoders, policy and value heads, action distributions."""
+"""Networks shared by the agents: image and vector encoders, policy and value heads."""
 
 from __future__ import annotations
 
@@ -26,8 +26,9 @@ class ActorCritic(nn.Module):
         super().__init__()
         outputs = policy_outputs(action_space)
         self.images = len(observation_space.shape) == 3
-        self.encoder = NatureCNN(*observation_space.shape) if self.images else TwinEncoder(observation_space)
-        features = 512 if self.images else 64
+        self.encoder, features = (
+            make_encoder(observation_space) if self.images else (TwinEncoder(observation_space), 64)
+        )
         self.policy = initialise(nn.Linear(features, outputs), gain=0.01)
         self.value = initialise(nn.Linear(features, 1), gain=1.0)
         self.log_std = None if isinstance(action_space, Discrete) else nn.Parameter(torch.zeros(outputs))
@@ -165,102 +166,3 @@ def initialise(layer: Layer, gain: float) -> Layer:
     assert layer.bias is not None
     nn.init.zeros_(layer.bias)
     return layer
-
-
-def flatten_parameters(network: nn.Module) -> nn.Parameter:
-    """All parameters of `network` in one vector, with its gradient, of which they and theirs are views from now on.
-
-    One vector is clipped and optimised in a few operations, where tens of small tensors take some for each. The
-    network has to be on its device already, and gradients to be set to zero in place, not to None.
-    """
-    parameters = list(network.parameters())
-    flat = nn.Parameter(torch.empty(sum(parameter.numel() for parameter in parameters), device=parameters[0].device))
-    flat.grad = torch.zeros_like(flat)
-    start = 0
-    for parameter in parameters:
-        layout = (parameter.shape, parameter.stride(), start)  # of convolutions it is not the usual one
-        parameter.data = flat.data.as_strided(*layout).copy_(parameter.data)
-        parameter.grad = flat.grad.as_strided(*layout)
-        start += parameter.numel()
-    return flat
-
-
-@torch.no_grad()
-def clip_gradient(parameters: nn.Parameter, max_norm: float) -> Tensor:
-    """Scale the gradient of one vector down, in place, to a norm of at most `max_norm`; returns the norm before, ()."""
-    assert parameters.grad is not None
-    norm = torch.linalg.vector_norm(parameters.grad)
-    parameters.grad *= (max_norm / (norm + 1e-6)).clamp(max=1.0)  # as torch.nn.utils.clip_grad_norm_
-    return norm
-
-
-class Categorical:
-    """Discrete actions from logits (batch, actions)."""
-
-    def __init__(self, logits: Tensor):
-        self.log_probabilities = torch.log_softmax(logits, dim=-1)
-
-    def sample(self, generator: torch.Generator) -> Tensor:
-        """Actions, int64 (batch,).
-
-        The race of exponential clocks by which torch.multinomial draws, without its checks, each of which waits for
-        the device.
-        """
-        clocks = torch.empty_like(self.log_probabilities).exponential_(generator=generator)
-        return (self.log_probabilities.exp() / clocks).argmax(dim=-1)
-
-    def mode(self) -> Tensor:
-        """The most probable actions, int64 (batch,)."""
-        return self.log_probabilities.argmax(dim=-1)
-
-    def log_prob(self, actions: Tensor) -> Tensor:
-        """Log-probabilities of `actions`, (batch,)."""
-        return self.log_probabilities.gather(-1, actions[:, None]).squeeze(-1)
-
-    def entropy(self) -> Tensor:
-        """In nats, (batch,)."""
-        return -(self.log_probabilities.exp() * self.log_probabilities).sum(dim=-1)
-
-    def kl(self, other: ActionDistribution) -> Tensor:
-        """KL(self || other) in nats, (batch,)."""
-        assert isinstance(other, Categorical)
-        return (self.log_probabilities.exp() * (self.log_probabilities - other.log_probabilities)).sum(dim=-1)
-
-
-class DiagonalGaussian:
-    """Continuous actions (batch, actions) around a mean, with a standard deviation an action."""
-
-    def __init__(self, mean: Tensor, log_std: Tensor):
-        self.mean, self.log_std = mean, log_std.expand_as(mean)
-
-    def sample(self, generator: torch.Generator) -> Tensor:
-        """Actions, float32 (batch, actions); the environment clips them to its bounds."""
-        noise = torch.randn(self.mean.shape, generator=generator, device=self.mean.device)
-        return self.mean + self.log_std.exp() * noise
-
-    def mode(self) -> Tensor:
-        """The most probable actions, (batch, actions)."""
-        return self.mean
-
-    def log_prob(self, actions: Tensor) -> Tensor:
-        """Log-densities of `actions`, (batch,)."""
-        standardised = (actions - self.mean) / self.log_std.exp()
-        return (-0.5 * standardised**2 - self.log_std - 0.5 * math.log(2 * math.pi)).sum(dim=-1)
-
-    def entropy(self) -> Tensor:
-        """Differential entropy in nats, (batch,)."""
-        return (self.log_std + 0.5 * math.log(2 * math.pi * math.e)).sum(dim=-1)
-
-    def kl(self, other: ActionDistribution) -> Tensor:
-        """KL(self || other) in nats, (batch,)."""
-        assert isinstance(other, DiagonalGaussian)
-        variances = (2 * self.log_std).exp() + (self.mean - other.mean).square()
-        return (other.log_std - self.log_std + variances / (2 * (2 * other.log_std).exp()) - 0.5).sum(dim=-1)
-
-
-ActionDistribution = Categorical | DiagonalGaussian
-
-
-def make_distribution(outputs: Tensor, log_std: Tensor | None) -> ActionDistribution:
-    """Distributions of actions: discrete ones from logits, continuous ones from means and deviations (actions,)."""
-    return Categorical(outputs) if log_std is None else DiagonalGaussian(outputs, log_std)

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from repro.agents.acting import PolicyRunner
-from repro.agents.networks import ActorCritic, clip_gradient, flatten_parameters
+from repro.agents.flat_parameters import clip_gradient, flatten_parameters
+from repro.agents.networks import ActorCritic
 from repro.agents.rollout import Rollout, approximate_kl, generalised_advantages, normalise, take
 from repro.agents.values import value_metrics
 from repro.config import PPOConfig

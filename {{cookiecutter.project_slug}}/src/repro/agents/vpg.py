@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from repro.agents.acting import PolicyRunner
-from repro.agents.networks import ActionDistribution, SeparateActorCritic, make_distribution
+from repro.agents.distributions import ActionDistribution, make_distribution
+from repro.agents.networks import SeparateActorCritic
 from repro.agents.rollout import Rollout, approximate_kl, generalised_advantages, normalise
 from repro.agents.values import fit_values, value_metrics
 from repro.config import VPGConfig
