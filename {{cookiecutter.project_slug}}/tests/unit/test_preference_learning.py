@@ -14,6 +14,7 @@ from project import assert_equal_runs, labels, write_tiny_params
 from repro.agents.ppo import PPO
 from repro.config import Config, load_config
 from repro.envs import describe_environment
+from repro.preferences.export import check_export
 from repro.preferences.reward_model import RewardModel
 from repro.preferences.schedule import labels_due
 from repro.preferences.store import PreferenceStore
@@ -22,7 +23,7 @@ from repro.tracking.archive import RunFolder
 from repro.tracking.metrics import read_metrics
 from repro.tracking.wandb import WandbSettings
 from repro.training import trainer
-from repro.training.initial_labels import check_export, collect_initial_labels
+from repro.training.initial_labels import collect_initial_labels
 from repro.training.loops import make_trainer
 from repro.training.progress import Progress
 from repro.training.session import train_run
@@ -120,9 +121,10 @@ def test_on_a_gpu_a_run_that_was_killed_keeps_what_it_asked(tmp_path, device, as
 
 def test_exports_of_other_segments_are_refused(tmp_path):
     folder = export(tmp_path)
-    check_export(tiny(tmp_path), folder, 5)
+    environment = describe_environment(tiny(tmp_path).env)
+    check_export(tiny(tmp_path), environment, folder, 5)
     with pytest.raises(UserError, match=r"holds segments of 10 steps, but preferences.segment_steps is 12; collect"):
-        check_export(tiny(tmp_path, "preferences.segment_steps=12"), folder, 5)
+        check_export(tiny(tmp_path, "preferences.segment_steps=12"), environment, folder, 5)
 
 
 def test_both_learning_rates_follow_the_progress_before_the_rollout(tmp_path, monkeypatch):

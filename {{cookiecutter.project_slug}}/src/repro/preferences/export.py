@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from repro.config import Config
 from repro.files import write_atomic
 from repro.preferences.segments import Segment, load_segments, save_segments
 from repro.reading import UserError
@@ -101,6 +102,38 @@ def read_meta(directory: Path) -> dict[str, Any]:
         remedy = "export the preferences again" if found in range(FORMAT) else "use the newer code that wrote it"
         raise UserError(f"{path}: has format {json.dumps(found)[:20]}; this code reads format {FORMAT} only; {remedy}")
     return _parse_object(_read(path), str(path), _META_FIELDS)
+
+
+def check_export(config: Config, environment: str, directory: Path, seed: int) -> None:
+    """Raise UserError unless the folder holds comparisons that a run with `config` and `seed` can start from.
+
+    environment: what `repro.envs.describe_environment` says of the run's.
+    """
+    if config.reward.source != "learned":
+        raise UserError("--preferences: reward.source is environment, which needs none; leave the option out")
+    others = f"repro prefs collect --seed {seed}"  # not to this folder: it may hold a person's work
+    if not (directory / "meta.json").exists():
+        raise UserError(
+            f"{directory}: holds no exported preferences (no meta.json); make them with: {others} --out {directory}"
+        )
+    meta, _, segments = read_export(directory)
+    if meta["environment"] != environment:
+        raise UserError(
+            f"{directory}: holds preferences for {meta['environment']}, not for {environment}; collect others: {others}"
+        )
+    if meta["labels"] != config.preferences.initial_labels:
+        raise UserError(
+            f"{directory}: holds {meta['labels']} labels, but preferences.initial_labels is "
+            f"{config.preferences.initial_labels}; start with what is there: --set preferences.initial_labels="
+            f"{meta['labels']}; or collect others: {others}"
+        )
+    lengths, wanted = {len(segment) for segment in segments.values()}, config.preferences.segment_steps
+    # Short episodes give shorter segments, but hardly all of one length.
+    if max(lengths) > wanted or (len(lengths) == 1 and lengths != {wanted}):
+        raise UserError(
+            f"{directory}: holds segments of {', '.join(map(str, sorted(lengths)))} steps, but "
+            f"preferences.segment_steps is {wanted}; collect others: {others}"
+        )
 
 
 def _check_time(text: str, place: str) -> None:

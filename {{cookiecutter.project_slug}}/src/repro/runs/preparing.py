@@ -80,16 +80,17 @@ def prepare_run(root: Path, config: Config, request: RunRequest) -> RunFolder:
     For a cell of the pipeline, an unfinished run that would be the same is returned instead, to go on with.
     """
     from repro.device import choose_device, resolve_auto
+    from repro.envs import describe_environment
+    from repro.preferences.export import check_export
     from repro.preflight.estimate import estimate_minutes
     from repro.runs.given_model import reward_model_of
-    from repro.training.initial_labels import check_export
 
     stage = check_request(root, [config], request)
     device = choose_device(config.training.device)
     name = cell_name(config, request.seed, request.ablation)
     preferences = _given_preferences(root, config, request)
     if preferences:
-        check_export(config, preferences, request.seed)
+        check_export(config, describe_environment(config.env), preferences, request.seed)
     reward_model = reward_model_of(root, config, request.reward_model)
     code = keep_code(root)  # before the gate: what is checked and asked about is what will run
     params = resolve_auto(config)

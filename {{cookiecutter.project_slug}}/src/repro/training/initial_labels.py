@@ -2,49 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 
 from repro.config import Config
-from repro.envs import describe_environment, make_envs, random_actions
-from repro.preferences.export import read_export
+from repro.envs import make_envs, random_actions
 from repro.preferences.segments import Segment
 from repro.preferences.store import PreferenceStore
 from repro.reading import UserError
 from repro.training.asking import ask, choose_pairs, make_oracle, people_see_screens, segments_of
 from repro.training.seeding import derive_seed, numpy_generator
 from repro.training.storage import Storage
-
-
-def check_export(config: Config, folder: Path, seed: int) -> None:
-    """Raise UserError unless `folder` holds exported comparisons that a run with `config` can start from."""
-    if config.reward.source != "learned":
-        raise UserError("--preferences: reward.source is environment, which needs none; leave the option out")
-    others = f"repro prefs collect --seed {seed}"  # not to this folder: it may hold a person's work
-    if not (folder / "meta.json").exists():
-        raise UserError(
-            f"{folder}: holds no exported preferences (no meta.json); make them with: {others} --out {folder}"
-        )
-    meta, _, segments = read_export(folder)
-    if meta["environment"] != describe_environment(config.env):
-        raise UserError(
-            f"{folder}: holds preferences for {meta['environment']}, not for {describe_environment(config.env)}; "
-            f"collect others: {others}"
-        )
-    if meta["labels"] != config.preferences.initial_labels:
-        raise UserError(
-            f"{folder}: holds {meta['labels']} labels, but preferences.initial_labels is "
-            f"{config.preferences.initial_labels}; start with what is there: --set preferences.initial_labels="
-            f"{meta['labels']}; or collect others: {others}"
-        )
-    lengths, wanted = {len(segment) for segment in segments.values()}, config.preferences.segment_steps
-    # Short episodes give shorter segments, but hardly all of one length.
-    if max(lengths) > wanted or (len(lengths) == 1 and lengths != {wanted}):
-        raise UserError(
-            f"{folder}: holds segments of {', '.join(map(str, sorted(lengths)))} steps, but preferences.segment_steps "
-            f"is {wanted}; collect others: {others}"
-        )
 
 
 def collect_initial_labels(config: Config, seed: int, store: PreferenceStore, run: str) -> int:

@@ -13,6 +13,7 @@ from repro.envs import describe_environment
 from repro.health.checks import find_problems
 from repro.health.history import History
 from repro.health.subject import Subject
+from repro.preferences.export import check_export
 from repro.preferences.store import PreferenceStore
 from repro.reading import UserError
 from repro.tracking.archive import RunFolder
@@ -23,7 +24,6 @@ from repro.tracking.provenance import devices
 from repro.tracking.video import SEGMENTS, video_path
 from repro.tracking.wandb import WandbMirror, WandbSettings
 from repro.training.checkpoint import check_algorithm_of, check_shapes, load_checkpoint, save_checkpoint
-from repro.training.initial_labels import check_export
 from repro.training.loops import make_trainer
 from repro.training.playing import film_episode, make_player, policy_of
 from repro.training.progress import Progress
@@ -48,7 +48,7 @@ def train_run(run: RunFolder, config: Config, settings: WandbSettings, preferenc
         given = run.path / INITIAL_REWARD_MODEL
         initial_steps = 0 if given.exists() else None
         if preferences and not checkpoint:
-            check_export(config, preferences, seed)
+            check_export(config, describe_environment(config.env), preferences, seed)
             initial_steps = store.import_from(preferences, run.id)["env_steps"]
         trainer = make_trainer(config, seed, run.id, store, initial_steps)
         if trainer.learning and given.exists():
