@@ -50,6 +50,12 @@ class Config(Section):
     gate: GateConfig
     health: HealthConfig = HealthConfig()  # may be left out, as a whole or in part
 
+    @property
+    def people_see_screens(self) -> bool:
+        """Whether segments are shown to people who see more of an Atari game than the agent: its screen, in colour."""
+        asks_people = self.reward.source == "learned" and self.preferences.annotator == "person"
+        return asks_people and isinstance(self.env, AtariConfig)
+
     @model_validator(mode="after")
     def minibatches_fit(self) -> Config:
         if isinstance(self.agent, A2CConfig | ReplayConfig):  # no minibatches of a rollout

@@ -15,7 +15,6 @@ from repro.preferences.reward_model import PREDICTION_FRAMES
 from repro.preflight.checks import CheckResult
 from repro.preflight.free_memory import free_memory
 from repro.preflight.trainer import open_trainer
-from repro.training.asking import people_see_screens
 from repro.training.off_policy import OffPolicyTrainer
 
 PROCESS = 0.5e9  # bytes of Python, torch and the rest before anything of the run is made
@@ -61,7 +60,7 @@ def memory_needed(config: Config) -> dict[str, float]:
         observation = sample.numel() + _count_outputs(network, lambda: network(sample))
         batches = [_largest_batch(config) * observation]
         parts = {"process": PROCESS, "rollout": 2.0 * observations.nbytes, "networks": 0.0, "labels": 0.0}
-        if people_see_screens(config):
+        if config.people_see_screens:
             parts["screens"] = float(rows * math.prod(SCREEN) * 3)
         if isinstance(trainer, OffPolicyTrainer):
             parts["replay"] = float(trainer.replay.nbytes)

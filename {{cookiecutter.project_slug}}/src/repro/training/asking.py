@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from repro.config import AtariConfig, Config, PreferenceConfig
+from repro.config import PreferenceConfig
 from repro.preferences.oracle import Oracle
 from repro.preferences.queries import informative_pairs, uniform_pairs
 from repro.preferences.reward_model import RewardModel
@@ -36,12 +36,6 @@ def segments_of(storage: Storage, length: int, end_penalty: float = 0.0) -> list
     observations, actions = storage.observations[1:], storage.actions.numpy()
     flags = (storage.valid, storage.done, storage.terminated)
     return cut_segments(observations, actions, rewards, *flags, length, storage.screens)
-
-
-def people_see_screens(config: Config) -> bool:
-    """Whether segments are shown to people who see more of an Atari game than the agent: its screen, in colour."""
-    asks_people = config.reward.source == "learned" and config.preferences.annotator == "person"
-    return asks_people and isinstance(config.env, AtariConfig)
 
 
 def make_oracle(config: PreferenceConfig, seed: int) -> Oracle | None:

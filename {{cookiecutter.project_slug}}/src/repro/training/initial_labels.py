@@ -9,7 +9,7 @@ from repro.envs import make_envs, random_actions
 from repro.preferences.segments import Segment
 from repro.preferences.store import PreferenceStore
 from repro.reading import UserError
-from repro.training.asking import ask, choose_pairs, make_oracle, people_see_screens, segments_of
+from repro.training.asking import ask, choose_pairs, make_oracle, segments_of
 from repro.training.seeding import derive_seed, numpy_generator
 from repro.training.storage import Storage
 
@@ -22,7 +22,7 @@ def collect_initial_labels(config: Config, seed: int, store: PreferenceStore, ru
     steps taken. Raises UserError if there are too few segments in as many steps as the whole training has.
     """
     preferences = config.preferences
-    envs = make_envs(config.env, render=people_see_screens(config))
+    envs = make_envs(config.env, render=config.people_see_screens)
     generator, chooser = numpy_generator(seed, "initial policy"), numpy_generator(seed, "initial queries")
     oracle = make_oracle(preferences, seed)
     storage = Storage.for_envs(envs, config.agent.rollout_steps)

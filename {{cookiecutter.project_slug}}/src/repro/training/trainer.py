@@ -20,7 +20,6 @@ from repro.normalisation import network_space, normaliser_of
 from repro.preferences.reward_model import RewardModel
 from repro.preferences.store import PreferenceStore
 from repro.reading import UserError
-from repro.training.asking import people_see_screens
 from repro.training.episodes import EpisodeStatistics
 from repro.training.initial_labels import collect_initial_labels
 from repro.training.movement import Movement
@@ -52,7 +51,7 @@ class Trainer(abc.ABC):
         self.config, self.seed, self.run, self.store = config, seed, run, store
         self.device = choose_device(training.device)
         self.precision = choose_precision(training.precision, self.device)
-        self.envs = make_envs(config.env, render=people_see_screens(config))
+        self.envs = make_envs(config.env, render=config.people_see_screens)
         spaces = (network_space(config.env, self.envs.single_observation_space), self.envs.single_action_space)
         self.normaliser = normaliser_of(spaces[0])
         generator = torch_generator(seed, "policy", self.device)
