@@ -56,7 +56,7 @@ def test_a_healthy_run_is_silent_all_along():
         ("reward_model/loss_train", -math.inf, "non_finite"),
         ("policy/entropy_share", 0.01, "entropy_collapse"),
         ("policy/entropy_share", 0.0, "entropy_collapse"),
-        ("policy/approx_kl", 0.11, "kl_spike"),
+        ("policy/approx_kl", 0.16, "kl_spike"),
         ("reward_model/raw_std", 0.0005, "flat_reward"),
         ("reward_model/raw_std", 0.0, "flat_reward"),
     ],
@@ -79,17 +79,16 @@ def with_last_kl(values: list[float], rows=None) -> list[dict[str, float]]:
 @pytest.mark.parametrize(
     "values",
     [
-        [0.059],  # 12 x the median: the largest single one in runs that solved their task
-        [0.0419, 0.004, 0.03, 0.028, 0.002],  # of CartPole, PPO, seed 100
+        [0.1056],  # the largest single one in runs that solved their task: CartPole, PPO, seed 102
+        [0.0528, 0.0528, 0.0528],  # ten times the median: the largest middle one of three, of the same
         [0.0105],
-        [0.0377, 0.03, 0.0287],  # of CartPole, PPO, seed 109
     ],
 )
 def test_single_and_small_updates_are_no_spike(values):
     assert found(with_last_kl(values)) == []
 
 
-@pytest.mark.parametrize("values", [[0.06, 0.07, 0.06], [0.06, 0.001, 0.06], [0.042, 0.042, 0.042]])
+@pytest.mark.parametrize("values", [[0.09, 0.1, 0.09], [0.09, 0.001, 0.09], [0.066, 0.066, 0.066]])
 def test_several_large_updates_are_a_spike(values):
     rows = with_last_kl(values)
     assert found(rows[:-2]) == [] and found(rows) == ["kl_spike"]
@@ -102,9 +101,9 @@ def test_a_spike_is_seen_against_recent_finite_values():
     for row in rows[120:300:2]:
         row["policy/approx_kl"] = math.nan
     assert found(rows) == []
-    rows = with_last_kl([0.045] * 3, rows)
+    rows = with_last_kl([0.07] * 3, rows)
     assert found(rows) == ["kl_spike"] == found(rows[-history.RECENT_ROWS :])
-    assert "is 0.045 of late (at most 5 times the usual 0.00" in str(problems(rows)[0])
+    assert "is 0.07 of late (at most 5 times the usual 0.00" in str(problems(rows)[0])
 
 
 def test_few_rows_give_no_median_and_an_unbounded_entropy_no_collapse():

@@ -12,8 +12,8 @@ class HealthConfig(Section):
     # Of the policy.
     min_entropy: Fraction = 0.02  # share of the largest possible
     max_entropy: Fraction = 0.99  # the same, after the warm-up
-    max_kl: PositiveFloat = 0.05  # nats, of the middle one of three updates
-    max_kl_once: PositiveFloat = 0.1  # of any one
+    max_kl: PositiveFloat = 0.08  # nats, of the middle one of three updates
+    max_kl_once: PositiveFloat = 0.15  # of any one
     max_kl_ratio: PositiveFloat = 5.0  # of the middle one of three to the usual one; harmless below 0.8 max_kl
     max_clip_fraction: Fraction = 0.4  # share of steps that PPO's clip range cuts off
     min_clip_fraction: Fraction = 0.0  # at or below it PPO's update is as good as none
