@@ -34,8 +34,8 @@ POINTS = 40  # of a learning curve: the mean return of the episodes that ended i
 def ours(config: Any, seed: int) -> tuple[NDArray, NDArray, Any]:
     """Train; returns steps and mean returns of the episodes that ended, with their number, and the policy."""
     from repro.preferences.store import PreferenceStore
-    from repro.training.loops import make_trainer
-    from repro.training.playing import policy_of
+    from repro.training import make_trainer
+    from repro.experience.playing import policy_of
 
     with tempfile.TemporaryDirectory() as folder, PreferenceStore(Path(folder) / "preferences.db", "run") as store:
         trainer = make_trainer(config, seed, "run", store)
@@ -95,8 +95,8 @@ def measure(task: str, side: str, seed: int) -> dict[str, Any]:
     import torch
     from repro.config import load_config
     from repro.envs import make_envs
-    from repro.training.episodes import score
-    from repro.training.playing import play_episodes
+    from repro.experience.episodes import score
+    from repro.experience.playing import play_episodes
 
     torch.set_num_threads(1)
     config = load_config(PRESETS / f"{task}.yaml", ())

@@ -55,9 +55,9 @@ def train(source: str) -> dict:
     """One run, its evaluation, and what its reward model says of segments that it never saw; or what is kept of it."""
     from repro.preferences.store import PreferenceStore
     from repro.results.evaluate import evaluate
-    from repro.training.loops import make_trainer
-    from repro.training.playing import policy_of, random_policy
-    from repro.training.session import save_agent
+    from repro.training import make_trainer
+    from repro.experience.playing import policy_of, random_policy
+    from repro.session.run import save_agent
 
     config = configuration(source)
     parameters = hashlib.sha256(config.model_dump_json().encode()).hexdigest()[:12]
@@ -91,8 +91,8 @@ def train(source: str) -> dict:
 def fresh_segments(config, policy) -> list:
     """Segments of games with a seed of their own."""
     from repro.envs import make_envs
-    from repro.training.asking import segments_of
-    from repro.training.storage import Storage
+    from repro.asking.questions import segments_of
+    from repro.experience.storage import Storage
 
     envs = make_envs(config.env)
     storage = Storage.for_envs(envs, FRESH_STEPS)

@@ -36,8 +36,8 @@ def train(precision: str, seed: int) -> dict:
     from repro.config import load_config
     from repro.preferences.store import PreferenceStore
     from repro.results.evaluate import evaluate
-    from repro.training.loops import make_trainer
-    from repro.training.session import save_agent
+    from repro.training import make_trainer
+    from repro.session.run import save_agent
 
     overrides = (f"training.precision={precision}", f"training.total_steps={STEPS}", "training.device=cpu")
     config = load_config(PRESET, overrides)

@@ -43,7 +43,7 @@ def ours() -> None:
     from repro.config import load_config, parse_config
     from repro.preferences.store import PreferenceStore
     from repro.tracking.metrics import MetricsWriter
-    from repro.training.loops import make_trainer
+    from repro.training import make_trainer
 
     values = load_config(ROOT / "template/presets/moving-dot-true-reward.yaml").model_dump(mode="json")
     values["env"] = {"id": "CartPole-v1", "num_envs": ENVS, "max_steps": 500, "settings": {}, "fixed_horizon": False}
@@ -151,7 +151,7 @@ def one_side(side: str) -> None:
         import stable_baselines3  # noqa: F401
     if side == "ours":
         import repro.config
-        import repro.training.session  # noqa: F401
+        import repro.session.run  # noqa: F401
     clock, processors = time.perf_counter(), time.process_time()
     with contextlib.redirect_stdout(io.StringIO()):
         RUN[side]()

@@ -136,8 +136,8 @@ def _train(config: Config, seed: int) -> dict[str, Any]:
     from repro.envs import describe_environment
     from repro.preferences.store import PreferenceStore
     from repro.results.evaluate import evaluate
-    from repro.training.loops import make_trainer
-    from repro.training.session import save_agent
+    from repro.training import make_trainer
+    from repro.session.run import save_agent
 
     before = time.process_time()
     with tempfile.TemporaryDirectory() as name:

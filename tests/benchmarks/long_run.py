@@ -59,7 +59,7 @@ def train(kind: Kind, steps: int) -> dict:
     from repro.tracking.archive import RunFolder
     from repro.tracking.metrics import read_metrics
     from repro.tracking.wandb import WandbSettings
-    from repro.training.session import train_run
+    from repro.session.run import train_run
 
     config = load_config(PRESETS / f"{kind.preset}.yaml", (*COMMON, *kind.overrides, f"training.total_steps={steps}"))
     torch.optim.Adam([torch.zeros(1, requires_grad=True)])  # the first of a process loads much
@@ -79,7 +79,7 @@ def age(kind: Kind, steps: int) -> list[float]:
     """What a rollout costs a trainer that has done so many steps, over what it costs one with an eighth: each pair."""
     from repro.config import load_config
     from repro.preferences.store import PreferenceStore
-    from repro.training.loops import make_trainer
+    from repro.training import make_trainer
 
     config = load_config(PRESETS / f"{kind.preset}.yaml", (*COMMON, *kind.overrides))
     room = (PAIRS + 1) * config.env.num_envs * config.agent.rollout_steps

@@ -36,7 +36,7 @@ from repro.config import load_config
 from repro.envs import describe_environment
 from repro.preferences.store import PreferenceStore
 from repro.device import choose_precision
-from repro.training.loops import make_trainer
+from repro.training import make_trainer
 from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import VecEnv
 

@@ -66,7 +66,7 @@ AGENTS = (
     ),
     Bug(
         "rows that only reset are put into the replay buffer",
-        "training/replay.py",
+        "experience/replay.py",
         "envs = np.flatnonzero(valid)",
         "envs = np.arange(len(valid))",
         ("unit/test_replay.py",),
@@ -87,7 +87,7 @@ AGENTS = (
     ),
     Bug(
         "rewards are those of the step before",
-        "training/storage.py",
+        "experience/storage.py",
         "self.true_rewards[step], self.terminated[step] = rewards, terminated",
         "self.true_rewards[step - 1], self.terminated[step] = rewards, terminated",
         ("unit/test_storage.py", *PROBES),
@@ -223,7 +223,7 @@ AGENTS = (
     # Evaluation and repetition.
     Bug(
         "rewards after the end of an episode count in its return",
-        "training/playing.py",
+        "experience/playing.py",
         "returns += np.where(running, rewards, 0.0)",
         "returns += rewards",
         ("unit/test_playing.py", "unit/test_evaluate.py"),
@@ -237,14 +237,14 @@ AGENTS = (
     ),
     Bug(
         "all streams of a run share one seed",
-        "training/seeding.py",
+        "seeding.py",
         "np.random.SeedSequence([seed, zlib.crc32(stream.encode())])",
         "np.random.SeedSequence([seed, 0])",
         ("unit/test_seeding_and_checkpoint.py",),
     ),
     Bug(
         "all seeds are the same",
-        "training/seeding.py",
+        "seeding.py",
         "np.random.SeedSequence([seed, zlib.crc32(stream.encode())])",
         "np.random.SeedSequence([0, zlib.crc32(stream.encode())])",
         ("unit/test_seeding_and_checkpoint.py",),

@@ -26,7 +26,7 @@ WATCHED = {
     "repro.runs.preparing": ("read_wandb_settings", "keep_code", "create_run"),
     "repro.runs.doing": ("read_wandb_settings", "snapshot_path", "read_run", "claim_run"),
     "repro.worklog.entries": ("enter_run", "finish_run"),
-    "repro.training.session": ("find_problems", "add_finding", "save_checkpoint", "devices"),
+    "repro.session.run": ("find_problems", "add_finding", "save_checkpoint", "devices"),
     "repro.tracking.output": ("_Tee.write",),
     "repro.tracking.metrics": ("MetricsWriter.write", "MetricsWriter.position"),
     "repro.tracking.wandb": ("WandbMirror.start", "WandbMirror.news", "WandbMirror.finish"),

@@ -25,7 +25,7 @@ from repro.machine import resident_memory
 from repro.preferences.oracle import Oracle
 from repro.preferences.store import PreferenceStore
 from repro.reading import UserError
-from repro.training.loops import make_trainer
+from repro.training import make_trainer
 from repro.training.trainer import Trainer
 
 BOTH, LEARNED = ("environment", "learned"), ("learned",)  # sources of rewards

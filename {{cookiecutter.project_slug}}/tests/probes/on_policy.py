@@ -8,8 +8,8 @@ from environments import Probe
 
 from repro.agents import OnPolicyAgent, make_agent
 from repro.config import ALGORITHMS
+from repro.experience.storage import Storage
 from repro.training.rewards import TrueReward
-from repro.training.storage import Storage
 
 COMMON = {"discount": 0.8, "gae_lambda": 0.95, "entropy_coefficient": 0.05, "rollout_steps": 8}
 STEPS = {"learning_rate": 5e-3, "anneal_learning_rate": True, "max_gradient_norm": 0.5}

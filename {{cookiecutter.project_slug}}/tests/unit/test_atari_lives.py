@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from atari_examples import atari_envs
 
-from repro.training.asking import segments_of
-from repro.training.episodes import EpisodeStatistics, score_scale
+from repro.asking.questions import segments_of
+from repro.experience.episodes import EpisodeStatistics, score_scale
+from repro.experience.storage import Storage
 from repro.training.rewards import TrueReward
-from repro.training.storage import Storage
 
 STEPS, GAMES = 260, 6
 

@@ -14,19 +14,18 @@ from project import SOURCE
 from reward_examples import IMAGES, make_segment
 from test_atari import GREY, resize_by_area
 
+from repro.asking.questions import collect_initial_labels, segments_of
 from repro.config import load_config
 from repro.envs.atari import SCREEN
+from repro.experience.storage import Storage
 from repro.labels.tasks import _copy, _queries
 from repro.preferences.clips import make_clip
 from repro.preferences.segments import pack, unpack
 from repro.preferences.store import PreferenceStore
 from repro.preflight.memory import memory_needed
 from repro.reading import UserError
-from repro.training import segment_video
-from repro.training.asking import segments_of
-from repro.training.initial_labels import collect_initial_labels
-from repro.training.loops import make_trainer
-from repro.training.storage import Storage
+from repro.session import segment_video
+from repro.training import make_trainer
 
 STEPS, GAMES, LENGTH = 150, 2, 10
 

@@ -10,7 +10,7 @@ from repro.agents.rollout import take
 from repro.config import load_config
 from repro.envs import describe_environment
 from repro.preferences.store import PreferenceStore
-from repro.training.loops import make_trainer
+from repro.training import make_trainer
 
 PONG = Path(__file__).parents[2] / "presets" / "pong.yaml"
 TINY = ("env.num_envs=2", "agent.rollout_steps=16", "agent.minibatches=2", "agent.epochs=1", "training.threads=1")

@@ -9,14 +9,14 @@ import torch
 from every_algorithm import ALGORITHMS, with_algorithm
 from project import DISABLED_WANDB, write_tiny_params
 
+from repro.checkpoint import check_shapes, save_checkpoint
 from repro.config import Config, load_config
 from repro.preferences.store import PreferenceStore
 from repro.reading import UserError
 from repro.results.evaluate import load_agent
+from repro.session.run import AGENT, CHECKPOINT, save_agent, train_run
 from repro.tracking.archive import RunFolder
-from repro.training.checkpoint import check_shapes, save_checkpoint
-from repro.training.loops import make_trainer
-from repro.training.session import AGENT, CHECKPOINT, save_agent, train_run
+from repro.training import make_trainer
 
 TRUE = "reward.source=environment"
 

@@ -18,7 +18,7 @@ def append(project: Project, file: str, text: str) -> int:
     ("command", "file", "text", "message"),
     [
         ("train --seed 100", "agents/ppo.py", "def learn(:\n", "invalid syntax"),
-        ("launch --seed 100", "training/session.py", "return = 1\n", "invalid syntax"),  # which only the run imports
+        ("launch --seed 100", "session/run.py", "return = 1\n", "invalid syntax"),  # which only the run imports
         ("runs", "tracking/archive.py", "class\n", "invalid syntax"),  # which every command imports
     ],
 )
@@ -37,7 +37,7 @@ def test_a_null_byte_is_one_line(project):
 def test_a_run_that_meets_one_says_so(project):
     """As its code imports a part only when it needs it."""
     append(project, "results/late.py", "(\n")
-    append(project, "training/session.py", "\n\ndef train_run(*_):\n    import repro.results.late\n")
+    append(project, "session/run.py", "\n\ndef train_run(*_):\n    import repro.results.late\n")
     done = project.repro("train", "--seed", "100")
     (run,) = project.runs()
     line = f"runs/.snapshots/{run.record['code_hash']}/src/repro/results/late.py:1: '(' was never closed; correct it"
@@ -47,9 +47,9 @@ def test_a_run_that_meets_one_says_so(project):
 
 @pytest.mark.parametrize("fault", ["undefined_name", 'eval("a b")', "1 / 0"])
 def test_any_other_error_shows_where_it_arose(project, fault):
-    append(project, "training/session.py", f"\n\ndef train_run(*_):\n    {fault}\n")
+    append(project, "session/run.py", f"\n\ndef train_run(*_):\n    {fault}\n")
     done = project.repro("train", "--seed", "100")
     log = (project.only_run().path / "output.log").read_text()
     for text in (done.stderr, log):
-        assert "Traceback" in text and "src/repro/training/session.py" in text and f"    {fault}\n" in text
+        assert "Traceback" in text and "src/repro/session/run.py" in text and f"    {fault}\n" in text
     assert done.returncode == 1 and project.only_run().record["exit_code"] == 1

@@ -7,7 +7,7 @@ from project import SOURCE
 
 from repro.config import load_config
 from repro.preferences.store import PreferenceStore
-from repro.training.loops import make_trainer
+from repro.training import make_trainer
 
 SMALL = (
     *("reward.source=environment", "training.precision=float32", "training.device=cpu", "training.threads=1"),

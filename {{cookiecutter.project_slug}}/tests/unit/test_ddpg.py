@@ -10,8 +10,8 @@ import torch
 from off_policy_examples import batch, make_ddpg, weights
 
 from repro.agents.ddpg import DDPG
+from repro.checkpoint import load_checkpoint, save_checkpoint
 from repro.reading import UserError
-from repro.training.checkpoint import load_checkpoint, save_checkpoint
 
 torch.set_num_threads(1)
 LOW, HIGH = torch.tensor([-1.0, 2.0]), torch.tensor([3.0, 10.0])

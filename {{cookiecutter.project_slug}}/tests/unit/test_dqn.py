@@ -12,9 +12,9 @@ from off_policy_examples import DQN_SETTINGS, batch, make_dqn, weights
 
 from repro.agents.dqn import DQN
 from repro.agents.networks import NatureCNN
+from repro.checkpoint import load_checkpoint, save_checkpoint
 from repro.config import DQNConfig
 from repro.reading import UserError
-from repro.training.checkpoint import load_checkpoint, save_checkpoint
 
 torch.set_num_threads(1)
 ACTIONS = torch.arange(16) % 4

@@ -13,18 +13,18 @@ import pytest
 import torch
 from project import Project, here, write_tiny_params
 
+from repro.checkpoint import load_checkpoint, save_checkpoint
 from repro.config import Config, load_config
 from repro.envs import make_envs
 from repro.envs.moving_dot import MovingDotVectorEnv
+from repro.experience.playing import play_episodes, policy_of
 from repro.reading import UserError
 from repro.results.cells import cell_name
 from repro.results.evaluate import evaluate, format_evaluation, load_agent, load_reward_model
+from repro.session import run as session
 from repro.tracking.archive import RunFolder, finish_run
 from repro.tracking.wandb import WandbSettings
-from repro.training import session
-from repro.training.checkpoint import load_checkpoint, save_checkpoint
-from repro.training.loops import make_trainer
-from repro.training.playing import play_episodes, policy_of
+from repro.training import make_trainer
 from repro.training.trainer import Trainer
 
 AGENT, REWARD_MODEL = "checkpoints/agent.pt", "checkpoints/reward_model.pt"

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from gym_examples import assert_same, gym_config, gym_envs, play, some_actions
 
+from repro.checkpoint import load_checkpoint, save_checkpoint
 from repro.envs import saved_states
 from repro.envs.gym import EnvLoop
-from repro.training.checkpoint import load_checkpoint, save_checkpoint
 
 PLAIN = [
     "CartPole-v1",

@@ -13,7 +13,7 @@ from repro.health.history import History, trend
 from repro.health.of_rewards import first_hacking, hacking
 from repro.health.subject import Subject
 from repro.preferences.store import PreferenceStore
-from repro.training.loops import make_trainer
+from repro.training import make_trainer
 from repro.training.rewards import TrueReward
 
 SETTINGS = (

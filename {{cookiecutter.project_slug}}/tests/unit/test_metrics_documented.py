@@ -9,13 +9,13 @@ import pytest
 from project import DISABLED_WANDB, SOURCE, write_tiny_params
 
 from repro.config import load_config
+from repro.session.run import train_run
 from repro.tracking.archive import RunFolder
 from repro.tracking.metrics import read_metrics
-from repro.training.session import train_run
 
 TABLE = (SOURCE / "docs/metrics.md").read_text()
 DOCUMENTED = {name for row in re.findall(r"^\| (`.*?) \|", TABLE, re.MULTILINE) for name in re.findall(r"`(.*?)`", row)}
-ROOMS = ("agents", "training", "preferences")
+ROOMS = ("agents", "experience", "asking", "training", "session", "preferences")
 STATISTICS = ("mean", "std", "min", "max")
 THEIRS = "train/"  # Stable-Baselines3's names, which are translated
 

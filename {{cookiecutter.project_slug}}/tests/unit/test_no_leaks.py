@@ -18,7 +18,7 @@ from repro.config import Config, load_config
 from repro.envs.score_areas import SCORE_AREAS
 from repro.preferences.oracle import Oracle
 from repro.preferences.store import PreferenceStore
-from repro.training.loops import make_trainer
+from repro.training import make_trainer
 from repro.training.trainer import Trainer
 
 LEARNED = (

@@ -13,12 +13,12 @@ from project import assert_equal_runs
 from repro.normalisation import NormalisedBox, RunningNormaliser, normaliser_of
 from repro.preferences.store import PreferenceStore
 from repro.results.evaluate import evaluate, load_agent, load_reward_model
+from repro.session import run as session
+from repro.session.progress import Progress
+from repro.session.run import AGENT, REWARD_MODEL, train_run
 from repro.tracking.archive import RunFolder
 from repro.tracking.wandb import WandbSettings
-from repro.training import session
-from repro.training.loops import make_trainer
-from repro.training.progress import Progress
-from repro.training.session import AGENT, REWARD_MODEL, train_run
+from repro.training import make_trainer
 
 ENV = gym_config("Pendulum-v1", normalise_observations=True, random_return=-1200, reference_return=-150)
 

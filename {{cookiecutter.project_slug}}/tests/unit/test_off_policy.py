@@ -14,20 +14,19 @@ from dot_examples import Distorted
 from off_policy_examples import weights, write_params
 from project import assert_equal_runs, labels
 
+from repro.checkpoint import load_checkpoint, save_checkpoint
 from repro.config import load_config
 from repro.envs.moving_dot import MovingDotVectorEnv
 from repro.preferences.store import PreferenceStore
 from repro.reading import UserError
+from repro.session.progress import Progress
+from repro.session.run import train_run
 from repro.tracking.archive import RunFolder
 from repro.tracking.metrics import read_metrics
 from repro.tracking.wandb import WandbSettings
-from repro.training import off_policy
-from repro.training.checkpoint import load_checkpoint, save_checkpoint
-from repro.training.loops import check_algorithm, make_trainer
+from repro.training import check_algorithm, make_trainer, off_policy
 from repro.training.off_policy import OffPolicyTrainer
-from repro.training.progress import Progress
 from repro.training.rewards import TrueReward
-from repro.training.session import train_run
 
 ALGORITHMS = pytest.mark.parametrize("algorithm", ["dqn", "ddpg"])
 FRAMES = ("env.max_frames=80", "preferences.segment_steps=4")  # episodes of 20 steps

@@ -23,13 +23,13 @@ from gymnasium.spaces import Box, Discrete, MultiDiscrete
 from project import SOURCE
 
 from repro.agents import AGENTS
+from repro.checkpoint import load_checkpoint, save_checkpoint
 from repro.config import load_config
 from repro.health.checks import find_problems
 from repro.health.history import History
 from repro.health.of_updates import MUST_BE_FINITE
 from repro.health.subject import Subject
 from repro.reading import UserError
-from repro.training.checkpoint import load_checkpoint, save_checkpoint
 
 torch.set_num_threads(1)
 pytestmark = pytest.mark.parametrize("algorithm", SETTINGS)

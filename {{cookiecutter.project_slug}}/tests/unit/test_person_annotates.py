@@ -16,11 +16,11 @@ from project import DISABLED_WANDB, Project, tensors, wait_until, write_tiny_par
 from repro.config import Config, load_config
 from repro.preferences.schema import UNDO
 from repro.preferences.store import PreferenceStore
+from repro.session.progress import Progress
+from repro.session.run import train_run
 from repro.tracking.archive import RunFolder
 from repro.tracking.metrics import read_metrics
-from repro.training.loops import make_trainer
-from repro.training.progress import Progress
-from repro.training.session import train_run
+from repro.training import make_trainer
 
 PERSON = ("preferences.annotator=person",)
 CONTINUES = (*PERSON, "preferences.when_unlabelled=continue")

@@ -10,8 +10,8 @@ import torch
 
 from repro.config import load_config
 from repro.device import choose_device
+from repro.experience.playing import make_player, play_episodes, policy_of
 from repro.reading import UserError
-from repro.training.playing import make_player, play_episodes, policy_of
 
 PRESET = Path(__file__).parents[2] / "presets" / "moving-dot-small.yaml"
 

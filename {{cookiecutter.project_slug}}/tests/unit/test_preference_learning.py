@@ -12,6 +12,7 @@ import torch
 from project import assert_equal_runs, labels, write_tiny_params
 
 from repro.agents.ppo import PPO
+from repro.asking.questions import collect_initial_labels
 from repro.config import Config, load_config
 from repro.envs import describe_environment
 from repro.preferences.export import check_export
@@ -19,14 +20,12 @@ from repro.preferences.reward_model import RewardModel
 from repro.preferences.schedule import labels_due
 from repro.preferences.store import PreferenceStore
 from repro.reading import UserError
+from repro.session.progress import Progress
+from repro.session.run import train_run
 from repro.tracking.archive import RunFolder
 from repro.tracking.metrics import read_metrics
 from repro.tracking.wandb import WandbSettings
-from repro.training import trainer
-from repro.training.initial_labels import collect_initial_labels
-from repro.training.loops import make_trainer
-from repro.training.progress import Progress
-from repro.training.session import train_run
+from repro.training import make_trainer, trainer
 
 # A rollout of 32 steps seldom holds a segment of 25 more than once, and no more than 8 in all environments.
 SCARCE = ("preferences.segment_steps=25", "preferences.initial_labels=4", "preferences.total_labels=40")

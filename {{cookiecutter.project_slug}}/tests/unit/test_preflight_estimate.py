@@ -19,7 +19,7 @@ from repro.preferences.store import PreferenceStore
 from repro.preflight import estimate
 from repro.preflight.estimate import estimate_minutes, validation_growth
 from repro.terminal import waiting
-from repro.training.loops import make_trainer
+from repro.training import make_trainer
 
 
 @pytest.mark.parametrize("source", ["learned", "environment"])

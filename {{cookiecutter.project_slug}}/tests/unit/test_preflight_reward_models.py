@@ -118,14 +118,14 @@ def test_predictions_in_training_mode(root, monkeypatch):
 class TestValidation:
     def test_every_segment_in_two_comparisons(self, root, monkeypatch):
         """A chain: 0 and 1, 1 and 2, 2 and 3 ..."""
-        pairs = "repro.training.asking.uniform_pairs"
+        pairs = "repro.asking.questions.uniform_pairs"
         monkeypatch.setattr(pairs, lambda count, number, generator: [(index, index + 1) for index in range(number)])
         result = check("validation_disjoint", root)
         shared, _, validated, *_ = result.seen.split()
         assert not result.passed and int(shared) >= 0.8 * int(validated) > 5
 
     def test_one_segment_that_is_everywhere(self, root, monkeypatch):
-        pairs = "repro.training.asking.uniform_pairs"
+        pairs = "repro.asking.questions.uniform_pairs"
         monkeypatch.setattr(pairs, lambda count, number, generator: [(0, index + 1) for index in range(number)])
         shared, _, validated, *_ = check("validation_disjoint", root).seen.split()
         assert shared == validated
@@ -137,7 +137,7 @@ class TestValidation:
         assert not check("validation_disjoint", root).passed
 
     def test_segments_in_one_comparison_each(self, root, monkeypatch):
-        pairs = "repro.training.asking.uniform_pairs"
+        pairs = "repro.asking.questions.uniform_pairs"
         monkeypatch.setattr(
             pairs, lambda count, number, generator: [(2 * index, 2 * index + 1) for index in range(number)]
         )

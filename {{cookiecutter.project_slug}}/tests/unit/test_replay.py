@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from gymnasium.spaces import Box, Discrete
 
-from repro.training.replay import Replay, Sample
+from repro.experience.replay import Replay, Sample
 
 SIZE = 3  # of an image, in pixels
 FOUR = Discrete(4)

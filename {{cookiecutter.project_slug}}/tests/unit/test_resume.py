@@ -15,15 +15,15 @@ import pytest
 from every_algorithm import ALGORITHMS, with_algorithm
 from project import Project, assert_equal_runs, labels, line_count, rows, wait_until, write_tiny_params
 
+from repro.checkpoint import load_checkpoint
 from repro.config import load_config
 from repro.reading import UserError
+from repro.session.run import train_run
 from repro.tracking.archive import RunFolder
 from repro.tracking.wandb import WandbSettings
-from repro.training.checkpoint import load_checkpoint
-from repro.training.session import train_run
 
 PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["repro.training.session", "torch._dynamo"])  # the latter: on the first optimiser
+PROCESSES.set_forkserver_preload(["repro.session.run", "torch._dynamo"])  # the latter: on the first optimiser
 
 KINDS = {
     "discrete-learned": (),

@@ -7,10 +7,10 @@ from gymnasium.spaces import Box
 from reward_examples import LARGE, PAPER, add_comparisons, amplify, make_config, make_model, make_segment, stacks
 from torch import nn
 
+from repro.checkpoint import load_checkpoint, save_checkpoint
 from repro.preferences.comparisons import pad_segments
 from repro.preferences.reward_encoders import PairedDropout
 from repro.preferences.reward_networks import RewardEnsemble
-from repro.training.checkpoint import load_checkpoint, save_checkpoint
 
 PLAIN = {"network": "cnn"}
 NORM = {"network": "cnn", "batch_norm": "true"}

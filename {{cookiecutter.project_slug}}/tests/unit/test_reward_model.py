@@ -15,7 +15,7 @@ from reward_examples import (
     stacks,
 )
 
-from repro.training.checkpoint import load_checkpoint, save_checkpoint
+from repro.checkpoint import load_checkpoint, save_checkpoint
 
 
 def logit(model, space, left, right, member=0):

@@ -16,10 +16,10 @@ pytest.importorskip("stable_baselines3", reason="needs the extra `baseline`: pip
 
 from repro.agents import make_agent
 from repro.agents.rollout import Rollout, generalised_advantages
+from repro.checkpoint import load_checkpoint, save_checkpoint
 from repro.config import load_config
 from repro.normalisation import NormalisedBox
 from repro.reading import UserError
-from repro.training.checkpoint import load_checkpoint, save_checkpoint
 
 torch.set_num_threads(1)
 PRESET = Path(__file__).parents[2] / "presets" / "moving-dot.yaml"

@@ -16,11 +16,11 @@ import pytest
 import torch
 
 import repro
+from repro.checkpoint import load_checkpoint, save_checkpoint
 from repro.device import choose_device
 from repro.envs.moving_dot import MovingDotVectorEnv
 from repro.reading import UserError
-from repro.training.checkpoint import load_checkpoint, save_checkpoint
-from repro.training.seeding import derive_seed, numpy_generator, torch_generator
+from repro.seeding import derive_seed, numpy_generator, torch_generator
 
 torch.set_num_threads(1)
 CPU = torch.device("cpu")
@@ -213,7 +213,7 @@ SAVER = """
 import sys
 from pathlib import Path
 import torch
-from repro.training.checkpoint import save_checkpoint
+from repro.checkpoint import save_checkpoint
 for step in range(1_000_000):
     save_checkpoint(Path(sys.argv[1]), {"step": step, "weights": torch.full((50_000,), float(step))})
     print(step, flush=True)

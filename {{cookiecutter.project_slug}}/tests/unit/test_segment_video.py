@@ -20,11 +20,11 @@ from repro.reading import UserError
 from repro.report.writing import write_report
 from repro.results.cells import publish_training
 from repro.results.evaluate import film_segments
+from repro.session import segment_video
+from repro.session.run import train_run
+from repro.session.segment_video import CLIPS, IMAGE_SIZE, LINE, LOOPS, MARGIN, extremes, film_extremes
 from repro.tracking.archive import RunFolder
 from repro.tracking.video import SEGMENTS, video_path
-from repro.training import segment_video
-from repro.training.segment_video import CLIPS, IMAGE_SIZE, LINE, LOOPS, MARGIN, extremes, film_extremes
-from repro.training.session import train_run
 
 RUN = "run"
 
@@ -193,7 +193,7 @@ def test_a_run_whose_segments_cannot_be_drawn_is_not_lost(tmp_path, monkeypatch,
     def broken(*_):
         raise UserError("env.id: cannot be drawn here")
 
-    monkeypatch.setattr("repro.training.session.film_extremes", broken)
+    monkeypatch.setattr("repro.session.run.film_extremes", broken)
     write_tiny_params(tmp_path / "params.yaml")
     config = load_config(tmp_path / "params.yaml", ["training.total_steps=1024", "evaluation.video_rollouts=100"])
     train_run(RunFolder(tmp_path, {"id": "run", "seed": 5}), config, DISABLED_WANDB, None)
@@ -206,7 +206,7 @@ def test_networks_are_saved_before_anything_is_filmed(tmp_path, monkeypatch):
     def broken(*_):
         raise RuntimeError("a fault in a library that draws")
 
-    monkeypatch.setattr("repro.training.session.film_extremes", broken)
+    monkeypatch.setattr("repro.session.run.film_extremes", broken)
     write_tiny_params(tmp_path / "params.yaml")
     config = load_config(tmp_path / "params.yaml", ["training.total_steps=1024", "evaluation.video_rollouts=100"])
     with pytest.raises(RuntimeError, match="a fault in a library"):

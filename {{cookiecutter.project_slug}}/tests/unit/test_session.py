@@ -14,6 +14,8 @@ import torch
 from project import DISABLED_WANDB, labels, line_count, write_tiny_params
 from rich.console import Console
 
+from repro.asking.learning import PreferenceLearning
+from repro.checkpoint import save_checkpoint
 from repro.config import load_config
 from repro.health import history
 from repro.health.check import Finding
@@ -22,14 +24,13 @@ from repro.health.subject import Subject
 from repro.preferences.schedule import labels_due
 from repro.preflight.estimate import estimate_minutes
 from repro.reading import UserError
+from repro.session import progress
+from repro.session import run as session
+from repro.session.progress import Progress
+from repro.session.run import train_run
 from repro.tracking.archive import RunFolder
 from repro.tracking.findings import read_findings
 from repro.tracking.metrics import read_metrics
-from repro.training import progress, session
-from repro.training.checkpoint import save_checkpoint
-from repro.training.preferences import PreferenceLearning
-from repro.training.progress import Progress
-from repro.training.session import train_run
 
 
 def train(folder: Path, *overrides: str) -> dict:

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 from project import DISABLED_WANDB, SOURCE, assert_equal_runs, write_tiny_params
 
+from repro.asking.questions import collect_initial_labels
 from repro.config import Config, load_config
 from repro.preferences.store import PreferenceStore
 from repro.reading import UserError
+from repro.session.progress import Progress
+from repro.session.run import train_run
 from repro.tracking.archive import RunFolder
 from repro.tracking.metrics import read_metrics
-from repro.training.initial_labels import collect_initial_labels
-from repro.training.progress import Progress
-from repro.training.session import train_run
 
 CARTPOLE = (
     *(

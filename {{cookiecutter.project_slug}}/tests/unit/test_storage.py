@@ -10,15 +10,15 @@ from dot_examples import Distorted
 from gymnasium.spaces import Box, Discrete
 
 from repro.agents.rollout import Rollout
+from repro.asking.questions import segments_of
 from repro.config import load_config
 from repro.envs.base import ResumableVectorEnv
 from repro.envs.moving_dot import MovingDotVectorEnv
+from repro.experience.episodes import EpisodeStatistics, correlation, score, score_scale
+from repro.experience.storage import Storage
 from repro.preferences.store import PreferenceStore
-from repro.training.asking import segments_of
-from repro.training.episodes import EpisodeStatistics, correlation, score, score_scale
 from repro.training.on_policy import OnPolicyTrainer
 from repro.training.rewards import LearnedReward, TrueReward
-from repro.training.storage import Storage
 
 torch.set_num_threads(1)
 PRESET = Path(__file__).parents[2] / "presets" / "moving-dot.yaml"

@@ -10,11 +10,11 @@ from project import DISABLED_WANDB, VARYING, write_tiny_params
 
 from repro.config import load_config
 from repro.reading import UserError
+from repro.session.run import train_run
 from repro.tracking import video
 from repro.tracking.archive import RunFolder
 from repro.tracking.metrics import read_metrics
 from repro.tracking.video import VideoWriter, video_path, video_step
-from repro.training.session import train_run
 
 
 def frames_of(path):

@@ -26,9 +26,9 @@ def collect_preferences(config: Config, seed: int, folder: Path) -> str:
             "preferences.annotator: a person's labels are asked for while a run waits for them (repro train, then "
             "repro label in another terminal); to collect an oracle's: --set preferences.annotator=oracle"
         )
+    from repro.asking.questions import collect_initial_labels
     from repro.envs import describe_environment
     from repro.preferences.store import PreferenceStore
-    from repro.training.initial_labels import collect_initial_labels
 
     with (
         tempfile.TemporaryDirectory() as temporary,

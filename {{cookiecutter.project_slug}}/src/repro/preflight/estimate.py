@@ -11,15 +11,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from repro.checkpoint import checkpoint_bytes
 from repro.config import Config, ReplayConfig
 from repro.envs import make_envs
+from repro.experience.playing import make_player, policy_of
 from repro.preferences.reward_model import VALIDATION_COMPARISONS, RewardModel
 from repro.preferences.store import PreferenceStore
 from repro.terminal.waiting import waiting
 from repro.tracking.video import VideoWriter
-from repro.training.checkpoint import checkpoint_bytes
-from repro.training.loops import make_trainer
-from repro.training.playing import make_player, policy_of
+from repro.training import make_trainer
 from repro.training.trainer import Trainer
 
 PROBE_LABELS = 32  # comparisons to time the reward model with

@@ -20,7 +20,7 @@ from repro.envs.base import SingleEnv
 from repro.normalisation import RunningNormaliser
 from repro.preflight.checks import CheckResult
 from repro.preflight.trainer import open_trainer
-from repro.training.seeding import numpy_generator
+from repro.seeding import numpy_generator
 from repro.training.trainer import Trainer
 
 OBSERVED_STEPS, OBSERVATIONS = 200, 256

@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from repro.asking.questions import collect_initial_labels
 from repro.config import Config
 from repro.preferences.reward_model import RewardModel
 from repro.preferences.segments import Segment
 from repro.preferences.store import PreferenceStore
-from repro.training.initial_labels import collect_initial_labels
-from repro.training.loops import make_trainer
+from repro.training import make_trainer
 from repro.training.trainer import Trainer
 
 COMPARISONS = 8

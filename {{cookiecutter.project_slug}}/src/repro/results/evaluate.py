@@ -13,21 +13,21 @@ from numpy.typing import NDArray
 from torch import nn
 
 from repro.agents import Agent
+from repro.checkpoint import check_algorithm_of, load_checkpoint
 from repro.config import Config
 from repro.device import choose_device, choose_precision
 from repro.envs import make_envs
+from repro.experience.episodes import score
+from repro.experience.playing import Episodes, film_episode, make_player, play_episodes, policy_of, random_policy
 from repro.normalisation import network_space
 from repro.preferences.reward_model import RewardModel
 from repro.reading import UserError
+from repro.seeding import numpy_generator
+from repro.session.run import REWARD_MODEL, open_store
+from repro.session.segment_video import film_extremes
 from repro.tracking.archive import RunFolder
 from repro.tracking.metrics import read_last_row
 from repro.tracking.video import SEGMENTS, video_path
-from repro.training.checkpoint import check_algorithm_of, load_checkpoint
-from repro.training.episodes import score
-from repro.training.playing import Episodes, film_episode, make_player, play_episodes, policy_of, random_policy
-from repro.training.seeding import numpy_generator
-from repro.training.segment_video import film_extremes
-from repro.training.session import REWARD_MODEL, open_store
 
 MOST_AT_ONCE = 128  # episodes, so that memory does not grow with their number
 
@@ -36,7 +36,7 @@ def evaluate(config: Config, agent_file: Path, play: Sequence[str] = ("sampled",
     """Evaluate the network saved in `agent_file`, with sampled and with greedy actions, beside two baselines.
 
     All face the same `evaluation.episodes` starts, drawn from `evaluation.seed`, one full episode each: were episodes
-    taken as they end, short ones would count more. Scores are those of `repro.training.episodes`. Raises UserError if
+    taken as they end, short ones would count more. Scores are those of `repro.experience.episodes`. Raises UserError if
     the file is missing, damaged or of another network, or if the network or a return is not finite.
     """
     settings = config.evaluation

@@ -69,7 +69,7 @@ def do_run(path: Path) -> int:
 @syntax_errors_in_a_line()
 def _train(root: Path, run: RunFolder) -> dict[str, Any]:
     """Train, and publish the outcome where it is a cell's. Returns the latest value of each metric."""
-    from repro.training.session import train_run
+    from repro.session.run import train_run
 
     config = parse_config(run.record["params"], source=f"{run.id}/params.yaml")
     preferences = run.record.get("preferences")

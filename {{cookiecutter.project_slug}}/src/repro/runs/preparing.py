@@ -62,10 +62,10 @@ def adopt(root: Path, config: Config, request: RunRequest) -> RunFolder | None:
 
 def check_request(root: Path, configs: Iterable[Config], request: RunRequest) -> str:
     """Raise UserError if runs with these parameters cannot be, as far as that shows at once; returns their stage."""
-    from repro.training.device import choose_device
-    from repro.training.loops import check_algorithm
+    from repro.device import choose_device
+    from repro.training import check_algorithm
 
-    importlib.import_module("repro.training.session")  # as the runs will: an error in it shows before there are any
+    importlib.import_module("repro.session.run")  # as the runs will: an error in it shows before there are any
     read_wandb_settings(root / "pyproject.toml")
     for config in configs:
         choose_device(config.training.device)

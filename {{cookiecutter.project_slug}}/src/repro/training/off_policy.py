@@ -12,10 +12,10 @@ from repro.agents import OffPolicyAgent
 from repro.agents.transitions import Transitions
 from repro.config import Config, ReplayConfig
 from repro.envs import random_actions
+from repro.experience.episodes import score_scale
+from repro.experience.replay import Replay
 from repro.preferences.store import PreferenceStore
-from repro.training.episodes import score_scale
-from repro.training.replay import Replay
-from repro.training.seeding import numpy_generator
+from repro.seeding import numpy_generator
 from repro.training.trainer import Trainer
 
 SAVED_BYTES = 64e6  # a larger replay buffer is not saved with a checkpoint, but filled again after a resume

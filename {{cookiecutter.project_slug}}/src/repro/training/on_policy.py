@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from repro.agents import OnPolicyAgent
 from repro.device import autocast
-from repro.training.episodes import describe, score_scale
+from repro.experience.episodes import describe, score_scale
 from repro.training.trainer import Trainer
 
 

@@ -7,9 +7,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from repro.experience.replay import Sample
+from repro.experience.storage import Storage
 from repro.preferences.reward_model import RewardModel
-from repro.training.replay import Sample
-from repro.training.storage import Storage
 
 
 class RewardSource(Protocol):

@@ -12,21 +12,21 @@ import torch
 from numpy.typing import NDArray
 
 from repro.agents import make_agent
+from repro.asking.learning import PreferenceLearning
+from repro.asking.questions import collect_initial_labels
 from repro.config import AtariConfig, Config
 from repro.device import choose_device, choose_precision
 from repro.envs import make_envs
+from repro.experience.episodes import EpisodeStatistics
+from repro.experience.storage import Storage
 from repro.machine import resident_memory, steady_memory
 from repro.normalisation import network_space, normaliser_of
 from repro.preferences.reward_model import RewardModel
 from repro.preferences.store import PreferenceStore
 from repro.reading import UserError
-from repro.training.episodes import EpisodeStatistics
-from repro.training.initial_labels import collect_initial_labels
+from repro.seeding import derive_seed, torch_generator
 from repro.training.movement import Movement
-from repro.training.preferences import PreferenceLearning
 from repro.training.rewards import LearnedReward, RewardSource, TrueReward
-from repro.training.seeding import derive_seed, torch_generator
-from repro.training.storage import Storage
 
 
 class Trainer(abc.ABC):

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
+from repro.asking.questions import ask, choose_pairs, make_oracle, segments_of
 from repro.config import Config
+from repro.experience.storage import Storage
 from repro.preferences.reward_model import RewardModel
 from repro.preferences.schedule import labels_due
 from repro.preferences.segments import Segment
 from repro.preferences.store import PREFERENCES, PreferenceStore
 from repro.reading import UserError
-from repro.training.asking import ask, choose_pairs, make_oracle, segments_of
-from repro.training.labels_awaited import wait_for_labels
-from repro.training.seeding import numpy_generator
-from repro.training.storage import Storage
+from repro.seeding import numpy_generator
+
+LOOK_SECONDS = 0.3  # between looks into the store
+SECONDS_BETWEEN_LINES = 10.0
 
 
 class PreferenceLearning:
@@ -166,3 +169,20 @@ class PreferenceLearning:
             self.load_labels(max(self.queries, self.store.query_count(self.run)))
         self.generator.bit_generator.state = state["generator"]
         self.model.load_state_dict(state["model"])
+
+
+def wait_for_labels(store: PreferenceStore, queries: int) -> float:
+    """Return when none of the `queries` in the store waits for an answer; returns the seconds that took.
+
+    Says on the terminal how many are there, at first and now and then. Ctrl-C ends it as it ends a run: labels are in
+    the store, and count when the run is resumed.
+    """
+    start, said, next_line = time.monotonic(), -1, 0.0
+    while waiting := store.waiting():
+        if queries - waiting != said and time.monotonic() >= next_line:
+            said, next_line = queries - waiting, time.monotonic() + SECONDS_BETWEEN_LINES
+            print(f"waiting for labels: {said:,} of {queries:,}; `repro label` in another terminal", flush=True)
+        time.sleep(LOOK_SECONDS)
+    if said >= 0:
+        print(f"all {queries:,} labels are there: going on", flush=True)
+    return time.monotonic() - start

@@ -8,14 +8,18 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from repro.checkpoint import check_algorithm_of, check_shapes, load_checkpoint, save_checkpoint
 from repro.config import Config
 from repro.envs import describe_environment
+from repro.experience.playing import film_episode, make_player, policy_of
 from repro.health.checks import find_problems
 from repro.health.history import History
 from repro.health.subject import Subject
 from repro.preferences.export import check_export
 from repro.preferences.store import PreferenceStore
 from repro.reading import UserError
+from repro.session.progress import Progress
+from repro.session.segment_video import film_extremes
 from repro.tracking.archive import RunFolder
 from repro.tracking.creation import INITIAL_REWARD_MODEL
 from repro.tracking.findings import add_finding, forget_findings_after, read_findings
@@ -23,11 +27,7 @@ from repro.tracking.metrics import MetricsWriter, read_metrics
 from repro.tracking.provenance import devices
 from repro.tracking.video import SEGMENTS, video_path
 from repro.tracking.wandb import WandbMirror, WandbSettings
-from repro.training.checkpoint import check_algorithm_of, check_shapes, load_checkpoint, save_checkpoint
-from repro.training.loops import make_trainer
-from repro.training.playing import film_episode, make_player, policy_of
-from repro.training.progress import Progress
-from repro.training.segment_video import film_extremes
+from repro.training import make_trainer
 from repro.training.trainer import Trainer
 
 CHECKPOINT = Path("checkpoints/last.pt")  # the whole state, to resume from

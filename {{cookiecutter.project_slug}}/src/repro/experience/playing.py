@@ -15,11 +15,11 @@ from repro.config import Config
 from repro.device import choose_precision
 from repro.envs import make_envs, random_actions
 from repro.envs.base import ResumableVectorEnv
+from repro.experience.episodes import score_scale
 from repro.normalisation import network_space
 from repro.reading import UserError
+from repro.seeding import torch_generator
 from repro.tracking.video import VideoWriter
-from repro.training.episodes import score_scale
-from repro.training.seeding import torch_generator
 
 Episodes = NDArray[np.float64]  # (4, N): true returns, lengths in steps, returns that score 0, returns that score 1
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from repro.envs.base import ResumableVectorEnv
-from repro.training.storage import Storage
+from repro.experience.storage import Storage
 
 
 def score_scale(envs: ResumableVectorEnv) -> NDArray[np.float64]:

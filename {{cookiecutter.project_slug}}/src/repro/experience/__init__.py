@@ -1,0 +1,1 @@
+"""What was done in the environments: rollouts, replay, the returns of episodes, whole episodes played and filmed."""
