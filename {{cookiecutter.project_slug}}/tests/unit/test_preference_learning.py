@@ -118,6 +118,23 @@ def test_on_a_gpu_a_run_that_was_killed_keeps_what_it_asked(tmp_path, device, as
         assert made.state_dict()["exact"] == (device == "cpu")
 
 
+def test_all_answers_of_an_export_with_gaps_are_learned_from_and_the_run_goes_on_asking(tmp_path):
+    folder = export(tmp_path)
+    lines = [json.loads(line) for line in (folder / "labels.jsonl").read_text().splitlines()]
+    kept = [line for line in lines if line["number"] not in (3, 7)]  # what nobody has answered is not exported
+    again = [line | {"repeat": True} for line in lines if line["number"] in (7, 9)]  # of 7 the first was undone
+    (folder / "labels.jsonl").write_text("".join(json.dumps(line) + "\n" for line in kept + again))
+    meta = json.loads((folder / "meta.json").read_text()) | {"labels": 14, "answers": 16}
+    (folder / "meta.json").write_text(json.dumps(meta) + "\n")
+    rows = train(tmp_path / "run", "preferences.initial_labels=14", preferences=folder)
+    assert rows[-1]["preferences/labels"] == 40
+    with PreferenceStore(tmp_path / "run/preferences.db") as store:
+        first = store.labelled("run")[:14]
+        asked_again = store.labelled("run repeats")
+    assert [(one.left, one.right) for one in first] == [(line["left"], line["right"]) for line in kept]
+    assert [(one.number, one.left) for one in asked_again] == [(8 - 1, lines[9]["left"])]
+
+
 def test_exports_of_other_segments_are_refused(tmp_path):
     folder = export(tmp_path)
     environment = describe_environment(tiny(tmp_path).env)

@@ -226,13 +226,17 @@ class PreferenceStore(Database):
         meta = {"name": name, "seed": seed, "env_steps": env_steps, "environment": self.environment}
         write_export(Path(directory), meta, labels, segments)
 
-    def import_from(self, directory: Path | str, run: str, new_queries: bool = True) -> dict[str, Any]:
+    def import_from(
+        self, directory: Path | str, run: str, new_queries: bool = True, renumber: bool = False
+    ) -> dict[str, Any]:
         """Enter an export under `run`, whole or not at all; once more changes nothing. Returns its `meta.json`.
 
         Of an annotator who has answered a query here, the answer there is left out. new_queries: whether there may be
-        queries that the run has not asked.
+        queries that the run has not asked. renumber: for a run that goes on asking, see `_without_gaps`.
         """
         meta, labels, segments = read_export(Path(directory))
+        if renumber:
+            labels = _without_gaps(labels)
         if None not in (self.environment, meta["environment"]) and self.environment != meta["environment"]:
             raise UserError(f"{directory}: holds preferences for {meta['environment']}, not for {self.environment}")
         with self.transaction():
@@ -255,3 +259,13 @@ class PreferenceStore(Database):
                     given = (label["answer"], annotator, label["latency_seconds"], label["labelled_at"])
                     self.add_label(asked_in, number, *given, created=label["created"])
         return meta
+
+
+def _without_gaps(labels: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The same answers, their queries numbered 0, 1, ... in the same order: an export leaves out the unanswered.
+
+    Without those to what was asked again where no first answer stands: the number will be that of another query.
+    """
+    answered = sorted({label["number"] for label in labels if not label["repeat"]})
+    numbers = {number: place for place, number in enumerate(answered)}
+    return [label | {"number": numbers[label["number"]]} for label in labels if label["number"] in numbers]

@@ -49,7 +49,7 @@ def train_run(run: RunFolder, config: Config, settings: WandbSettings, preferenc
         initial_steps = 0 if given.exists() else None
         if preferences and not checkpoint:
             check_export(config, describe_environment(config.env), preferences, seed)
-            initial_steps = store.import_from(preferences, run.id)["env_steps"]
+            initial_steps = store.import_from(preferences, run.id, renumber=True)["env_steps"]
         trainer = make_trainer(config, seed, run.id, store, initial_steps)
         if trainer.learning and given.exists():
             trainer.learning.begin_with(load_checkpoint(given), fixed=preferences is None)
