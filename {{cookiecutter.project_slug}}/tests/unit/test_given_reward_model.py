@@ -2,9 +2,15 @@
 
 import shutil
 
+import numpy as np
 import pytest
 import torch
+from gym_examples import gym_config, gym_parameters
 from project import Project, assert_equal_runs, here, labels, rows
+
+from repro.preferences.store import PreferenceStore
+from repro.training.checkpoint import load_checkpoint, save_checkpoint
+from repro.training.loops import make_trainer
 
 GIVEN = ("train", "--seed", "101", "--skip", "a test")
 
@@ -76,3 +82,43 @@ def test_a_run_without_a_final_model_is_refused(project, monkeypatch, capsys):
     queued = project.queue()
     code, _, error = here(project, monkeypatch, capsys, *GIVEN, "--reward-model", queued.id)
     assert code == 2 and f"{queued.id}: has no final reward model" in error
+
+
+PENDULUM = gym_config("Pendulum-v1", normalise_observations=True, random_return=-1200, reference_return=-150)
+
+
+def trained_model(folder):
+    """What a run whose policy and reward model share a normaliser leaves for others."""
+    with PreferenceStore(folder / "first.db") as store:
+        trainer = make_trainer(gym_parameters(PENDULUM, "learned"), 5, "run", store)
+        list(trainer.rows())
+        save_checkpoint(folder / "given.pt", trainer.learning.model.inference_state())
+    return load_checkpoint(folder / "given.pt")
+
+
+def test_a_fixed_model_sees_observations_as_it_did_while_the_policys_normaliser_moves_on(tmp_path):
+    given = trained_model(tmp_path)
+    observations = np.random.default_rng(0).normal(size=(50, 3)).astype(np.float32)
+    with PreferenceStore(tmp_path / "second.db") as store:
+        first, resumed = (make_trainer(gym_parameters(PENDULUM, "learned"), 6, "run", store, 0) for _ in range(2))
+        for trainer in (first, resumed):
+            trainer.learning.begin_with(given, fixed=True)
+        predicted = first.learning.model.predict(observations)
+        list(first.rows())
+        assert first.normaliser.count > 0
+        np.testing.assert_array_equal(first.learning.model.predict(observations), predicted)
+        resumed.load_state_dict(first.state_dict())
+        np.testing.assert_array_equal(resumed.learning.model.predict(observations), predicted)
+        assert torch.equal(resumed.normaliser.mean, first.normaliser.mean)
+
+
+def test_a_model_that_learns_on_keeps_its_statistics_and_its_unit(tmp_path):
+    given = trained_model(tmp_path) | {"return_scale": 7.0}
+    given["raw_mean"] = given["raw_mean"] + 100
+    with PreferenceStore(tmp_path / "first.db") as store:
+        learning = make_trainer(gym_parameters(PENDULUM, "learned"), 5, "run", store, 0).learning
+        learning.begin_with(given, fixed=False)
+        learning.load_labels(16)
+        learning.model.train(1)
+        assert (learning.model.raw_mean > 97).all()  # the step moves them by a fiftieth of the way
+        assert learning.model.inference_state()["return_scale"] == 7.0

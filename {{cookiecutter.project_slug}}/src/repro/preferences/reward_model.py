@@ -22,7 +22,7 @@ from repro.preferences.segments import Segment
 
 PREDICTION_FRAMES = 1024  # in one forward pass without gradients; a stack has several, a vector counts as one
 VALIDATION_COMPARISONS = 100  # at most so many are looked at for the validation metrics
-STATISTICS_MEMORY = 0.98  # of the running mean and variance of predictions, a gradient step
+STATISTICS_STEPS = 50  # gradient steps that the running mean and variance of predictions remember
 
 
 class RewardModel:
@@ -229,7 +229,7 @@ class RewardModel:
         """Follow the mean and variance of the raw predictions over the labelled segments (M, 2B, T)."""
         rewards = _of_steps(rewards.cpu(), lengths)
         mean, variance = rewards.mean(1, keepdim=True), rewards.var(1, keepdim=True)
-        weight = max(1 - STATISTICS_MEMORY, 1 / self.steps)  # a plain average at first
+        weight = 1 / min(STATISTICS_STEPS, self.steps)  # a plain average at first
         self.raw_mean = (1 - weight) * self.raw_mean + weight * mean
         self.raw_variance = (1 - weight) * self.raw_variance + weight * variance
 
@@ -255,7 +255,6 @@ class RewardModel:
             "generator": self.generator.get_state(),
             "dropout_generator": self.dropout_generator.get_state(),
             "decay": self.decay.state_dict() if self.decay else None,
-            "return_scale": self.return_scale,
             "steps": self.steps,
         }
 
@@ -266,16 +265,22 @@ class RewardModel:
         self._restore(state)
         self.generator.set_state(state["generator"])
         self.dropout_generator.set_state(state["dropout_generator"])
-        self.return_scale, self.steps = state["return_scale"], state["steps"]
+        self.steps = state["steps"]
 
     def inference_state(self) -> dict[str, Any]:
-        """What `predict` depends on."""
-        return {"network": self.network.state_dict(), "raw_mean": self.raw_mean, "raw_variance": self.raw_variance}
+        """What `predict` depends on, and the unit that it was trained in."""
+        return {
+            "network": self.network.state_dict(),
+            "raw_mean": self.raw_mean,
+            "raw_variance": self.raw_variance,
+            "return_scale": self.return_scale,
+        }
 
     def load_inference_state(self, state: dict[str, Any]) -> None:
         """Predict as the model did whose `inference_state` this is."""
         self.network.load_state_dict(state["network"])
         self.raw_mean, self.raw_variance = state["raw_mean"], state["raw_variance"]
+        self.return_scale = state["return_scale"]
 
     def _fitted(self) -> dict[str, Any]:
         """What gradient steps change."""
