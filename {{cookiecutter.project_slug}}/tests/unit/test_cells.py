@@ -47,6 +47,18 @@ def test_a_cell_is_written_for_models_of_the_same_parameters(tmp_path):
     assert not json.loads(publish_evaluation(tmp_path, judged_anew, cell, EVALUATION).read_text())["success"]
 
 
+@pytest.mark.parametrize("trained_dirty", [False, True])
+def test_a_cell_is_of_committed_code_if_training_and_evaluation_were(repository, trained_dirty):
+    config = load_config(PRESET)
+    cell = make_models(repository, config, 100)
+    facts = repository / "models" / cell / "run.json"
+    facts.write_text(json.dumps(json.loads(facts.read_text()) | {"dirty": trained_dirty}))
+    dirty = lambda: json.loads(publish_evaluation(repository, config, cell, EVALUATION).read_text())["dirty"]  # noqa: E731
+    assert dirty() == trained_dirty
+    (repository / "pyproject.toml").write_text("[project]\n")  # what evaluates now is in no commit
+    assert dirty()
+
+
 def test_a_cell_says_how_many_runs_were_looked_at_before_it(tmp_path):
     later = {"started": "2026-11-22T10:00:00+01:00"}
     final = write_run(tmp_path, "f1aa", seed=0, **later, ablation=None)

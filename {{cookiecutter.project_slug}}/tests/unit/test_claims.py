@@ -119,6 +119,16 @@ def test_cells_of_uncommitted_or_of_mixed_code_are_a_problem(tmp_path: Path) -> 
     ]
 
 
+def test_cells_that_other_code_evaluated_are_a_problem(tmp_path: Path) -> None:
+    cells_with(tmp_path, SCORES)
+    made = json.loads(make_cell(tmp_path, 3, sampled=0.94).read_text())
+    for seed, evaluated_by in ((3, made["code_hash"]), (4, "another")):
+        make_cell(tmp_path, seed, evaluation=made["evaluation"] | {"code_hash": evaluated_by}, sampled=0.94)
+    assert judge(make_claim(), find_cells(tmp_path), FINAL).problems == [
+        "results/cells/moving-dot: seeds 4 were evaluated by other code than trained them; make them anew: dvc repro"
+    ]
+
+
 def test_tuning_runs_are_the_most_that_a_cell_counted(tmp_path: Path) -> None:
     cells = cells_with(tmp_path, SCORES, tuning_runs=7)
     make_cell(tmp_path, 5, sampled=0.96, tuning_runs=0)  # trained elsewhere

@@ -137,7 +137,7 @@ def _csv(groups: dict[str, list[Cell]]) -> str:
         values = cell.model_dump(exclude={"evaluation", "wall_seconds"}) | {"success": cell.success}
         evaluation = cell.evaluation.model_dump()
         values |= {"minutes": cell.wall_seconds / 60, "episodes": evaluation.pop("episodes")}
-        values["evaluation_seed"] = evaluation.pop("seed")
+        values |= {f"evaluation_{name}": evaluation.pop(name) for name in ("seed", "code_hash")}
         for policy, scores in evaluation.items():
             values |= {f"{policy}_{name}": number for name, number in scores.items()}
         rows.append(values | {"file": cell.path})

@@ -12,6 +12,7 @@ from repro.files import storage_error, write_atomic
 from repro.reading import UserError
 from repro.tracking.archive import RunFolder
 from repro.tracking.durations import timestamp
+from repro.tracking.git import read_git
 from repro.tracking.index import list_summaries, without_copies
 from repro.tracking.metrics import read_last_row
 from repro.tracking.parameters import params_hash, resolved_as
@@ -75,7 +76,7 @@ def count_tuning_runs(root: Path, run: RunFolder) -> int:
 
 
 def publish_evaluation(root: Path, config: Config, cell: str, evaluation: dict[str, Any]) -> Path:
-    """Write results/cells/<cell>.json from an evaluation of models/<cell>; returns its path."""
+    """Write results/cells/<cell>.json from an evaluation of models/<cell> by the code at `root`; returns its path."""
     facts = read_model_facts(root, config, cell)
     judged = config.evaluation.actions
     content = {
@@ -84,7 +85,7 @@ def publish_evaluation(root: Path, config: Config, cell: str, evaluation: dict[s
         "seed": facts["seed"],
         "run": facts["id"],
         "code_hash": facts["code_hash"],
-        "dirty": facts["dirty"],
+        "dirty": facts["dirty"] or read_git(root).dirty,
         "params_hash": params_hash(config.model_dump(mode="json")),
         **{name: facts[name] for name in ("env_steps", "labels", "wall_seconds")},
         "tuning_runs": facts.get("tuning_runs"),

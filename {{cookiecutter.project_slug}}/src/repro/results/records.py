@@ -50,6 +50,7 @@ class Evaluation(Record):
 
     episodes: Annotated[int, Field(gt=0)]
     seed: Count
+    code_hash: str | None = None  # of the code that evaluated, where the writer records it
     sampled: Score
     greedy: Score
     random: Score

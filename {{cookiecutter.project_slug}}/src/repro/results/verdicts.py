@@ -103,6 +103,12 @@ def find_problems(
             problems.append(
                 f"results/cells/{name}: seeds {_listed(dirty)} are of uncommitted code; commit, then: dvc repro -f"
             )
+        others = [seed for seed, cell in found.items() if cell.evaluation.code_hash not in (None, cell.code_hash)]
+        if others:
+            problems.append(
+                f"results/cells/{name}: seeds {_listed(others)} were evaluated by other code than trained them; "
+                "make them anew: dvc repro"
+            )
         for setting in SETTINGS:
             if len({getattr(cell, setting) for cell in found.values()}) > 1:
                 problems.append(f"results/cells/{name}: {setting} differs among seeds; make them alike: dvc repro")
