@@ -75,6 +75,22 @@ def test_a_comparison_is_of_pairs_of_seeds(tmp_path: Path) -> None:
     ]
 
 
+def test_the_two_sides_of_a_comparison_are_of_the_same_code_and_faced_the_same_episodes(tmp_path: Path) -> None:
+    claim = make_claim(target=0.0, against={"experiment": "other"})
+    assert judge(claim, cells_with(tmp_path, SCORES) | cells_with(tmp_path, SCORES, "other"), FINAL).problems == []
+    made = json.loads((tmp_path / "results/cells/other/seed-0.json").read_text())
+    for changes, setting in (
+        ({"code_hash": "another"}, "code_hash"),
+        ({"judged": "greedy"}, "judged"),
+        ({"evaluation": made["evaluation"] | {"seed": 1}}, "evaluation.seed"),
+        ({"evaluation": made["evaluation"] | {"episodes": 10}}, "evaluation.episodes"),
+    ):
+        cells = cells_with(tmp_path, SCORES, "other", **changes)
+        assert judge(claim, cells, FINAL).problems == [
+            f"results/cells: {setting} differs between moving-dot and other; make them alike: dvc repro"
+        ]
+
+
 def test_several_tasks_have_the_interquartile_mean_of_all_scores(tmp_path: Path) -> None:
     cells = cells_with(tmp_path, SCORES) | cells_with(tmp_path, [0.5, *SCORES[1:]], "other")
     claim = make_claim(cells={"experiment": ["moving-dot", "other"], "seeds": "final"})

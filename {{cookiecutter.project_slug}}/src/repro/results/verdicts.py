@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Literal
 
 import numpy as np
@@ -23,6 +24,7 @@ from repro.results.statistics import SEEDS_FOR_INTERVAL, paired_interval, t_inte
 
 Verdict = Literal["reproduced", "not reproduced", "inconclusive"]
 SETTINGS = ("code_hash", "params_hash", "judged", "success_score")  # that all seeds of a group have in common
+COMPARED = ("code_hash", "judged", "evaluation.seed", "evaluation.episodes")  # that both sides of a comparison have
 PILOTS = 3  # tuning seeds from which the spread is known well enough to plan with
 
 
@@ -112,6 +114,12 @@ def find_problems(
         for setting in SETTINGS:
             if len({getattr(cell, setting) for cell in found.values()}) > 1:
                 problems.append(f"results/cells/{name}: {setting} differs among seeds; make them alike: dvc repro")
+    if claim.against:
+        cells = [cell for found in by_group.values() for cell in found.values()]
+        for setting in COMPARED:
+            if len(set(map(attrgetter(setting), cells))) > 1:
+                both = " and ".join(by_group)
+                problems.append(f"results/cells: {setting} differs between {both}; make them alike: dvc repro")
     if seeds and len(seeds) < claim.min_seeds:
         problems.append(f"{len(seeds)} seeds, but min_seeds is {claim.min_seeds}")
     return problems
