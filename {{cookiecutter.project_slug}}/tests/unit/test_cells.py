@@ -19,6 +19,7 @@ from repro.reading import UserError
 from repro.report.writing import write_report
 from repro.results.cells import cell_name, count_tuning_runs, publish_evaluation, read_model_facts
 from repro.runs import preparing
+from repro.tracking.parameters import params_hash
 
 PRESET = Path(__file__).parents[2] / "presets" / "moving-dot.yaml"
 SCORE = {"score": 0.9, "return_mean": 80.0, "return_std": 1.0, "returns_sum": 8000.0}
@@ -83,6 +84,14 @@ def test_auto_is_what_it_was_resolved_to_at_launch(tmp_path):
     config = load_config(PRESET, ["training.device=auto"])
     cell = make_models(tmp_path, load_config(PRESET, ["training.device=cpu"]), 100)
     assert config.training.precision == "auto" and publish_evaluation(tmp_path, config, cell, EVALUATION)
+    facts = tmp_path / "models" / cell / "run.json"
+    other = json.loads(facts.read_text())
+    hashes = []
+    for precision in ("float32", "bfloat16"):
+        other["params"]["training"]["precision"] = precision
+        facts.write_text(json.dumps(other))
+        hashes.append(json.loads(publish_evaluation(tmp_path, config, cell, EVALUATION).read_text())["params_hash"])
+    assert hashes[0] != hashes[1] == params_hash(other["params"])  # seeds of two precisions are no one experiment
     with pytest.raises(UserError, match=r"training\.device = cpu, but it is cuda now"):
         read_model_facts(tmp_path, load_config(PRESET, ["training.device=cuda"]), cell)
 

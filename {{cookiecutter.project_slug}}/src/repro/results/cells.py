@@ -86,7 +86,7 @@ def publish_evaluation(root: Path, config: Config, cell: str, evaluation: dict[s
         "run": facts["id"],
         "code_hash": facts["code_hash"],
         "dirty": facts["dirty"] or read_git(root).dirty,
-        "params_hash": params_hash(config.model_dump(mode="json")),
+        "params_hash": params_hash(resolved_as(config.model_dump(mode="json"), facts["params"])),
         **{name: facts[name] for name in ("env_steps", "labels", "wall_seconds")},
         "tuning_runs": facts.get("tuning_runs"),
         "judged": judged,

@@ -65,7 +65,7 @@ class Cell(Record):
     seed: Count
     run: str
     code_hash: str
-    params_hash: str | None = None  # of all parameters but the seed, where the writer records it
+    params_hash: str | None = None  # as they were resolved at launch, where the writer records it
     dirty: bool
     env_steps: Count
     labels: Count | None  # None: trained without preferences
