@@ -43,6 +43,11 @@ from repro.results.claims import read_claims
         ("experiment: moving-dot", "experiment: [a]", "claims[0].cells.experiment: "),
         ("judged.score", "success_rate\n    against: {experiment: b}", "against: success rates are not compared"),
         (
+            "min_seeds: 10\n    cells: {experiment: moving-dot",
+            "min_seeds: 9\n    cells: {experiment: [moving-dot, b]",
+            "claims[0].min_seeds: 9, but several experiments have a bootstrap interval",
+        ),
+        (
             "judged.score",
             "judged.score\n    against: {experiment: moving-dot}",
             "against: moving-dot is what is claimed",

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 FloatArray = NDArray[np.float64]
 Tasks = Sequence[FloatArray]  # (..., seeds) each; what stands before the seeds is kept
 RESAMPLES = 2000
+SEEDS_FOR_BOOTSTRAP = 10  # of a task, so that the interval is not much too narrow, see bootstrap_interval
 
 
 def interquartile_mean(tasks: Tasks) -> FloatArray:

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from repro.config.base import FiniteFloat, NonNegativeFloat, NonNegativeInt, Section
 from repro.reading import UserError, nearest
+from repro.results.aggregates import SEEDS_FOR_BOOTSTRAP
 from repro.results.statistics import SEEDS_FOR_INTERVAL
 from repro.results.strict_files import read_strict
 
@@ -73,6 +74,11 @@ class Claim(Section):
         if self.tolerance is not None and self.paper_value is None:
             raise ValueError("paper_value: null has no tolerance; write the paper's number, or a target")
         several = len(self.cells.groups) > 1
+        if several and self.min_seeds < SEEDS_FOR_BOOTSTRAP:
+            raise ValueError(
+                f"min_seeds: {self.min_seeds}, but several experiments have a bootstrap interval, which is too narrow "
+                f"for so few; write {SEEDS_FOR_BOOTSTRAP} or more"
+            )
         if several and (not self.metric.endswith(".score") or self.against):
             raise ValueError("cells.experiment: several are for a score, without against: write one, or that metric")
         if self.against and self.metric == SUCCESS_RATE:

@@ -3,7 +3,8 @@
 The rule, with the threshold of `Claim.threshold` and the 95% interval [low, high] of what the claim is about:
 reproduced if low >= threshold; not reproduced if high < threshold; else inconclusive, as it is with fewer seeds than
 the claim needs. So what is called reproduced has been shown to be no worse than the tolerance allows (at a one-sided
-2.5%), and bad luck with few seeds is not called a failure.
+2.5%; up to about twice that where a bootstrap makes the interval, of several experiments with ten seeds each), and bad
+luck with few seeds is not called a failure.
 """
 
 from __future__ import annotations
