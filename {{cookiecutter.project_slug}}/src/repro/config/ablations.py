@@ -45,7 +45,8 @@ ABLATIONS = {
     ),
     "no-online-queries": Ablation(
         {"preferences.initial_labels": Same("preferences.total_labels")},
-        "poor, as what is seen changes: on Pong it avoids losing points and does not score (3.3)",
+        "poor, as what is seen changes: on Pong it avoids losing points and does not score (3.3); here the policy also "
+        "trains for less, as the steps of all these labels count",
     ),
     "no-regularisation": Ablation(
         {"reward_model.weight_decay": 0},
