@@ -217,6 +217,11 @@ def never_asks(trainer: Trainer) -> None:
     learning._ask = lambda *args: 0
 
 
+def never_answers(trainer: Trainer) -> None:
+    learning: Any = trainer.learning
+    learning.oracle = None  # as of a person who has left: the initial labels are there, no other comes
+
+
 BUGS = (
     Bug("a learning rate of 1e6", ("large_update",), (("agent.learning_rate", 1e6),)),
     Bug("a learning rate a hundred times too large", ("kl_spike",), (("agent.learning_rate", 0.1),)),
@@ -254,6 +259,13 @@ BUGS = (
     Bug("the answer is always a tie", ("many_ties",), patch=all_tie, rewards=LEARNED),
     Bug("the same is asked again and again", ("duplicate_segments",), plant=asks_again, rewards=LEARNED),
     Bug("nothing is asked any more", ("labels_overdue",), plant=never_asks, rewards=LEARNED),
+    Bug(
+        "nothing is answered any more",
+        ("labels_overdue",),
+        (("preferences.when_unlabelled", "continue"),),
+        plant=never_answers,
+        rewards=LEARNED,
+    ),
     Bug(
         "labels are learned by heart",
         ("overfitted_reward",),

@@ -62,15 +62,17 @@ def _share(history: History, metric: str, most: float, what: str) -> str | None:
 
 @check(
     "preferences/overdue",
+    "preferences/queries_waiting",
     "preferences/labels",
     meaning="The reward model falls behind the policy: it judges what it has never seen labelled.",
     remedy="shorter segments or longer rollouts, so that segments fit; look whether the labelling page is still in use",
     applies=learned_reward,
 )
 def labels_overdue(history: History, subject: Subject) -> str | None:
-    """Labels that are due wait for segments, and are not caught up with."""
-    overdue, most = history.values("preferences/overdue", LATELY), subject.thresholds.max_overdue
-    labels = history.latest.get("preferences/labels", 0)
-    if len(overdue) < LATELY or min(overdue) <= most * labels or overdue[-1] < overdue[0]:
-        return None
-    return f"preferences/overdue is {overdue[-1]:,.0f} beside {labels:,.0f} labels (at most {most:.0%})"
+    """Labels that are due wait for segments or for answers, and are not caught up with."""
+    labels, most = history.latest.get("preferences/labels", 0), subject.thresholds.max_overdue
+    for metric in ("preferences/overdue", "preferences/queries_waiting"):
+        waiting = history.values(metric, LATELY)
+        if len(waiting) == LATELY and min(waiting) > most * labels and waiting[-1] >= waiting[0]:
+            return f"{metric} is {waiting[-1]:,.0f} beside {labels:,.0f} labels (at most {most:.0%})"
+    return None
