@@ -201,12 +201,11 @@ def all_tie() -> Any:
 
 def asks_again(trainer: Trainer) -> None:
     learning: Any = trainer.learning
-    ask, state = learning._ask, copy.deepcopy(learning.generator.bit_generator.state)
+    ask = learning._ask
     first: list[Any] = []
 
     def ask_again(storage: Any, due: int, env_step: int) -> int:
         first.extend([] if first else [copy.deepcopy(storage)])
-        learning.generator.bit_generator.state = state
         return ask(first[0], due, env_step)
 
     learning._ask = ask_again
@@ -257,7 +256,7 @@ BUGS = (
     Bug("members grow together", ("shrunken_disagreement",), plant=merging_members, rewards=LEARNED),
     Bug("the answer is always left", ("unbalanced_labels",), patch=always_left, rewards=LEARNED),
     Bug("the answer is always a tie", ("many_ties",), patch=all_tie, rewards=LEARNED),
-    Bug("the same is asked again and again", ("duplicate_segments",), plant=asks_again, rewards=LEARNED),
+    Bug("the same clips are shown again and again", ("duplicate_segments",), plant=asks_again, rewards=LEARNED),
     Bug("nothing is asked any more", ("labels_overdue",), plant=never_asks, rewards=LEARNED),
     Bug(
         "nothing is answered any more",

@@ -88,6 +88,21 @@ def test_all_numbers_are_there_for_programs(run, repro):
     assert found["strategies"]["disagreement"]["tie"] == 1 and found["strategies"]["uniform"]["queries"] == 6
 
 
+def test_segments_that_labels_show_again_are_counted(tmp_path):
+    from repro.labels.statistics_text import format_labels
+    from repro.results.label_statistics import label_statistics
+
+    clips = [Segment(np.full((5, 2), i, np.float32), np.zeros(5), np.zeros(5, np.float32)) for i in range(6)]
+    with PreferenceStore(tmp_path / "labels.db", "dot") as store:
+        for number, (left, right) in enumerate([(0, 1), (0, 2), (1, 3), (4, 5), (4, 5), (0, 5)]):
+            store.add_query("r", number, clips[left], clips[right], 100, "uniform")
+            if number < 4:
+                store.add_label("r", number, "left", "anna", 1.0, 100)
+        found = label_statistics(store)
+    assert (found["labels"], found["duplicates"]) == (4, 2)  # 0 and 1, which are in two pairs each
+    assert "4 labels to learn from, which show 2 segments again: ties" in format_labels(found, 200)
+
+
 @pytest.mark.parametrize("columns", [80, 200])
 def test_the_page_fits_the_terminal(run, project, columns):
     from repro.labels.statistics_text import format_labels

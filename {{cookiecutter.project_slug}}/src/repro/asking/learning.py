@@ -104,12 +104,13 @@ class PreferenceLearning:
         if self.taken:  # a person may have taken back all of it
             metrics |= self.model.train(self.config.reward_model.steps_per_rollout, progress) | self.model.validate()
         preferences = [preference for _, preference in self.taken.values()]
+        shown = frozenset[str]().union(*(pair for pair, _ in self.taken.values()))
         # Not counted in the store: after a resume it holds labels that are yet to be asked for again.
         return metrics | {
             "preferences/labels": len(preferences),
             "preferences/ties": preferences.count(PREFERENCES["tie"]),
             "preferences/left": preferences.count(PREFERENCES["left"]),
-            "preferences/duplicates": len(preferences) - len({pair for pair, _ in self.taken.values()}),
+            "preferences/duplicates": 2 * len(preferences) - len(shown),
             "preferences/overdue": max(due, 0),
             "preferences/queries_waiting": self.store.waiting(),
         }

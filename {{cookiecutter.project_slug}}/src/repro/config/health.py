@@ -33,7 +33,7 @@ class HealthConfig(Section):
     # Of labels.
     max_label_imbalance: PositiveFloat = 10.0  # of answers for one side to those for the other
     max_ties: Fraction = 0.9  # share of the answers
-    max_duplicates: Fraction = 0.05  # share of the comparisons
+    max_duplicates: Fraction = 0.05  # share of the segments in labelled comparisons
     max_overdue: Fraction = 0.1  # share of the labels, that wait for segments or answers
     # Of progress, and of the machine.
     min_score_gain: NonNegativeFloat = 0.05  # after half of training

@@ -44,20 +44,22 @@ def many_ties(history: History, subject: Subject) -> str | None:
 @check(
     "preferences/duplicates",
     "preferences/labels",
-    meaning="The same question was asked again; if one is learned from and the other held out, validation is void.",
+    meaning="The same clip was shown again; if it is learned from and also held out, validation is void.",
     remedy="longer or less regular episodes, more random starts; look at how segments are chosen",
     applies=learned_reward,
 )
 def duplicate_segments(history: History, subject: Subject) -> str | None:
-    """Many comparisons are of pairs that were compared before."""
-    return _share(history, "preferences/duplicates", subject.thresholds.max_duplicates, "comparisons are repeated")
+    """Many segments were compared before."""
+    most = subject.thresholds.max_duplicates
+    return _share(history, "preferences/duplicates", most, "compared segments were compared before", of_each=2)
 
 
-def _share(history: History, metric: str, most: float, what: str) -> str | None:
+def _share(history: History, metric: str, most: float, what: str, of_each: int = 1) -> str | None:
+    """What `metric` is of all labels, if that is more than `most`; `of_each`: how many a label can have."""
     count, labels = history.latest.get(metric, 0), history.latest.get("preferences/labels", 0)
-    if labels < ENOUGH_LABELS or count <= most * labels:
+    if labels < ENOUGH_LABELS or count <= most * of_each * labels:
         return None
-    return f"{count:,.0f} of {labels:,.0f} {what} (at most {most:.0%})"
+    return f"{count:,.0f} of {of_each * labels:,.0f} {what} (at most {most:.0%})"
 
 
 @check(

@@ -19,11 +19,11 @@ def format_labels(found: Mapping[str, Any], width: int | None) -> str:
 
 def _summary(found: Mapping[str, Any]) -> list[str]:
     asked = f"{found['run']}: {found['queries']:,} comparisons of {found['segments']:,} segments"
-    same = f", {found['duplicates']:,} of a pair that was asked before" if found["duplicates"] else ""
-    lines = [f"{asked}{same}; {found['waiting']:,} without an answer", f"environment: {found['environment']}"]
+    lines = [f"{asked}; {found['waiting']:,} without an answer", f"environment: {found['environment']}"]
     if not found["labels"]:
         return [*lines, "no labels to learn from yet"]
-    labels = f"{found['labels']:,} labels to learn from: ties {_share(found['ties'])}"
+    same = f", which show {found['duplicates']:,} segments again" if found["duplicates"] else ""
+    labels = f"{found['labels']:,} labels to learn from{same}: ties {_share(found['ties'])}"
     return [
         *lines,
         f"{labels}; left, of the others, {_share(found['left'])}",

@@ -42,15 +42,16 @@ def label_statistics(store: PreferenceStore, run: str | None = None) -> dict[str
     )
     returns = store.true_returns()
     by_annotator = {name: _of(answers, "annotator", name) for name in sorted({row["annotator"] for row in answers})}
-    labels = [row["answer"] for row in queries if row["answer"] in PREFERENCES]
+    labelled = [row for row in queries if row["answer"] in PREFERENCES]
+    labels = [row["answer"] for row in labelled]
     return {
         "run": run,
         "environment": store.environment,
         "segments": len({row[side] for row in queries for side in SIDES}),
         "queries": len(queries),
         "waiting": sum(row["answer"] is None for row in queries),
-        "duplicates": len(queries) - len({frozenset((row["left"], row["right"])) for row in queries}),
         "labels": len(labels),
+        "duplicates": 2 * len(labels) - len({row[side] for row in labelled for side in SIDES}),  # segments shown before
         "ties": share(labels.count("tie"), len(labels)),
         "left": share(labels.count("left"), len(labels) - labels.count("tie")),
         # The mean entropy of (1, 0), (0, 1) and (.5, .5) in nats: no model's cross-entropy on these labels is lower.
