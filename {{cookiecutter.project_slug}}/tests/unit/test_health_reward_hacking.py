@@ -80,7 +80,10 @@ def test_it_takes_a_rising_prediction_and_a_falling_score(predicted, score, alar
     found = first_hacking(rows)
     assert (found is not None) == alarm
     if alarm:
-        assert "predicted_return/mean rose, and return/score fell by 0." in str(found)
+        last = found.env_step
+        assert f"from step {last - 58} to {last} predicted_return/mean rose, and return/score fell by 0." in found.seen
+        every_fourth = first_hacking(trends(predicted, score, noise, count=160)[::4])
+        assert f"from step {every_fourth.env_step - 116} to {every_fourth.env_step} " in every_fourth.seen
 
 
 def test_noise_alone_raises_no_alarm():

@@ -171,7 +171,7 @@ def test_a_run_that_hacked_its_reward_is_warned_of(project: Path) -> None:
     ]
     curve.write_text("".join(json.dumps(row) + "\n" for row in rows))
     warnings = [warning for warning in write_report(project).warnings if "reward_hacking" in warning]
-    assert len(warnings) == 1 and "seed 101: step 60,000: reward_hacking: over 30 rollouts" in warnings[0]
+    assert len(warnings) == 1 and "seed 101: step 60,000: reward_hacking: from step 2,000 to 60,000 " in warnings[0]
     assert "reward_hacking" in Page((project / "reports" / "report.html").read_text()).text
 
 

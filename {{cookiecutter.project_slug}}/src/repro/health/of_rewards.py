@@ -101,7 +101,8 @@ def hacking(history: History) -> str | None:
     fall = statistics.fmean(scores[:third]) - statistics.fmean(scores[-third:])
     if fall < MIN_FALL or trend(predicted) < MIN_TREND or trend(scores) > -MIN_TREND:
         return None
-    return f"over {len(found)} rollouts predicted_return/mean rose, and return/score fell by {fall:.2f}"
+    steps = f"from step {found[0]['env_step']:,} to {found[-1]['env_step']:,}"  # rows may have been left out
+    return f"{steps} predicted_return/mean rose, and return/score fell by {fall:.2f}"
 
 
 def first_hacking(rows: Iterable[Row]) -> Finding | None:

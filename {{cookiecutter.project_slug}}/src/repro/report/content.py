@@ -167,7 +167,7 @@ def _warnings(cells: list[Cell], curves: dict[int, Rows]) -> list[str]:
         if hacking := first_hacking(rows):
             warnings.append(f"seed {cell.seed}: {hacking}")
         if bad:
-            warnings.append(f"{cell.curve_path} holds NaN or infinity, which no plot can show, in: {', '.join(bad)}")
+            warnings.append(f"{cell.curve_path} holds NaN or infinity in rows that are drawn, in: {', '.join(bad)}")
     return warnings
 
 
