@@ -66,6 +66,17 @@ def test_checkpoints_and_every_filmed_step_count(monkeypatch, settings, seconds)
     assert 60 * estimate_minutes(config(*short, *settings), 100) == pytest.approx(seconds)
 
 
+def test_the_reward_model_is_timed_in_blocks_as_long_as_those_of_the_run(monkeypatch):
+    """What comes once a block, such as measuring its statistics anew after dropout, is no part of each step."""
+    monkeypatch.setattr(estimate, "START_SECONDS", 0.0)
+    monkeypatch.setattr(estimate, "_time", lambda action, **_: 1.0)
+    overrides = ("reward_model.pretraining_steps=0", "training.total_steps=51200")
+    estimates = [
+        60 * estimate_minutes(config(*overrides, f"reward_model.steps_per_rollout={steps}"), 100) for steps in (1, 20)
+    ]
+    assert estimates[0] == pytest.approx(estimates[1], rel=0.05)
+
+
 def test_the_start_takes_longer_where_others_compute(monkeypatch):
     """A process that gets every third tick of a processor does not start in five seconds."""
     monkeypatch.setattr(estimate, "_time", lambda action, **_: 0.0)

@@ -99,7 +99,8 @@ class RewardModel:
             self._step(record)
         else:
             stopping.over(steps, self._validate(sample).loss, self._fitted)
-        self._restore(stopping.best_state)
+        if stopping.best_state is not None:  # no loss was a number; a check says so
+            self._restore(stopping.best_state)
 
     def _step(self, record: FitRecord) -> None:
         """A gradient step on a batch of comparisons, the same for all members; each counts those that it drew."""

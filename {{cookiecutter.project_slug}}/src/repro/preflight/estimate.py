@@ -23,6 +23,7 @@ from repro.training import make_trainer
 from repro.training.trainer import Trainer
 
 PROBE_LABELS = 32  # comparisons to time the reward model with
+PROBE_STEPS = 25  # gradient steps in a row at most: what follows them, and validations between them, are timed too
 PROBE_SECONDS = 0.5  # for each thing that is timed; at least one repetition, after one to warm up
 ROLLOUT_SECONDS = 1.5  # for rollouts, which are most of a run
 START_SECONDS = 5.0  # of an idle processor, until the first rollout and after the last: imports, networks, the archive
@@ -53,7 +54,10 @@ def estimate_minutes(config: Config, seed: int) -> float:
             if trainer.learning is None:
                 return (around + rollouts * rollout) / 60
             model = trainer.learning.model
-            gradient_step, validation = _time(lambda: model.train(1)), _time(model.validate)
+            block = min(max(1, config.reward_model.steps_per_rollout), PROBE_STEPS)
+            model.train(1)  # to warm up
+            gradient_step = _time(lambda: model.train(block), warm_up=False) / block
+            validation = _time(model.validate)
         finally:
             trainer.envs.close()
     preferences = config.preferences
