@@ -146,6 +146,14 @@ def test_a_fit_that_gets_no_worse_goes_to_its_end():
     assert model.train(25)["reward_model/gradient_steps"] == 25
 
 
+def test_a_fit_that_has_diverged_ends_and_shows_it():
+    model = make_model(VECTORS, early_stopping=10, validation_fraction=0.4)
+    add_comparisons(model, VECTORS, 12)
+    with torch.no_grad():
+        model.network.weights[-1].fill_(math.nan)
+    assert math.isnan(model.train(25)["reward_model/loss_train"])
+
+
 def test_without_anything_held_out_nothing_stops_it():
     model = make_model(VECTORS, early_stopping=1, validation_fraction=0.001)
     add_comparisons(model, VECTORS, 4)
