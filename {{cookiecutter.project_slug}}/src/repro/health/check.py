@@ -33,7 +33,8 @@ class Check:
     """A named check; `check` makes it of a function."""
 
     look: Look
-    reads: tuple[str, ...]  # the metrics without which it is silent; the first is what people are shown
+    reads: tuple[str, ...]  # the metrics that it looks at; the first is what people are shown
+    needs_all: bool  # whether it can see nothing without one of them, or looks at whatever is there
     meaning: str
     remedy: str
     severity: str
@@ -65,6 +66,7 @@ def check(
     remedy: str,
     severity: str = WARNING,
     applies: Callable[[Subject], bool] = lambda subject: True,
+    needs_all: bool = True,
 ) -> Callable[[Look], Check]:
     """Make a check of a function of history and subject; its docstring names the illness."""
-    return lambda look: Check(look, reads, meaning, remedy, severity, applies)
+    return lambda look: Check(look, reads, needs_all, meaning, remedy, severity, applies)

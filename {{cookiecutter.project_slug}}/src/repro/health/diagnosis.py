@@ -46,4 +46,5 @@ def _state(check: Check, subject: Subject, known: set[str], found: dict[str, lis
         return NOT_MADE
     if found[check.name]:
         return FOUND
-    return SILENT if known & set(check.reads) else UNKNOWN
+    there = [metric in known for metric in check.reads]
+    return SILENT if (all(there) if check.needs_all else any(there)) else UNKNOWN

@@ -28,6 +28,7 @@ OFF_CENTRE = 0.1  # the same, that all of them have to be wrong by
 
 @check(
     *MUST_BE_FINITE,
+    needs_all=False,
     severity=ERROR,
     meaning="The parameters are lost, and nothing after this can be learned.",
     remedy="a smaller learning rate; look for a division by zero, a logarithm of zero, unscaled rewards",
@@ -104,6 +105,8 @@ def _noteworthy(row: Row) -> bool:
 
 @check(
     "value/target_max",
+    "value/target_mean",
+    needs_all=False,
     meaning="Networks learn targets of the order of 1 best; such large ones make steps too large, or values useless.",
     remedy="scale rewards down, or a smaller discount; if rewards are small, values run away: slow down the targets",
 )
