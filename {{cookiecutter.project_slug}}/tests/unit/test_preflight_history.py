@@ -122,6 +122,14 @@ class TestSimplerFirst:
         assert result.passed == passed
         assert not passed or result.seen == "solved before: results/cells/baseline/seed-3"
 
+    def test_an_ablation_is_evidence_of_its_own_parameters(self, root):
+        simpler, same = (config(*source).model_dump(mode="json") for source in ([TRUE], []))
+        write_cell(root, "baseline", 3, False, simpler)  # this has failed
+        write_cell(root, "baseline", 3, True, same, ablation="no-ensemble")
+        assert not check("simpler_first", root).passed
+        write_cell(root, "baseline", 4, True, simpler, ablation="random-queries")
+        assert check("simpler_first", root).seen == "solved before: results/cells/baseline/random-queries/seed-4"
+
     def test_a_damaged_cell_is_named(self, root):
         write_cell(root, "baseline", 3, True, None)
         (root / "results/cells/baseline/seed-3.json").write_text("{")
@@ -136,16 +144,17 @@ class TestSimplerFirst:
         assert not result.passed and "models/baseline/seed-3/run.json: cannot be read" in result.seen
 
 
-def write_cell(root, experiment, seed, success, params):
+def write_cell(root, experiment, seed, success, params, ablation=None):
     """A result of the pipeline, and the facts of its models if there are `params`."""
     score = {"score": 0.9 if success else 0.1, "return_mean": 1.0, "return_std": 0.0, "returns_sum": 1.0}
     facts = {"seed": seed, "code_hash": "c", "dirty": False, "env_steps": 1, "labels": None, "wall_seconds": 1.0}
     evaluation = {"episodes": 1, "seed": 0} | dict.fromkeys(("sampled", "greedy", "random", "optimal"), score)
     judged = {"judged": "sampled", "success": success, "success_score": 0.85, "evaluation": evaluation}
-    cell = root / f"results/cells/{experiment}/seed-{seed}.json"
+    name = f"{experiment}/{ablation}" if ablation else experiment
+    cell = root / f"results/cells/{name}/seed-{seed}.json"
     cell.parent.mkdir(parents=True)
-    cell.write_text(json.dumps({"experiment": experiment, "run": "r"} | facts | judged))
+    cell.write_text(json.dumps({"experiment": experiment, "ablation": ablation, "run": "r"} | facts | judged))
     if params:
-        models = root / f"models/{experiment}/seed-{seed}/run.json"
+        models = root / f"models/{name}/seed-{seed}/run.json"
         models.parent.mkdir(parents=True)
         models.write_text(json.dumps({"id": "r", "params": params} | facts))

@@ -94,7 +94,7 @@ def _solved(root: Path) -> Iterator[tuple[str, Params]]:
     if any((root / "results" / "cells").rglob("*.json")):
         for cells in read_cells(root).values():
             for cell in cells:
-                name = f"{cell.experiment}/seed-{cell.seed}"
+                name = f"{cell.group}/seed-{cell.seed}"
                 facts = root / "models" / name / "run.json"
                 if cell.success and facts.exists():  # not fetched yet, otherwise
                     yield f"results/cells/{name}", _read_params(facts)
