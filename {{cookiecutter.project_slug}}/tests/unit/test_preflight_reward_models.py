@@ -189,6 +189,10 @@ class TestOverfitting:
         monkeypatch.setattr(PreferenceStore, "segment", always_the_first)
         assert not check("overfits_batch", root).passed
 
+    def test_labels_that_are_all_ties(self, root):
+        result = check("overfits_batch", root, "preferences.oracle.equal_threshold=1000")
+        assert not result.passed and result.seen.startswith("all of 8 labels are ties or held out")
+
     def test_a_learning_rate_that_learns_nothing(self, root):
         result = check("overfits_batch", root, "reward_model.learning_rate=1e-9")
         assert not result.passed and "after 200 steps" in result.seen

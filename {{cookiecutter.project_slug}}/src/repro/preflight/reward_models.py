@@ -81,6 +81,15 @@ def check_overfits_batch(config: Config, root: Path) -> CheckResult:
         while accuracy < 1 and steps < OVERFITTING_STEPS:
             model.train(OVERFITTING_BLOCK)
             accuracy, steps = _training_accuracy(model), steps + OVERFITTING_BLOCK
+    if math.isnan(accuracy):
+        return CheckResult(
+            "overfits_batch",
+            False,
+            f"all of {COMPARISONS} labels are ties or held out, so there is nothing to learn by heart",
+            "Labels like these teach nothing: in most pairs of clips of random behaviour neither is better.",
+            "longer preferences.segment_steps, a smaller preferences.oracle.equal_threshold, a smaller "
+            "reward_model.validation_fraction; or a reward that random behaviour meets with",
+        )
     return CheckResult(
         "overfits_batch",
         accuracy == 1,
@@ -198,7 +207,7 @@ def _preference(network: nn.Module, left: Tensor, right: Tensor) -> Tensor:
 
 @torch.no_grad()
 def _training_accuracy(model: RewardModel) -> float:
-    """The share of labels, other than ties, that members predict right among those they are trained on."""
+    """The share of labels, other than ties, that members predict right among those they are trained on; or nan."""
     preferences, held_out = model.comparisons.labels(torch.arange(len(model.comparisons)))
     predicted = _preference(model.network, *_segments(model).chunk(2)) > 0.5
     counted = ~held_out & (preferences != 0.5)
