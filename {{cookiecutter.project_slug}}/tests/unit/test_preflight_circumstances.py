@@ -105,6 +105,13 @@ class TestMemory:
         assert many["labels"] - few["labels"] == 1000 * 2 * (8 + 3) * 36 * 36
         assert {name for name in few if few[name] != many[name]} == {"labels"}
 
+    def test_labels_that_the_window_has_left_behind_do_not_count(self):
+        windowed, few = (
+            memory.memory_needed(config("preferences.total_labels=700", override))["labels"]
+            for override in ("reward_model.label_window=100", "preferences.total_labels=100")
+        )
+        assert windowed == few
+
     def test_true_rewards_need_no_labels(self):
         learned, true = memory.memory_needed(config()), memory.memory_needed(config("reward.source=environment"))
         assert true["labels"] == 0 and true["networks"] < learned["networks"]

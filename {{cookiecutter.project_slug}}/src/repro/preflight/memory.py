@@ -33,7 +33,7 @@ def check_memory(config: Config, root: Path) -> CheckResult:
         f"{available}, about {needed / 1e9:.1f} GB needed ({listed})",
         "A process that runs out of memory is killed, hours later, without a word.",
         "end what else runs, or lower what takes most: agent.rollout_steps or agent.buffer_size, env.num_envs, "
-        "preferences.total_labels",
+        "preferences.total_labels or reward_model.label_window",
     )
 
 
@@ -45,7 +45,8 @@ def memory_needed(config: Config) -> dict[str, float]:
     - replay: the buffer of an off-policy agent, once it is full.
     - screens: of a rollout, in colour, where people are shown Atari games.
     - networks: PER_WEIGHT for each weight of policy and reward model.
-    - labels: two segments for each of total_labels, and those that one rollout is cut into, as single frames.
+    - labels: two segments for each of total_labels, or of label_window if that is less, and those that one rollout is
+      cut into, as single frames.
     - batches: the largest of what passes through a network at once: each observation and the outputs of all layers,
       as 4-byte values, twice: a copy of another type, an activation or a gradient stands beside each.
 
@@ -72,7 +73,8 @@ def memory_needed(config: Config) -> dict[str, float]:
             segment = frames[:, :1].expand(-1, length, *frames.shape[2:])
             predicted = frames.numel() + _count_outputs(learned, lambda: learned(frames))
             trained = segment.numel() + _count_outputs(learned, lambda: learned(segment))
-            segments = 2 * config.preferences.total_labels + rows // steps
+            total, window = config.preferences.total_labels, config.reward_model.label_window
+            segments = 2 * min(total, window or total) + rows // steps
             parts["labels"] = segments * length * math.prod(frames.shape[2:]) * frames.element_size()
             batches += [PREDICTION_FRAMES / frames.shape[1] * predicted, 2 * config.reward_model.batch_size * trained]
             weights += _count_weights(learned)
