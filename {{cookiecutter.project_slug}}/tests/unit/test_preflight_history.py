@@ -21,7 +21,9 @@ TRUE = "reward.source=environment"
 class TestSmoke:
     def test_nothing_has_run_yet(self, root):
         result = check("smoke", root)
-        assert not result.passed and result.seen.endswith("with moving-dot, ppo, learned has finished")
+        assert not result.passed and result.seen.endswith(
+            "with moving-dot, ppo, learned, keypoints, preferences, labels by oracle has finished"
+        )
         assert result.remedy.startswith("a short run: repro train --seed 100 with the same --params and --set")
 
     def test_a_finished_run_of_this_code_however_small(self, root):
@@ -44,6 +46,24 @@ class TestSmoke:
     def test_a_run_of_another_kind(self, root, section, name):
         earlier_run(root, change=lambda params: params[section].update({name: "other"}))
         assert not check("smoke", root).passed
+
+    @pytest.mark.parametrize(
+        "override",
+        [
+            "reward_model.network=cnn",
+            "reward_model.target=true_return",
+            "reward_model.early_stopping=10",
+            "preferences.annotator=person",
+        ],
+    )
+    def test_a_run_that_learned_its_reward_otherwise(self, root, override):
+        earlier_run(root)
+        assert not check("smoke", root, override, "env.image_size=44").passed
+        assert check("smoke", root, "reward_model.hidden=32").passed
+        earlier_run(root, TRUE)
+        remedy = check("smoke", root, override, "env.image_size=44").remedy
+        assert remedy.endswith("total_labels=4") == ("person" in override)  # nobody is to label hundreds for this
+        assert check("smoke", root, override, "env.image_size=44", TRUE).passed  # where it does not matter
 
     def test_unreadable_runs_do_not_count(self, root):
         run = earlier_run(root)

@@ -28,18 +28,21 @@ Summary = dict[str, Any]  # of a run, as the index has it
 
 
 def check_smoke(config: Config, root: Path) -> CheckResult:
-    """A run of this very code, environment, algorithm and source of rewards, however small, came to its end."""
+    """A run of this very code and of this `_kind`, however small, came to its end."""
     code = code_hash(root)
     finished = [run for run in list_summaries(root) if run["status"] == "finished" and run["code_hash"] == code]
-    found = next((run["id"] for run, params in _with_params(root, finished) if _kind(params) == _kind(config)), None)
-    kind = ", ".join(_kind(config))
+    wanted = _kind(config.model_dump())
+    found = next((run["id"] for run, params in _with_params(root, finished) if _kind(params) == wanted), None)
+    kind = ", ".join(wanted)
+    person = config.reward.source == "learned" and config.preferences.annotator == "person"
+    few_labels = " --set preferences.initial_labels=4 --set preferences.total_labels=4" if person else ""
     return CheckResult(
         "smoke",
         bool(found),
         f"{found} finished" if found else f"no run of this code ({code}) with {kind} has finished",
         "An error in what is done last, such as saving, costs the whole run.",
         f"a short run: repro train --seed {config.seeds.tuning[0]} with the same --params and --set, and "
-        f"--set training.total_steps={_few_steps(config)}",
+        f"--set training.total_steps={_few_steps(config)}{few_labels}",
     )
 
 
@@ -70,11 +73,20 @@ def check_simpler_first(config: Config, root: Path) -> CheckResult:
     )
 
 
-def _kind(params: Params | Config) -> tuple[str, ...]:
+def _task(params: Params) -> tuple[str, ...]:
     """Environment, algorithm and source of rewards."""
-    values = params.model_dump() if isinstance(params, Config) else params
     wanted = (("env", "id"), ("agent", "algorithm"), ("reward", "source"))
-    return tuple(str(values.get(section, {}).get(name)) for section, name in wanted)
+    return tuple(str(params.get(section, {}).get(name)) for section, name in wanted)
+
+
+def _kind(params: Params) -> tuple[str, ...]:
+    """What decides which code a run passes through: its `_task`, and how rewards are learned if they are."""
+    if params.get("reward", {}).get("source") != "learned":
+        return _task(params)
+    model = params.get("reward_model", {})
+    learning = [str(model.get(name)) for name in ("network", "target")]
+    learning += ["early stopping"] if model.get("early_stopping") else []
+    return (*_task(params), *learning, f"labels by {params.get('preferences', {}).get('annotator')}")
 
 
 def _few_steps(config: Config) -> int:
@@ -129,7 +141,7 @@ def simpler_environments(name: str) -> list[str]:
 
 def _is_simpler(params: Params, config: Config) -> bool:
     """Whether a run with `params` was of the same algorithm on something simpler."""
-    env, algorithm, source = _kind(params)
+    env, algorithm, source = _task(params)
     if algorithm != config.agent.algorithm:
         return False
     if env != config.env.id:
