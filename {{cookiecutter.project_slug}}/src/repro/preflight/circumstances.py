@@ -12,7 +12,7 @@ from repro.preflight.checks import CheckResult
 from repro.reading import UserError, read_yaml
 from repro.tracking.wandb import is_logged_in, read_wandb_settings
 
-MIN_FREE_BYTES = 2e9  # a run keeps checkpoints, its preference database and videos
+MIN_FREE_BYTES = 2e9  # of which a run keeps checkpoints, its preference database and videos; they are not counted
 SEEDS_FOR_A_CLAIM = 10
 
 
@@ -29,7 +29,7 @@ def check_device(config: Config, root: Path) -> CheckResult:
 
 
 def check_disk_space(config: Config, root: Path) -> CheckResult:
-    """There is room for what the run will write."""
+    """The disk is not all but full. How much this run will write is not counted."""
     runs = root / "runs"  # may be a link to a larger disk
     free = shutil.disk_usage(runs if runs.exists() else root).free
     return CheckResult(
