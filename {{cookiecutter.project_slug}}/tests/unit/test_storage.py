@@ -249,6 +249,20 @@ def test_relabelled_rollouts(tmp_path):
     assert true_rewards is storage.true_rewards and true_terminated is storage.terminated
 
 
+def test_what_is_told_of_predictions_leaves_out_rows_that_only_reset(tmp_path):
+    _, _, trainer = trained_agent(tmp_path, "learned")
+    storage, source = trainer.storage, LearnedReward(trainer.learning.model)
+    storage.valid[3] = False
+    source.relabel(storage)
+    before = source.metrics
+    storage.observations[4] = 255 - storage.observations[4]
+    source.relabel(storage)
+    assert source.metrics == before
+    storage.valid[3] = True
+    source.relabel(storage)
+    assert all(source.metrics[name] != before[name] for name in before)
+
+
 def test_segments_show_what_actions_led_to(envs):
     storage = Storage.for_envs(envs, 40)
     storage.observations[-1], _ = envs.reset()

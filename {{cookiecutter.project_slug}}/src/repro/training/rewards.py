@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from repro.experience.replay import Sample
@@ -54,11 +55,11 @@ class LearnedReward:
         """One batched forward pass over the observations that the actions led to."""
         following = storage.observations[1:]
         raw = self.model.raw(following.reshape(-1, *following.shape[2:]))  # (M, T * N)
-        normalised = self.model.normalise(raw)
+        normalised, valid = self.model.normalise(raw), torch.from_numpy(storage.valid.reshape(-1))
         self.metrics = {
-            "reward_model/raw_mean": float(raw.mean()),
-            "reward_model/raw_std": float(raw.std(1).mean()),
-            "reward_model/disagreement": float(normalised.std(0, correction=0).mean()),
+            "reward_model/raw_mean": float(raw[:, valid].mean()),
+            "reward_model/raw_std": float(raw[:, valid].std(1).mean()),
+            "reward_model/disagreement": float(normalised[:, valid].std(0, correction=0).mean()),
         }
         rewards = normalised.mean(0).numpy().reshape(following.shape[:2])
         return rewards, np.zeros_like(storage.terminated)
