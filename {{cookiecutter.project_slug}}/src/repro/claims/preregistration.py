@@ -32,9 +32,13 @@ from repro.tracking.snapshot import code_hash
 
 PLAN, REGISTERED = "paper/preregistration.yaml", "paper/preregistered.json"
 # What turns episodes into scores, and scores into verdicts.
-ANALYSIS = tuple(
-    f"src/repro/results/{name}.py"
-    for name in ("aggregates", "claims", "evaluate", "proportions", "records", "statistics", "verdicts")
+ANALYSIS = (
+    "src/repro/training/playing.py",
+    "src/repro/training/episodes.py",  # the score
+    *(
+        f"src/repro/results/{name}.py"
+        for name in ("aggregates", "cells", "claims", "evaluate", "proportions", "records", "statistics", "verdicts")
+    ),
 )
 OF_THE_MOMENT = ("registered", "reason", "commit", "dirty", "results_seen", "previous", "hash")  # not what is planned
 Text = Annotated[str, Field(min_length=1)]
