@@ -16,6 +16,7 @@ from report_examples import make_cell
 from repro.claims.deviations import find_deviations
 from repro.claims.judging import format_claims, judge_claims
 from repro.claims.preregistration import REGISTERED, entry_hash, read_registrations, register
+from repro.config.ablations import ablate
 from repro.reading import UserError
 from repro.results.records import find_cells
 from repro.tracking.parameters import params_hash
@@ -173,6 +174,30 @@ def test_cells_of_other_code_are_listed(planned: Project) -> None:
     register(planned.root, planned.config(), None)
     final_cells(planned, code_hash="another")
     assert deviations(planned) == ["tiny: seeds 0, 1, 2, 3, 4, 5, 6, 7, 8, 9 were run with other code than registered"]
+
+
+def test_cells_of_an_ablation_that_no_claim_names_are_compared_too(planned: Project) -> None:
+    params = json.loads(planned.params.read_text())
+    params["seeds"]["ablations"] = ["no-ensemble"]
+    planned.params.write_text(json.dumps(params))
+    register(planned.root, planned.config(), None)
+    made = {"ablation": "no-ensemble", "code_hash": code_hash(planned.root)}
+    ablated = params_hash(ablate(planned.config(), "no-ensemble").model_dump(mode="json"))
+    make_cell(planned.root, 3, "tiny", sampled=0.5, params_hash=ablated, **made)
+    assert deviations(planned) == []
+    make_cell(planned.root, 4, "tiny", sampled=0.5, params_hash="other", **made)
+    make_cell(planned.root, 101, "tiny", sampled=0.5, params_hash="other", **made)  # a tuning seed
+    assert deviations(planned) == ["tiny/no-ensemble: seeds 4 were run with other parameters than registered"]
+
+
+@pytest.mark.parametrize("name", ["previous", "results_seen", "reason", "seeds", "plan", "analysis", "commit"])
+def test_a_registration_that_lacks_something_is_one_line(planned: Project, name: str) -> None:
+    register(planned.root, planned.config(), None)
+    entries = json.loads((planned.root / REGISTERED).read_text())
+    del entries[0][name]
+    (planned.root / REGISTERED).write_text(json.dumps(entries))
+    with pytest.raises(UserError, match=r"is no list of registrations; bring it back with git"):
+        deviations(planned)
 
 
 def test_an_edited_registration_is_seen(planned: Project) -> None:

@@ -49,10 +49,10 @@ def find_deviations(root: Path, config: Config, groups: Mapping[str, Sequence[Ce
 
 
 def _of_cells(registered: Entry, groups: Mapping[str, Sequence[Cell]]) -> list[str]:
-    """Cells of the claims that other parameters or other code made than were registered."""
-    found = []
-    for name, seeds in sorted(claimed_seeds(registered).items()):
-        params = registered["params"][name]
+    """Cells of what is registered, with or without a claim, that other parameters or other code made."""
+    found, claimed = [], claimed_seeds(registered)
+    for name, params in sorted(registered["params"].items()):
+        seeds = claimed.get(name, set(registered["seeds"]["final"]))
         known = {params_hash(each) for each in (params, *resolutions(params))}
         cells = [cell for cell in groups.get(name, ()) if cell.seed in seeds]
         for what, others in (

@@ -1,8 +1,8 @@
 """`repro preregister`: hypotheses, claims, final settings, seeds and code, kept before the final runs.
 
 `paper/preregistration.yaml` is the plan, written by hand. `paper/preregistered.json` is what was registered, a list:
-the registration and its amendments, each with the hash of its content and of the one before, so that no edit of an
-earlier one goes unseen. Both are in git, whose commit says when.
+the registration and its amendments, each with the hash of its content and of the one before. So an edit of an earlier
+one is seen unless all hashes are made anew, which git shows. Both are in git, whose commit says when.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ def read_registrations(root: Path) -> list[Entry]:
         entries = parse_json(path.read_bytes())
     except (OSError, ValueError) as error:
         raise UserError(f"{REGISTERED}: cannot be read: {error}; bring it back with git") from None
-    needed = {"registered", "hash", "params", "claims", "code_hash"}
+    needed = {*OF_THE_MOMENT, "plan", "claims", "seeds", "params", "analysis", "code_hash"}
     if not isinstance(entries, list) or not all(
         isinstance(entry, dict) and needed <= entry.keys() for entry in entries
     ):
