@@ -15,7 +15,7 @@ from repro.config.ablations import ABLATIONS
 from repro.reading import UserError
 from repro.report.writing import write_report
 from repro.results.aggregates import probability_of_improvement
-from repro.results.statistics import difference_interval
+from repro.results.statistics import difference_interval, paired_interval
 
 
 @pytest.fixture
@@ -58,19 +58,27 @@ def test_the_summary_has_the_baselines_once_and_leads_to_each_part(project: Path
         assert found and f'id="{unquote(found[1])}"' in page
 
 
-def test_of_five_seeds_each_the_difference_has_welchs_interval(tmp_path: Path, monkeypatch) -> None:
+def test_of_five_seeds_each_the_difference_has_an_interval_of_pairs_if_they_are_the_same(
+    tmp_path: Path, monkeypatch
+) -> None:
     for seed, score in ((103, 0.8), (104, 0.7)):
         monkeypatch.setitem(SAMPLED, seed, score)
         monkeypatch.setitem(GREEDY, seed, score)
     root, whole = make_results(tmp_path / "five"), list(SAMPLED.values())
-    for seed in SAMPLED:
-        make_cell(root, seed, ablation="no-ensemble", worse=0.2)
+    ablated = [score - 0.2 - 0.01 * number for number, score in enumerate(whole)]
+    for seed, score in zip(SAMPLED, ablated, strict=True):
+        make_cell(root, seed, ablation="no-ensemble", sampled=score)
+        make_cell(root, seed + (seed == 104), ablation="random-queries", sampled=score)  # 105 in place of 104
     write_report(root)
-    _, low, high = difference_interval([score - 0.2 for score in whole], whole)
+    for name, interval, mark in (
+        ("no-ensemble", paired_interval, ""),
+        ("random-queries", difference_interval, " (Welch)"),
+    ):
+        _, low, high = interval(ablated, whole)
+        assert comparison(root)[name]["difference"] == rf"-0.220 \[{low:+.3f}, {high:+.3f}\]{mark}"
     row = comparison(root)["no-ensemble"]
-    assert row["difference"] == rf"-0.200 \[{low:+.3f}, {high:+.3f}\]"
     scores = np.array(whole)
-    better = probability_of_improvement([scores - 0.2], [scores])
+    better = probability_of_improvement([np.array(ablated)], [scores])
     assert row["better"].startswith(rf"{better:.2f} \[0.") and row["tuning runs"] == "–"
 
 

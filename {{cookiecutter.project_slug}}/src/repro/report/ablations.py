@@ -14,7 +14,7 @@ from repro.report.plots import Plot, make_plot
 from repro.results.ablation_plot import ablations_height, draw_ablations
 from repro.results.aggregates import bootstrap_interval, probability_of_improvement
 from repro.results.records import Cell
-from repro.results.statistics import SEEDS_FOR_INTERVAL, difference_interval
+from repro.results.statistics import SEEDS_FOR_INTERVAL, difference_interval, paired_interval
 from repro.results.verdicts import tuning_runs_of
 
 
@@ -27,7 +27,7 @@ def compare_ablations(groups: Mapping[str | None, list[Cell]]) -> tuple[Table, P
     rows = []
     for name in order:
         finding = ABLATIONS[name].finding if name in ABLATIONS else NOTHING
-        difference = NOTHING if name is None else difference_text(scores[name], scores[None])
+        difference = NOTHING if name is None else difference_text(groups[name], groups[None])
         better = NOTHING if name is None else better_text(scores[name], scores[None])
         tuning = tuning_runs_of(groups[name])
         row = [name or WHOLE, str(len(scores[name])), mean_text(scores[name]), difference, better]
@@ -46,13 +46,18 @@ def compare_ablations(groups: Mapping[str | None, list[Cell]]) -> tuple[Table, P
     return Table(header, rows), make_plot("ablations", "Ablations", caption, draw, ablations_height(len(order)))
 
 
-def difference_text(ablated: list[float], whole: list[float]) -> str:
-    """The difference of two mean scores, and its 95% interval where there are seeds enough."""
-    mean, low, high = difference_interval(ablated, whole)
-    fewest = min(len(ablated), len(whole))
+def difference_text(ablated: list[Cell], whole: list[Cell]) -> str:
+    """The difference of two mean scores, and its 95% interval where there are seeds enough; cells in order of seeds.
+
+    Seeds that both have are paired, as `repro claims` does; otherwise the interval is Welch's.
+    """
+    ours, theirs = ([cell.judged_score.score for cell in cells] for cells in (ablated, whole))
+    paired = [cell.seed for cell in ablated] == [cell.seed for cell in whole]
+    mean, low, high = paired_interval(ours, theirs) if paired else difference_interval(ours, theirs)
+    fewest = min(len(ours), len(theirs))
     if fewest < SEEDS_FOR_INTERVAL:
         return f"{mean:+.3f} (n={fewest}, no interval)"
-    return f"{mean:+.3f} [{low:+.3f}, {high:+.3f}]"
+    return f"{mean:+.3f} [{low:+.3f}, {high:+.3f}]{'' if paired else ' (Welch)'}"
 
 
 def better_text(ablated: list[float], whole: list[float]) -> str:

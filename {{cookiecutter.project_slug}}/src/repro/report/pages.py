@@ -24,7 +24,8 @@ LEGEND = (
 
 ABLATIONS = (
     "Each ablation takes one part of the method away. Differences are of the mean judged scores, ablation less whole "
-    f"method; where both have {SEEDS_FOR_INTERVAL} seeds, with 95% intervals of Welch's t (seeds are not paired). "
+    f"method; where both have {SEEDS_FOR_INTERVAL} seeds, with 95% intervals: Student's t of the pairs where the seeds "
+    "are the same, else Welch's t. "
     "Better: how likely a seed of the ablation scores higher than one of the whole method (interval: bootstrap). "
     "Tuning runs: on other than final seeds, before these. What the paper found is of Christiano et al. 2017."
 )
