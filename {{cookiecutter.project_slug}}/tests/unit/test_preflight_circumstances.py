@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import sys
 from collections import namedtuple
@@ -10,17 +9,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from preflight_examples import PROJECT, check, config
+from claims_examples import CLAIM, write_claims
+from preflight_examples import check, config
 from wandb_examples import FAKE_KEY
 
 from repro.preflight import memory
 from repro.preflight.free_memory import free_memory
-
-CLAIMS = """
-claims:
-  - {id: a, cells: {experiment: moving-dot, seeds: %s}}
-  - {id: b, cells: {experiment: other, seeds: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]}}
-"""
 
 
 def test_a_gpu_that_is_not_there(root, monkeypatch):
@@ -145,39 +139,33 @@ class TestTracking:
 
 
 class TestSeeds:
-    def write_claims(self, root, text):
-        (root / "paper").mkdir(exist_ok=True)
-        (root / "paper" / "claims.yaml").write_text(text)
-
     def test_too_few_for_a_claim(self, root):
         result = check("seeds", root, "seeds.final=[0, 1, 2]")
         assert not result.passed and result.seen == "3 final seeds (10 for a claim)"
 
-    @pytest.mark.parametrize("named, needed", [("[0, 1, 2]", 3), ("final", 10), ("[]", None), ("3", None)])
-    def test_as_many_as_the_claim_names(self, root, named, needed):
-        self.write_claims(root, CLAIMS % named)
-        result = check("seeds", root, "seeds.final=[0, 1, 2]")
-        assert result.passed == (needed == 3)
-        assert f"({needed} for a claim)" in result.seen if needed else "claims[0].cells: expected" in result.seen
+    @pytest.mark.parametrize(
+        ("old", "new", "needed"),
+        [
+            ("min_seeds: 10", "min_seeds: 12", 12),
+            ("min_seeds: 10", "min_seeds: 5", 5),
+            ("experiment: moving-dot,", "experiment: [other, moving-dot],", 10),
+            ("min_seeds: 10", "min_seeds: 12\n    against: {experiment: other}", 12),
+            ("min_seeds: 10\n    cells: {experiment: moving-dot", "min_seeds: 12\n    cells: {experiment: other", 10),
+        ],
+    )
+    def test_as_many_as_the_claims_about_the_experiment_say(self, root, old, new, needed):
+        assert old in CLAIM
+        write_claims(root, CLAIM.replace(old, new))
+        assert check("seeds", root).seen == f"10 final seeds ({needed} for a claim)"
+        assert check("seeds", root).passed == (needed <= 10)
+
+    def test_as_many_as_a_claim_against_the_experiment_says(self, root):
+        compared = CLAIM.replace("min_seeds: 10", "min_seeds: 12\n    against: {experiment: other}")
+        write_claims(root, compared)
+        assert check("seeds", root, "name=other").seen == "10 final seeds (12 for a claim)"
 
     @pytest.mark.parametrize("text", ["claims: 3", "- a", "", "claims: [3]", "claims: [{cells: x}]", "claims: ["])
     def test_claims_that_cannot_be_read(self, root, text):
-        self.write_claims(root, text)
+        write_claims(root).write_text(text)
         result = check("seeds", root)
         assert not result.passed and "claims.yaml" in result.seen
-
-    def test_claims_about_other_experiments(self, root):
-        self.write_claims(root, CLAIMS % "final")
-        assert check("seeds", root, "name=another").seen == "10 final seeds (10 for a claim)"
-
-    @pytest.mark.parametrize("experiment", ["moving-dot", "[other, moving-dot]"])
-    def test_as_many_as_the_claim_says(self, root, experiment):
-        claim = f"{{id: a, min_seeds: 12, cells: {{experiment: {experiment}, seeds: final}}}}"
-        self.write_claims(root, f"claims:\n  - {claim}\n")
-        assert check("seeds", root).seen == "10 final seeds (12 for a claim)"
-
-    def test_the_shipped_claims(self, root):
-        text = re.sub(r"{%.*?%}|{{.*?}}", "", (PROJECT / "paper" / "claims.yaml").read_text(), flags=re.DOTALL)
-        self.write_claims(root, text[text.index("claims:") :])  # what is above it is filled in when generated
-        assert check("seeds", root).passed
-        assert not check("seeds", root, "seeds.final=[0]").passed

@@ -9,7 +9,9 @@ import torch
 
 from repro.config import Config
 from repro.preflight.checks import CheckResult
-from repro.reading import UserError, read_yaml
+from repro.reading import UserError
+from repro.results.claims import FIELDS, PATH, ClaimsFile
+from repro.results.strict_files import read_strict
 from repro.tracking.wandb import is_logged_in, read_wandb_settings
 
 MIN_FREE_BYTES = 2e9  # of which a run keeps checkpoints, its preference database and videos; they are not counted
@@ -57,7 +59,7 @@ def check_tracking(config: Config, root: Path) -> CheckResult:
 
 def check_seeds(config: Config, root: Path) -> CheckResult:
     """There are as many final seeds as the claims that this experiment decides need."""
-    count, needed = len(config.seeds.final), _seeds_needed(config.name, root / "paper" / "claims.yaml")
+    count, needed = len(config.seeds.final), _seeds_needed(config.name, root / PATH)
     return CheckResult(
         "seeds",
         count >= needed,
@@ -68,24 +70,12 @@ def check_seeds(config: Config, root: Path) -> CheckResult:
 
 
 def _seeds_needed(experiment: str, path: Path) -> int:
-    """The most that a claim needs of `experiment`; SEEDS_FOR_A_CLAIM where none says. Raises UserError."""
+    """The most that a claim about `experiment`, or against it, needs; SEEDS_FOR_A_CLAIM where there is none.
+
+    Raises UserError if the file at `path` cannot be read, by the rules of `read_claims` but for those of seeds.
+    """
     if not path.exists():
         return SEEDS_FOR_A_CLAIM
-    values = read_yaml(path)
-    claims = values.get("claims") if isinstance(values, dict) else None
-    if not isinstance(claims, list):
-        raise UserError(f"{path}: expected a list of claims under `claims:`; see the comments in the file")
-    needed = []
-    for number, claim in enumerate(claims):
-        cells = claim.get("cells") if isinstance(claim, dict) else None
-        seeds = cells.get("seeds") if isinstance(cells, dict) else None
-        if not isinstance(cells, dict) or not isinstance(seeds, str | list) or not seeds:
-            raise UserError(
-                f"{path}: claims[{number}].cells: expected an experiment and its seeds, "
-                "e.g. {experiment: moving-dot, seeds: final}"
-            )
-        named, least = cells.get("experiment"), claim.get("min_seeds")
-        if experiment in (named if isinstance(named, list) else [named]):
-            listed = len(seeds) if isinstance(seeds, list) else SEEDS_FOR_A_CLAIM
-            needed.append(least if isinstance(least, int) else listed)
+    claims = read_strict(path, ClaimsFile, FIELDS).claims
+    needed = [claim.min_seeds for claim in claims if experiment in [group.experiment for group in claim.groups]]
     return max(needed, default=SEEDS_FOR_A_CLAIM)

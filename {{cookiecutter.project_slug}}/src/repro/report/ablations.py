@@ -49,7 +49,7 @@ def compare_ablations(groups: Mapping[str | None, list[Cell]]) -> tuple[Table, P
 def difference_text(ablated: list[Cell], whole: list[Cell]) -> str:
     """The difference of two mean scores, and its 95% interval where there are seeds enough; cells in order of seeds.
 
-    Seeds that both have are paired, as `repro claims` does; otherwise the interval is Welch's.
+    If both have the same seeds these are paired, as `repro claims` does; otherwise the interval is Welch's.
     """
     ours, theirs = ([cell.judged_score.score for cell in cells] for cells in (ablated, whole))
     paired = [cell.seed for cell in ablated] == [cell.seed for cell in whole]
