@@ -7,7 +7,7 @@ import pytest
 import torch
 from reward_examples import VECTORS, make_model, make_segment, stacks
 
-from repro.preferences.reward_losses import calibration_error, correlation, cross_entropy, lowest_cross_entropy
+from repro.preferences.reward_losses import calibration_error, cross_entropy, lowest_cross_entropy
 from repro.preferences.reward_metrics import Validation
 from repro.preferences.segments import Segment
 
@@ -61,15 +61,6 @@ def test_the_floor_is_the_lowest_loss_there_is(noise):
     logits = torch.linspace(-40, 40, 4001)[:, None]
     lowest = cross_entropy(logits, answers.expand(4001, 4), noise).min(0).values.mean()
     assert lowest_cross_entropy(answers, noise) == pytest.approx(float(lowest), abs=1e-5)
-
-
-def test_correlation_is_pearson_s():
-    first, second = np.random.default_rng(0).normal(size=(2, 3, 7))
-    expected = np.corrcoef(first.ravel(), second.ravel())[0, 1]
-    assert correlation(torch.from_numpy(first), torch.from_numpy(second)) == pytest.approx(expected)
-    assert (
-        correlation(torch.ones(5), torch.arange(5.0)) is None and correlation(torch.arange(2.0), torch.ones(2)) is None
-    )
 
 
 def test_validation_by_hand():

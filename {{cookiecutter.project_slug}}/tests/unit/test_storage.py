@@ -14,7 +14,7 @@ from repro.asking.questions import segments_of
 from repro.config import load_config
 from repro.envs.base import ResumableVectorEnv
 from repro.envs.moving_dot import MovingDotVectorEnv
-from repro.experience.episodes import EpisodeStatistics, correlation, score, score_scale
+from repro.experience.episodes import EpisodeStatistics, score, score_scale
 from repro.experience.storage import Storage
 from repro.preferences.store import PreferenceStore
 from repro.training.on_policy import OnPolicyTrainer
@@ -166,12 +166,6 @@ def test_scores():
     assert scored([1.0, 50.0], [0.0, 0.0], [1.0, 99.0]) == 0.51  # little to gain counts little
     assert scored([-500.0, 900.0], [-200.0] * 2, [-100.0] * 2) == 4.0  # neither end is a bound
     assert np.isnan(scored([5.0], [5.0], [5.0]))
-
-
-def test_correlation():
-    first = np.array([1.0, 2.0, 4.0])
-    assert correlation(first, 3 * first - 7) == pytest.approx(1) and correlation(first, -first) == pytest.approx(-1)
-    assert np.isnan(correlation(first, np.ones(3)))
 
 
 # What a learned reward may not let through ------------------------------------------------------------------

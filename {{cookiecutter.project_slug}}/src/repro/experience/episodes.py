@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from repro.correlation import correlation
 from repro.envs.base import ResumableVectorEnv
 from repro.experience.storage import Storage
 
@@ -95,10 +96,3 @@ def describe(prefix: str, values: NDArray) -> dict[str, float]:
         f"{prefix}min": float(values.min()),
         f"{prefix}max": float(values.max()),
     }
-
-
-def correlation(first: NDArray, second: NDArray) -> float:
-    """Pearson's correlation; nan where one of the two does not vary."""
-    if first.std() == 0 or second.std() == 0:
-        return float("nan")
-    return float(np.corrcoef(first, second)[0, 1])

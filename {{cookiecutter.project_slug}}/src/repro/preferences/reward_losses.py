@@ -59,13 +59,3 @@ def calibration_error(logits: Tensor, preferences: Tensor, noise: float) -> floa
     bins = ((confidence - 0.5) * 2 * CONFIDENCE_BINS).long().clamp(0, CONFIDENCE_BINS - 1)
     sums = torch.zeros(CONFIDENCE_BINS, dtype=torch.float64).index_add_(0, bins, (confidence - for_it).double())
     return float(sums.abs().sum()) / len(logits)
-
-
-def correlation(first: Tensor, second: Tensor) -> float | None:
-    """Pearson's, of two tensors of one shape; None where one of them does not vary, or has fewer than 3 values."""
-    if first.numel() < 3:
-        return None
-    first, second = first.flatten(), second.flatten()
-    first, second = first.double() - first.double().mean(), second.double() - second.double().mean()
-    scale = float(first.norm() * second.norm())
-    return float(first @ second) / scale if scale > 0 else None

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from functools import reduce
 
 import torch
 from torch import Tensor
 
-from repro.preferences.reward_losses import agree, calibration_error, correlation
+from repro.correlation import correlation
+from repro.preferences.reward_losses import agree, calibration_error
 
 OLDEST, NEWEST = 0.25, 0.75  # where the oldest quarter of the labels ends, and the newest begins
 
@@ -110,6 +112,6 @@ class Validation:
             logits = (returns[..., 0] - returns[..., 1])[held_out]
             metrics["reward_model/calibration_error"] = calibration_error(logits, answers, noise)
         members = [correlation(own[out], true_returns[out]) for own, out in zip(returns, held_out, strict=True)]
-        if found := [value for value in members if value is not None]:
+        if found := [value for value in members if not math.isnan(value)]:
             metrics["reward_model/return_correlation"] = sum(found) / len(found)
         return metrics

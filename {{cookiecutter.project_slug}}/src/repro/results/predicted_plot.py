@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
+from repro.correlation import correlation
 from repro.results.plots import Theme
 from repro.results.records import Columns
 
@@ -57,11 +58,7 @@ def correlation_text(points: Mapping[int, Columns]) -> str:
 def correlations(points: Mapping[int, Columns]) -> dict[int, float]:
     """Pearson's r of true and predicted return within each seed; without those where it is undefined.
 
-    Within, because seeds that differ in level would show a correlation where no run has one. Fewer than
-    three rollouts, or a constant, have none.
+    Within, because seeds that differ in level would show a correlation where no run has one.
     """
-    return {
-        seed: float(np.corrcoef(true, predicted)[0, 1])
-        for seed, (_, true, predicted) in points.items()
-        if len(true) > 2 and np.ptp(true) > 0 and np.ptp(predicted) > 0
-    }
+    found = {seed: correlation(true, predicted) for seed, (_, true, predicted) in points.items()}
+    return {seed: value for seed, value in found.items() if not np.isnan(value)}
