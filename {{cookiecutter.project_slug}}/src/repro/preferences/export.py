@@ -16,7 +16,7 @@ from typing import Any
 from repro.config import Config
 from repro.files import write_atomic
 from repro.preferences.segments import Segment, load_segments, save_segments
-from repro.reading import UserError
+from repro.reading import UserError, parse_json
 
 ANSWERS = ("left", "right", "tie", "incomparable")
 FORMAT = 2  # of the folder; one more with every change to it
@@ -148,8 +148,8 @@ def _check_time(text: str, place: str) -> None:
 def _parse_object(text: str, place: str, fields: dict[str, Any]) -> dict[str, Any]:
     """A JSON object that has these fields with these types."""
     try:
-        value = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        value = parse_json(text)
+    except ValueError as error:
         raise UserError(f"{place}: not valid JSON: {error}") from None
     if not isinstance(value, dict):
         raise UserError(f"{place}: expected an object, found {type(value).__name__}")

@@ -139,15 +139,12 @@ class Labelling:
                 raise Stale(
                     f"comparison {pair.key} of {self.run} is of other clips than those shown; load the page again"
                 )
-            if current.version == pair.version + 1 and self._last_answer(run, pair.number, annotator) == answer:
+            if current.version == pair.version + 1 and self.store.last_answer(run, pair.number, annotator) == answer:
                 return
             if current.version != pair.version:
                 raise Stale(f"{annotator} has changed comparison {pair.key} elsewhere; nothing was stored here")
             if pair.repeated and not current.version:
-                self.store.execute(
-                    "INSERT INTO queries VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-                    (run, pair.number, pair.left, pair.right, env_step, REPEAT),
-                )
+                self.store.add_query_of(run, pair.number, pair.left, pair.right, env_step, REPEAT)
             self.store.add_label(run, pair.number, answer, annotator, seconds, env_step)
 
     def given(self, annotator: str, count: int, before: int | None = None) -> list[dict[str, Any]]:
@@ -193,12 +190,6 @@ class Labelling:
     def _version(self, run: str, number: int, annotator: str) -> int:
         return self.store.value(
             "SELECT count(*) FROM labels WHERE run = ? AND number = ? AND annotator = ?", (run, number, annotator)
-        )
-
-    def _last_answer(self, run: str, number: int, annotator: str) -> str:
-        return self.store.value(
-            "SELECT answer FROM labels WHERE run = ? AND number = ? AND annotator = ? ORDER BY id DESC LIMIT 1",
-            (run, number, annotator),
         )
 
 

@@ -11,8 +11,6 @@ that answer is counted, and never learned from.
 from __future__ import annotations
 
 import dataclasses
-import io
-import zlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -51,11 +49,16 @@ class PreferenceStore(Database):
         with self.transaction():
             for segment in (left, right):
                 self._add_segment(segment)
+            self.add_query_of(run, number, left.hash, right.hash, env_step, strategy)
+
+    def add_query_of(self, run: str, number: int, left: str, right: str, env_step: int, strategy: str) -> None:
+        """The same, of segments that are here already, by their hashes."""
+        with self.transaction():
             entered = self.execute(
                 "INSERT INTO queries VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-                (run, number, left.hash, right.hash, env_step, strategy),
+                (run, number, left, right, env_step, strategy),
             )
-            if not entered.rowcount and self._hashes(run, number) != (left.hash, right.hash):
+            if not entered.rowcount and self._hashes(run, number) != (left, right):
                 raise UserError(
                     f"{self.path}: query {number} of run {run} was entered with other segments: "
                     "a resumed run must repeat itself exactly; does another trainer use this store?"
@@ -94,7 +97,7 @@ class PreferenceStore(Database):
         with self.transaction():
             if self._hashes(run, number) is None:
                 raise UserError(f"{self.path}: run {run} has no query {number} to label")
-            earlier = self._last_answer(run, number, annotator)
+            earlier = self.last_answer(run, number, annotator)
             if answer == UNDO and earlier in (None, UNDO):
                 raise UserError(f"{self.path}: {annotator} has no answer to query {number} of run {run} to undo")
             if annotator == ORACLE and earlier is not None:
@@ -119,7 +122,8 @@ class PreferenceStore(Database):
                 ),
             )
 
-    def _last_answer(self, run: str, number: int, annotator: str) -> str | None:
+    def last_answer(self, run: str, number: int, annotator: str) -> str | None:
+        """What the annotator wrote last about this query, `undo` included; None if nothing."""
         row = self.execute(
             "SELECT answer FROM labels WHERE run = ? AND number = ? AND annotator = ? ORDER BY id DESC LIMIT 1",
             (run, number, annotator),
@@ -164,8 +168,8 @@ class PreferenceStore(Database):
         returns = {}
         for row in self.rows("SELECT hash, true_rewards FROM segments"):
             try:
-                rewards = np.lib.format.read_array(io.BytesIO(zlib.decompress(row["true_rewards"])))
-            except (zlib.error, ValueError) as error:
+                rewards = unpack(row["true_rewards"])
+            except ValueError as error:
                 raise UserError(f"{self.path}: segment {row['hash']} is damaged: {error}") from None
             returns[row["hash"]] = float(rewards.sum(dtype=np.float64))
         return returns
@@ -255,7 +259,7 @@ class PreferenceStore(Database):
                         "run they are from, or into a database, NAME.db"
                     )
                 self.add_query(asked_in, number, left, right, label["env_step"], label["strategy"])
-                if self._last_answer(asked_in, number, annotator) is None:
+                if self.last_answer(asked_in, number, annotator) is None:
                     given = (label["answer"], annotator, label["latency_seconds"], label["labelled_at"])
                     self.add_label(asked_in, number, *given, created=label["created"])
         return meta
