@@ -9,10 +9,10 @@ from reward_examples import VECTORS, add_comparisons, make_model
 
 from repro.preferences import regularisation
 from repro.preferences.regularisation import (
-    BAND,
     CHANGE,
     FIRST_DECAY,
     LEAST_DECAY,
+    LOSS_RATIO,
     MOST_DECAY,
     AdaptiveDecay,
     EarlyStopping,
@@ -89,7 +89,7 @@ def test_it_holds_a_model_that_overfits_within_the_band(seed):
         ratios[decay] = [model.train(100)["reward_model/loss_ratio"] for _ in range(2)]
         losses[decay] = model.validate()["reward_model/loss_val"]
     assert min(ratios[0]) > 2
-    assert all(BAND[0] - 0.05 < ratio < BAND[1] + 0.05 for ratio in ratios["adaptive"])
+    assert all(LOSS_RATIO[0] - 0.05 < ratio < LOSS_RATIO[1] + 0.05 for ratio in ratios["adaptive"])
     assert losses["adaptive"] < losses[0]
 
 

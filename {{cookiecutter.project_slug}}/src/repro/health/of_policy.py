@@ -14,7 +14,6 @@ ROWS_FOR_A_MEDIAN = 10
 # 0.053, with sixty times the learning rate 0.13.
 HARMLESS = 0.8
 CLIP_ROWS = 10
-ANNEALED = 0.9  # of training, after which an annealed learning rate leaves hardly anything of an update
 SAME_ENTROPY = 0.02  # share of the largest possible
 
 
@@ -107,6 +106,6 @@ def never_clipped(history: History, subject: Subject) -> str | None:
     values, least = history.values("policy/clip_fraction", CLIP_ROWS), subject.thresholds.min_clip_fraction
     if len(values) < CLIP_ROWS or max(values) > least or not subject.warm(history):
         return None
-    if history.progress(subject.total_steps) > ANNEALED:
+    if subject.annealed(history):
         return None
     return f"policy/clip_fraction is {max(values):.1%} at most in the last {len(values)} rollouts"

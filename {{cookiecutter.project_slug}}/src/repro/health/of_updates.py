@@ -21,7 +21,6 @@ MUST_BE_FINITE = (
     "reward_model/raw_mean",
     "reward_model/raw_std",
 )
-ANNEALED = 0.9  # of training, after which an annealed learning rate leaves hardly anything of an update
 NOTEWORTHY = 0.05  # share of the largest target, that values have to be wrong by
 OFF_CENTRE = 0.1  # the same, that all of them have to be wrong by
 
@@ -74,7 +73,7 @@ def large_update(history: History, subject: Subject) -> str | None:
 def small_update(history: History, subject: Subject) -> str | None:
     """Updates are nothing beside the parameters."""
     ratio, least = history.lately("update/ratio"), subject.thresholds.min_update
-    if ratio is None or ratio >= least or history.progress(subject.total_steps) > ANNEALED:
+    if ratio is None or ratio >= least or subject.annealed(history):
         return None
     return f"update/ratio is {ratio:.2g} of late (at least {least:g})"
 

@@ -10,6 +10,7 @@ from repro.config import ALGORITHMS, ReplayConfig
 from repro.config.health import HealthConfig
 from repro.health.history import History
 
+ANNEALED = 0.9  # of training, after which an annealed learning rate leaves hardly anything of an update
 WARM_ROWS = 18  # at least, however short the run: one that only tries the parts out has nothing to show
 
 
@@ -43,6 +44,10 @@ class Subject:
     def warm(self, history: History) -> bool:
         """Whether so much of training is over that what is to be learned should show."""
         return history.count >= WARM_ROWS and history.progress(self.total_steps) >= self.thresholds.warm_up
+
+    def annealed(self, history: History) -> bool:
+        """Whether training is so far that updates may be next to nothing."""
+        return history.progress(self.total_steps) > ANNEALED
 
     def score_gain(self, history: History) -> float | None:
         """How much better the score is than at first; None while that cannot be told."""

@@ -8,14 +8,14 @@ from collections.abc import Callable
 from typing import Any
 
 FIRST_DECAY, LEAST_DECAY, MOST_DECAY = 0.1, 1e-4, 100.0  # AdamW's coefficient, which it multiplies by the learning rate
-BAND = (1.1, 1.5)  # of validation loss / training loss (Christiano et al. 2017, section 2.2.3)
+LOSS_RATIO = (1.1, 1.5)  # of validation loss / training loss (Christiano et al. 2017, section 2.2.3)
 CHANGE = 1.02  # of the coefficient in a gradient step; Ibarz et al. 2018: 1.001, in runs 100 times as long
 MEMORY = 0.95  # of the losses, a gradient step
 VALIDATION_STEPS = 10  # gradient steps between two validations, with early stopping
 
 
 class AdaptiveDecay:
-    """Moves the coefficient of the weight decay so that validation loss / training loss stays within BAND.
+    """Moves the coefficient of the weight decay so that validation loss / training loss stays within LOSS_RATIO.
 
     Means are compared: the two sets differ in size. The losses of both come from the same forward passes, and so from
     the same weights, with the same dropout and batch statistics.
@@ -31,7 +31,7 @@ class AdaptiveDecay:
         ratio = self.ratio
         if ratio is None:
             return
-        change = CHANGE if ratio > BAND[1] else 1 / CHANGE if ratio < BAND[0] else 1.0
+        change = CHANGE if ratio > LOSS_RATIO[1] else 1 / CHANGE if ratio < LOSS_RATIO[0] else 1.0
         self.coefficient = min(max(self.coefficient * change, LEAST_DECAY), MOST_DECAY)
 
     @property

@@ -9,6 +9,7 @@ from functools import partial
 
 import numpy as np
 
+from repro.preferences.regularisation import LOSS_RATIO
 from repro.results import plots, predicted_plot, reward_plots
 from repro.results.recolouring import for_dark_pages
 from repro.results.records import MOST_ROWS, Cell, Columns, Rows, columns
@@ -150,7 +151,7 @@ def _reward_losses(cells: list[Cell], curves: dict[int, Rows]) -> Plot:
 def _loss_ratio(cells: list[Cell], curves: dict[int, Rows]) -> Plot:
     title = "Overfitting of the reward model"
     ratios = _metrics(title, curves, RATIO)
-    low, high = reward_plots.HELD_RATIO
+    low, high = LOSS_RATIO
     caption = f"Validation loss by training loss; Christiano et al. (2017) hold it between {low} and {high}."
     draw = partial(reward_plots.draw_loss_ratio, ratios=ratios)
     return make_plot("loss_ratio", title, caption + _seeds_shown(cells, ratios), draw)

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from repro.reading import UserError
+from repro.results.cells import SEGMENTS_VIDEO
 from repro.tracking.metrics import read_metrics
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
@@ -102,7 +103,7 @@ class Cell(Record):
 
     @property
     def video_path(self) -> str:
-        return f"models/{self.group}/seed-{self.seed}/segments.mp4"
+        return f"models/{self.group}/seed-{self.seed}/{SEGMENTS_VIDEO}"
 
 
 def read_cells(root: Path) -> dict[str, list[Cell]]:

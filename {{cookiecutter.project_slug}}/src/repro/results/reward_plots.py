@@ -7,10 +7,10 @@ from collections.abc import Mapping
 import numpy as np
 from matplotlib.axes import Axes
 
+from repro.preferences.regularisation import LOSS_RATIO
 from repro.results.plots import Theme, draw_group, label_levels, legend_above, step_axis
 from repro.results.records import Columns
 
-HELD_RATIO = (1.1, 1.5)  # validation to training loss (Christiano et al. 2017, section 2.2.3)
 CHANCE_LOSS = float(np.log(2))  # nats; of a model that gives both segments of every comparison the same chance
 
 
@@ -53,11 +53,11 @@ def draw_losses(axes: Axes, theme: Theme, losses: Mapping[int, Columns]) -> None
 def draw_loss_ratio(axes: Axes, theme: Theme, ratios: Mapping[int, Columns]) -> None:
     """Validation by training loss, with the band in which the paper holds it. `ratios`: seed -> (env steps, ratios)."""
     draw_group(axes, list(ratios.values()), theme.blue, "-", "")
-    axes.axhspan(*HELD_RATIO, color=theme.orange, alpha=0.15, linewidth=0, zorder=1)
+    axes.axhspan(*LOSS_RATIO, color=theme.orange, alpha=0.15, linewidth=0, zorder=1)
     axes.axhline(1, color=theme.faint, linestyle=":", linewidth=1.1, zorder=1.5)
     step_axis(axes)
     axes.set_ylabel("validation / training loss")
-    label_levels(axes, theme, {1.0: "1", sum(HELD_RATIO) / 2: "paper"})
+    label_levels(axes, theme, {1.0: "1", sum(LOSS_RATIO) / 2: "paper"})
     legend_above(axes)
 
 
