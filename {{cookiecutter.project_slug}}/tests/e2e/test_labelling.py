@@ -217,6 +217,6 @@ def agreement(run: RunFolder) -> float:
     with PreferenceStore(run.path / "preferences.db") as store:
         for label in store.labelled(run.id):
             returns = [model.normalise(model.returns([store.segment(one)])).mean() for one in (label.left, label.right)]
-            if label.answer != "tie":
-                right.append((returns[0] > returns[1]) == (label.answer == "left"))
+            if label.preference != 0.5:
+                right.append((returns[0] > returns[1]) == (label.preference == 1))
     return float(np.mean(right))

@@ -152,7 +152,7 @@ def test_review_pages_and_corrections(page, path):
     pair = page.get("/api/pair?annotator=anna&key=0")
     assert page.post(pair, "right", seconds=None) == (200, pair | {"version": 2})
     with PreferenceStore(path) as store:
-        assert {label.number: label.answer for label in store.labelled(RUN)} == {0: "right", 1: "left", 2: "left"}
+        assert {label.number: label.preference for label in store.labelled(RUN)} == {0: 0.0, 1: 1.0, 2: 1.0}
 
 
 def test_a_fixed_annotator_cannot_be_changed_by_the_page(path):

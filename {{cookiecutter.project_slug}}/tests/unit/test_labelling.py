@@ -70,7 +70,7 @@ def test_what_was_undone_is_asked_again_and_counts_once(store):
     (again,) = labelling.pairs("anna", 1)
     assert (again.number, again.version) == (2, 2)
     labelling.answer("anna", again, "tie", 1.0, 500)
-    assert [(label.number, label.answer) for label in store.labelled(RUN)] == [(0, "left"), (1, "left"), (2, "tie")]
+    assert [(label.number, label.preference) for label in store.labelled(RUN)] == [(0, 1.0), (1, 1.0), (2, 0.5)]
 
 
 def test_other_clips_than_those_shown_are_not_labelled(store):

@@ -103,8 +103,8 @@ def test_round_trip_is_exact_and_repeatable(exported, tmp_path):
         store.import_from(exported, "r")
         assert contents(store.path) == once
         with PreferenceStore(tmp_path / "source.db") as source:
-            assert store.labelled() == source.labelled() and store.counts() == source.counts()
-            for comparison in store.labelled():
+            assert store.labelled("r") == source.labelled("r") and store.counts() == source.counts()
+            for comparison in store.labelled("r"):
                 for name in (comparison.left, comparison.right):
                     ours, theirs = store.segment(name), source.segment(name)
                     np.testing.assert_array_equal(ours.true_rewards, theirs.true_rewards, strict=True)
@@ -119,13 +119,13 @@ def test_an_import_never_overrides_a_later_answer(exported, tmp_path):
         store.import_from(exported, "r")
         store.add_label("r", 1, "left", "anna", 2.0, 0)
         store.import_from(exported, "r")
-        assert store.labelled()[1].answer == "left"
+        assert store.labelled("r")[1].preference == 1.0
 
 
 def test_an_import_does_not_mix_with_other_queries_of_the_run(exported, tmp_path):
     with PreferenceStore(tmp_path / "copy.db") as store:
         fill(store, order=(3, 2))
-        segment = store.segment(store.labelled()[0].left)
+        segment = store.segment(store.labelled("r")[0].left)
         store.add_query("r", 1, segment, segment, 0, "uniform")
         before = contents(store.path)
         with pytest.raises(UserError, match="query 1 of run r was entered with other segments"):
@@ -140,7 +140,7 @@ def test_exports_that_say_too_little_or_too_much_are_refused(tmp_path):
         with pytest.raises(UserError, match=r"a\.db: holds no labels to export"):
             store.export(tmp_path / "data", name="dot", seed=1, env_steps=0)
         fill(store)
-        segment = store.segment(store.labelled()[0].left)
+        segment = store.segment(store.labelled("r")[0].left)
         store.add_query("other", 0, segment, segment, 0, "uniform")
         store.add_label("other", 0, "tie", "anna", 1.0, 0)
         with pytest.raises(UserError, match=r"holds several runs \(other, r\)"):

@@ -57,45 +57,41 @@ def test_segments_come_back_exactly_and_are_stored_once(store, segments):
 def test_labels_are_those_that_stand_in_order_of_number(store, segments):
     for number, answer in ((2, "tie"), (0, "left"), (1, "right")):
         store.add_label("r", number, answer, "anna", 3.5, 500)
-    found = store.labelled()
-    assert [(c.run, c.number, c.answer, c.preference, c.env_step) for c in found] == [
-        ("r", 0, "left", 1.0, 0),
-        ("r", 1, "right", 0.0, 100),
-        ("r", 2, "tie", 0.5, 200),
-    ]
+    found = store.labelled("r")
+    assert [(c.number, c.preference) for c in found] == [(0, 1.0), (1, 0.0), (2, 0.5)]
     assert [(c.left, c.right) for c in found] == [(segments[2 * n].hash, segments[2 * n + 1].hash) for n in range(3)]
-    assert store.labelled("r") == found and store.labelled("other") == []
+    assert store.labelled("other") == []
 
 
 def test_incomparable_is_an_answer_but_not_a_label_to_learn_from(store):
     store.add_label("r", 0, "incomparable", "anna", 2.0, 0)
     store.add_label("r", 1, "tie", "anna", 2.0, 0)
-    assert [c.number for c in store.labelled()] == [1]
+    assert [c.number for c in store.labelled("r")] == [1]
     assert store.waiting() == 1
     assert store.counts() == {"labels": 1, "ties": 1, "left": 0, "right": 0, "incomparable": 1}
 
 
 def test_the_last_answer_of_a_person_stands_and_undo_withdraws_it(store):
     def standing():
-        return [(c.number, c.answer) for c in store.labelled()]
+        return [(c.number, c.preference) for c in store.labelled("r")]
 
     store.add_label("r", 0, "left", "anna", 1.0, 0)
     store.add_label("r", 0, "right", "anna", 1.0, 0)
-    assert standing() == [(0, "right")]
+    assert standing() == [(0, 0.0)]
     store.add_label("r", 0, "undo", "anna", 1.0, 0)
     assert standing() == [] and store.waiting() == 3
     assert store.counts()["labels"] == 0
     store.add_label("r", 0, "tie", "anna", 1.0, 0)
-    assert standing() == [(0, "tie")]
+    assert standing() == [(0, 0.5)]
     assert [row[3] for row in rows(store, "labels")] == ["left", "right", "undo", "tie"]
 
 
 def test_an_undo_concerns_only_its_annotator(store):
     store.add_label("r", 0, "left", "anna", 1.0, 0)
     store.add_label("r", 0, "right", "bert", 1.0, 0)
-    assert store.labelled()[0].answer == "right"
+    assert store.labelled("r")[0].preference == 0.0
     store.add_label("r", 0, "undo", "bert", 1.0, 0)
-    assert store.labelled()[0].answer == "left"
+    assert store.labelled("r")[0].preference == 1.0
     for annotator, number in (("bert", 0), ("carl", 0), ("anna", 1)):
         with pytest.raises(UserError, match=f"{annotator} has no answer to query {number} of run r to undo"):
             store.add_label("r", number, "undo", annotator, 1.0, 0)
@@ -171,7 +167,7 @@ def test_another_sees_all_after_the_first_has_closed(store):
     store.add_label("r", 0, "left", "anna", 1.0, 0)
     store.close()
     with PreferenceStore(store.path, "moving-dot") as other:
-        assert len(other.labelled()) == 1
+        assert len(other.labelled("r")) == 1
 
 
 def test_the_environment_is_that_of_the_first_who_said_it(tmp_path):

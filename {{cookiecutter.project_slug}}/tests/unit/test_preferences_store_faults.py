@@ -52,7 +52,7 @@ def test_a_database_that_vanishes_while_in_use_is_noticed_and_saved(store, how, 
     with pytest.raises(UserError, match=r"preferences\.db: was deleted or replaced while in use; what it held is in"):
         getattr(store, use)(*arguments[use])
     with PreferenceStore(rescued_copy(store), "dot") as rescued:
-        assert [label.answer for label in rescued.labelled()] == ["left"] and rescued.waiting() == 1
+        assert [label.preference for label in rescued.labelled("r")] == [1.0] and rescued.waiting() == 1
 
 
 def test_what_is_committed_to_a_deleted_file_is_saved_too(store):
@@ -60,7 +60,7 @@ def test_what_is_committed_to_a_deleted_file_is_saved_too(store):
         store.add_label("r", 1, "tie", "anna", 1.0, 0)
         lose(store, "deleted")
     with PreferenceStore(rescued_copy(store)) as rescued:
-        assert [label.answer for label in rescued.labelled()] == ["left", "tie"]
+        assert [label.preference for label in rescued.labelled("r")] == [1.0, 0.5]
 
 
 def test_a_folder_that_vanishes_is_said(store):
@@ -73,7 +73,7 @@ def test_a_folder_that_vanishes_is_said(store):
     assert "\n" not in str(told.value)
     moved.rename(store.path.parent)
     with PreferenceStore(store.path) as again:
-        assert len(again.labelled()) == 1
+        assert len(again.labelled("r")) == 1
 
 
 def test_a_store_that_cannot_be_written_can_be_read_and_says_so(store):
@@ -82,7 +82,7 @@ def test_a_store_that_cannot_be_written_can_be_read_and_says_so(store):
         UserError, match=r"preferences\.db: attempt to write a readonly database; check its permissions"
     ):
         store.add_label("r", 1, "tie", "anna", 1.0, 0)
-    assert len(store.labelled()) == 1
+    assert len(store.labelled("r")) == 1
 
 
 @pytest.mark.parametrize(("table", "parent"), [("queries", "segments"), ("labels", "queries")])

@@ -82,14 +82,14 @@ def test_kill_9_at_random_moments_loses_no_committed_label(tmp_path):
         acknowledged = process.communicate()[0].splitlines()
         expected += len(acknowledged)
         with PreferenceStore(path) as store:
-            numbers = [comparison.number for comparison in store.labelled()]
+            numbers = [comparison.number for comparison in store.labelled("r")]
             # One more may have been committed whose acknowledgement was never written.
             assert numbers in (list(range(expected)), list(range(expected + 1)))
             expected = len(numbers)
             assert store.waiting() == 0
             assert store.value("PRAGMA integrity_check") == "ok"
     with PreferenceStore(path) as store:
-        for comparison in store.labelled():
+        for comparison in store.labelled("r"):
             store.segment(comparison.left)
 
 
@@ -115,7 +115,7 @@ def test_a_writer_waits_for_another_that_is_busy(tmp_path):
             time.sleep(0.3)
             assert process.poll() is None
         assert process.communicate(timeout=60)[0] == "0\n"
-        assert len(store.labelled()) == 1
+        assert len(store.labelled("r")) == 1
 
 
 @pytest.mark.parametrize("limit", [20_000, 500_000, 5_000_000])
@@ -128,12 +128,12 @@ def test_a_full_disk_is_one_clear_line_and_loses_nothing(tmp_path, limit):
     assert error.startswith(f"error: {path}: ") and error.endswith("is the disk full?")
     assert process.returncode == 0
     with PreferenceStore(path, "test") as store:
-        assert [str(comparison.number) for comparison in store.labelled()] == numbers
+        assert [str(comparison.number) for comparison in store.labelled("r")] == numbers
         assert store.value("PRAGMA integrity_check") == "ok"
         segment = Segment(np.zeros((5, 2), np.float32), np.zeros(5), np.zeros(5, np.float32))
         store.add_query("r", len(numbers), segment, segment, 0, "uniform")
         store.add_label("r", len(numbers), "tie", "anna", 1.0, 0)  # there is space again
-        assert len(store.labelled()) == len(numbers) + 1
+        assert len(store.labelled("r")) == len(numbers) + 1
 
 
 def test_a_full_disk_while_exporting_leaves_no_half_of_a_file(tmp_path):

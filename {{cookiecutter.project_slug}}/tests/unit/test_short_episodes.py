@@ -53,7 +53,7 @@ def comparisons(folder: Path) -> list[tuple]:
     with PreferenceStore(folder / "preferences.db") as store:
         return [
             (len(left), len(right), left.true_return, right.true_return, label.preference)
-            for label in store.labelled()
+            for label in store.labelled(folder.name)
             for left, right in [(store.segment(label.left), store.segment(label.right))]
         ]
 

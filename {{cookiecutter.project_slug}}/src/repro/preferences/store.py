@@ -30,15 +30,12 @@ PREFERENCES = {"left": 1.0, "right": 0.0, "tie": 0.5}  # the probability that th
 
 @dataclass(frozen=True)
 class LabelledComparison:
-    """A query and the answer that stands."""
+    """A query and the preference that stands."""
 
-    run: str
     number: int
     left: str  # hash of the segment
     right: str
     preference: float  # the probability that left is preferred: 1, 0 or .5
-    answer: str  # left, right or tie
-    env_step: int  # agent steps done when the query was asked
 
 
 class PreferenceStore(Database):
@@ -130,19 +127,15 @@ class PreferenceStore(Database):
         ).fetchone()
         return row and row[0]
 
-    def labelled(self, run: str | None = None) -> list[LabelledComparison]:
-        """The comparisons to learn from, in order of their numbers: those whose standing answer is a preference.
-
-        run: None for all, but for what was asked again.
-        """
+    def labelled(self, run: str) -> list[LabelledComparison]:
+        """The comparisons to learn from, in order of their numbers: those whose standing answer is a preference."""
         rows = self.rows(
-            'SELECT run, number, left_hash AS "left", right_hash AS "right", answer, queries.env_step '
-            "FROM standing_labels JOIN queries USING (run, number) "
-            "WHERE run = ?1 OR (?1 IS NULL AND run NOT LIKE '%' || ?2) ORDER BY run, number",
-            (run, REPEATS),
+            "SELECT number, left_hash, right_hash, answer FROM standing_labels JOIN queries USING (run, number) "
+            "WHERE run = ? ORDER BY number",
+            (run,),
         )
         return [
-            LabelledComparison(**row, preference=PREFERENCES[row["answer"]])
+            LabelledComparison(row["number"], row["left_hash"], row["right_hash"], PREFERENCES[row["answer"]])
             for row in rows
             if row["answer"] in PREFERENCES
         ]
