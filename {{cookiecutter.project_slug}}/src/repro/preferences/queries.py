@@ -1,7 +1,7 @@
 """Which pairs of segments are shown to the annotator.
 
-In one choice no segment stands in two pairs: what a reward model holds out for validation shares no frame with what it
-learns. Pairs are indices (left, right) into the segments of the choice; there are fewer where segments run out.
+In one choice no segment stands in two pairs: what a reward model holds out for validation shares no segment with what
+it learns. Pairs are indices (left, right) into the segments of the choice; there are fewer where segments run out.
 """
 
 from __future__ import annotations
