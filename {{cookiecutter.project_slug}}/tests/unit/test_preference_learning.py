@@ -135,6 +135,11 @@ def test_all_answers_of_an_export_with_gaps_are_learned_from_and_the_run_goes_on
     assert [(one.number, one.left) for one in asked_again] == [(8 - 1, lines[9]["left"])]
 
 
+def test_labels_that_the_window_leaves_behind_stay_labels(tmp_path):
+    rows = train(tmp_path / "run", "reward_model.label_window=20")
+    assert (rows[-1]["preferences/labels"], rows[-1]["reward_model/comparisons"]) == (40, 20)
+
+
 def test_exports_of_other_segments_are_refused(tmp_path):
     folder = export(tmp_path)
     environment = describe_environment(tiny(tmp_path).env)

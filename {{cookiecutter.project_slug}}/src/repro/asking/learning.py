@@ -107,6 +107,7 @@ class PreferenceLearning:
         shown = frozenset[str]().union(*(pair for pair, _ in self.taken.values()))
         # Not counted in the store: after a resume it holds labels that are yet to be asked for again.
         return metrics | {
+            "reward_model/comparisons": len(self.model.comparisons),
             "preferences/labels": len(preferences),
             "preferences/ties": preferences.count(PREFERENCES["tie"]),
             "preferences/left": preferences.count(PREFERENCES["left"]),
