@@ -37,7 +37,7 @@ def test_a_model_that_is_given_alone_stays_as_it_is_and_asks_nothing(project):
     before, after = reward_model(project.first), reward_model(project.given)
     for name, tensor in before["network"].items():
         assert torch.equal(tensor, after["network"][name]), name
-    assert torch.equal(before["raw_mean"], after["raw_mean"])
+    assert torch.equal(before["normaliser"]["mean"], after["normaliser"]["mean"])
 
 
 def test_with_comparisons_it_learns_on_and_asks_what_is_missing_of_the_total(project):
@@ -48,7 +48,7 @@ def test_with_comparisons_it_learns_on_and_asks_what_is_missing_of_the_total(pro
     run = next(run for run in project.runs() if run.id not in known)
     pairs = lambda run: {label[1:4] for label in labels(run)}  # noqa: E731
     assert pairs(run) == pairs(project.first) and len(labels(run)) == 40
-    assert not torch.equal(reward_model(run)["raw_mean"], reward_model(project.first)["raw_mean"])
+    assert not torch.equal(reward_model(run)["normaliser"]["mean"], reward_model(project.first)["normaliser"]["mean"])
 
 
 def test_a_resumed_run_and_a_rerun_have_it_too(project, tmp_path):
@@ -114,11 +114,11 @@ def test_a_fixed_model_sees_observations_as_it_did_while_the_policys_normaliser_
 
 def test_a_model_that_learns_on_keeps_its_statistics_and_its_unit(tmp_path):
     given = trained_model(tmp_path) | {"return_scale": 7.0}
-    given["raw_mean"] = given["raw_mean"] + 100
+    given["normaliser"]["mean"] += 100
     with PreferenceStore(tmp_path / "first.db") as store:
         learning = make_trainer(gym_parameters(PENDULUM, "learned"), 5, "run", store, 0).learning
         learning.begin_with(given, fixed=False)
         learning.load_labels(16)
         learning.model.train(1)
-        assert (learning.model.raw_mean > 97).all()  # the step moves them by a fiftieth of the way
+        assert (learning.model.normaliser.mean > 90).all()  # the step is one among those before
         assert learning.model.inference_state()["return_scale"] == 7.0

@@ -128,7 +128,7 @@ def test_a_fit_ends_with_the_weights_of_the_lowest_validation_loss(monkeypatch):
     steps, losses = zip(*seen, strict=True)
     best = losses.index(min(losses))
     assert steps[1] == regularisation.VALIDATION_STEPS and 0 < steps[best] < steps[-1] < 2000
-    assert metrics["reward_model/gradient_steps"] == model.steps == steps[-1] == steps[best] + 40
+    assert metrics["reward_model/gradient_steps"] == steps[-1] == steps[best] + 40
     everything = model.comparisons.labels(torch.arange(40))[1].any(0).nonzero().squeeze(1)
     assert model._validate(everything).loss == pytest.approx(min(losses), rel=1e-6)
     until_then = make_model(VECTORS, early_stopping=40, weight_decay=0, learning_rate=1e-2, validation_fraction=0.4)
@@ -137,7 +137,7 @@ def test_a_fit_ends_with_the_weights_of_the_lowest_validation_loss(monkeypatch):
     until_then.train(steps[best])
     seen = np.ones((3, 4), np.float32)
     np.testing.assert_array_equal(until_then.predict(seen), model.predict(seen))
-    assert torch.equal(until_then.raw_mean, model.raw_mean)
+    assert torch.equal(until_then.normaliser.mean, model.normaliser.mean)
 
 
 def test_a_fit_that_gets_no_worse_goes_to_its_end():

@@ -186,7 +186,8 @@ def test_it_continues_exactly_from_a_saved_state(settings, tmp_path):
     np.testing.assert_array_equal(model.predict(seen), resumed.predict(seen))
     assert model.train(12) == resumed.train(12) and model.validate() == resumed.validate()
     np.testing.assert_array_equal(model.predict(seen), resumed.predict(seen))
-    assert torch.equal(model.raw_mean, resumed.raw_mean) and torch.equal(model.raw_variance, resumed.raw_variance)
+    assert torch.equal(model.normaliser.mean, resumed.normaliser.mean)
+    assert torch.equal(model.normaliser.variance, resumed.normaliser.variance)
 
 
 def test_half_precision_is_close():

@@ -149,7 +149,7 @@ def test_a_batch_that_is_all_held_out_teaches_nothing_and_has_no_metrics():
     model = make_model(VECTORS, members=1, validation_fraction=0.7, batch_size=1, weight_decay=0)
     add_comparisons(model, VECTORS, 12)
     outcomes = [model.train(1) for _ in range(20)]
-    assert {} in outcomes and model.steps == 20
+    assert {} in outcomes and model.normaliser.steps == 20
     assert all(math.isfinite(value) for metrics in outcomes for value in metrics.values())
 
 
@@ -254,7 +254,7 @@ def test_it_continues_exactly_from_a_saved_state(space, tmp_path):
     np.testing.assert_array_equal(model.predict(observations), resumed.predict(observations))
     assert model.train(5) == resumed.train(5) and model.validate() == resumed.validate()
     np.testing.assert_array_equal(model.predict(observations), resumed.predict(observations))
-    assert model.steps == resumed.steps == 10
+    assert model.normaliser.steps == resumed.normaliser.steps == 10
 
 
 @SPACES
@@ -267,18 +267,18 @@ def test_the_inference_state_is_all_that_predictions_depend_on(space, tmp_path):
     state = load_checkpoint(tmp_path / "model.pt")
     other = make_model(space, weights=1)
     other.network.load_state_dict(state["network"])
-    other.raw_mean, other.raw_variance = state["raw_mean"], state["raw_variance"]
+    other.normaliser.load_state_dict(state["normaliser"])
     observations = stacks(space, make_segment(space, 99))
     np.testing.assert_array_equal(model.predict(observations), other.predict(observations))
 
 
 def test_without_comparisons_there_is_nothing_to_learn():
     model = make_model(VECTORS)
-    assert model.train(5) == {} and model.validate() == {} and model.steps == 0
+    assert model.train(5) == {} and model.validate() == {} and model.normaliser.steps == 0
 
 
 def test_no_steps_change_nothing():
     model = make_model(VECTORS)
     add_comparisons(model, VECTORS, 4)
     before = model.generator.get_state()
-    assert model.train(0) == {} and model.steps == 0 and torch.equal(model.generator.get_state(), before)
+    assert model.train(0) == {} and model.normaliser.steps == 0 and torch.equal(model.generator.get_state(), before)

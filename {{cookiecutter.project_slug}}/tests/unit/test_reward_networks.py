@@ -109,7 +109,7 @@ def test_a_batched_ensemble_learns_as_its_members_do_one_by_one():
     # Preferences do not determine an offset, so that it follows the last bits of the gradients.
     rewards = [one.raw(observations)[0] for one in (model, single)]
     torch.testing.assert_close(*(one - one.mean() for one in rewards), atol=1e-5, rtol=1e-3)
-    torch.testing.assert_close(model.raw_variance[0], single.raw_variance[0], atol=1e-6, rtol=1e-3)
+    torch.testing.assert_close(model.normaliser.variance[0], single.normaliser.variance[0], atol=1e-6, rtol=1e-3)
 
 
 def test_keypoints_follow_a_dot():

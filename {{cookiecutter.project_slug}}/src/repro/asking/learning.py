@@ -9,7 +9,7 @@ from repro.asking.questions import ask, choose_pairs, make_oracle, segments_of
 from repro.config import Config
 from repro.experience.storage import Storage
 from repro.normalisation import RunningNormaliser
-from repro.preferences.reward_model import STATISTICS_STEPS, RewardModel
+from repro.preferences.reward_model import RewardModel
 from repro.preferences.schedule import labels_due
 from repro.preferences.segments import Segment
 from repro.preferences.store import PREFERENCES, PreferenceStore
@@ -46,7 +46,6 @@ class PreferenceLearning:
         if fixed and network.normaliser:  # the policy's goes on changing
             network.normaliser = RunningNormaliser(len(network.normaliser.mean)).to(self.model.device)
         self.model.load_inference_state(inference_state)
-        self.model.steps = STATISTICS_STEPS  # so that the first one does not replace the statistics that were loaded
         self.given, self.fixed = True, fixed
 
     def start(self, initial_steps: int) -> None:

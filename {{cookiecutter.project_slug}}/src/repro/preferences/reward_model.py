@@ -18,19 +18,19 @@ from repro.preferences.regularisation import VALIDATION_STEPS, AdaptiveDecay, Ea
 from repro.preferences.reward_losses import compare, cross_entropy, lowest_cross_entropy, squared_error
 from repro.preferences.reward_metrics import FitRecord, Validation
 from repro.preferences.reward_networks import RewardEnsemble, valid_steps
+from repro.preferences.reward_normaliser import RewardNormaliser
 from repro.preferences.segments import Segment
 
 PREDICTION_FRAMES = 1024  # in one forward pass without gradients; a stack has several, a vector counts as one
 VALIDATION_COMPARISONS = 100  # at most so many are looked at for the validation metrics
-STATISTICS_STEPS = 50  # gradient steps that the running mean and variance of predictions remember
 
 
 class RewardModel:
     """Predicts rewards from observations; learns from comparisons of pairs of segments.
 
     Each member of the ensemble holds out its own share of the comparisons for validation. Its predictions are
-    normalised to mean 0 and a chosen standard deviation over the labelled segments (running statistics of the last
-    gradient steps), then averaged. The network is in evaluation mode but for gradient steps.
+    normalised over the labelled segments (`RewardNormaliser`), then averaged. The network is in evaluation mode but
+    for gradient steps.
     """
 
     def __init__(
@@ -49,13 +49,11 @@ class RewardModel:
         self._set_weight_decay()
         self.generator = torch.Generator().manual_seed(seed)
         self.dropout_generator = torch.Generator(device).manual_seed(seed + 1)
-        self.raw_mean = torch.zeros(config.members, 1)
-        self.raw_variance = torch.ones(config.members, 1)
+        self.normaliser = RewardNormaliser(config.members, config.reward_std)
         self.return_scale = 1.0  # of true returns, where they are regressed on
         self.comparisons = Comparisons(
             config.members, config.validation_fraction, seed, config.bootstrap, config.label_window
         )
-        self.steps = 0  # gradient steps so far
 
     def standardise(self) -> None:
         """Fix the standardisation of the networks' inputs, and the unit of true returns, from the segments so far."""
@@ -87,7 +85,7 @@ class RewardModel:
             for _ in range(steps):
                 self._step(record)
         if steps and self._noisy:
-            self._measure_statistics()
+            self._measure_scale()
         return record.metrics()
 
     def _fit_until_it_gets_worse(self, steps: int, patience: int, sample: Tensor, record: FitRecord) -> None:
@@ -119,14 +117,13 @@ class RewardModel:
         self.optimizer.zero_grad()
         (weighted.sum(1) / draws.sum(1).clamp(min=1)).sum().backward()
         self.optimizer.step()
-        self.steps += 1
         sums = record.add(losses, compare(rewards), preferences, draws)
         if self.decay:
             loss, labels, _, loss_held_out, held_out = sums.tolist()
             self.decay.update((loss, labels), (loss_held_out, held_out))
             self._set_weight_decay()
         if not self._noisy:
-            self._update_statistics(rewards.detach(), lengths)
+            self.normaliser.follow(_of_steps(rewards.detach().cpu(), lengths))
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
@@ -219,27 +216,19 @@ class RewardModel:
 
     def normalise(self, raw: Tensor, steps: Tensor | int = 1) -> Tensor:
         """Members' rewards (M, B), or sums over `steps` (B,), to mean 0 and std `reward_std` over labelled segments."""
-        return (raw - steps * self.raw_mean) / (self.raw_variance.sqrt() + 1e-8) * self.config.reward_std
+        return self.normaliser.normalise(raw, steps)
 
     @property
     def _noisy(self) -> bool:
         """Whether rewards while training are not those that are predicted."""
         return self.config.batch_norm or self.config.dropout > 0
 
-    def _update_statistics(self, rewards: Tensor, lengths: Tensor) -> None:
-        """Follow the mean and variance of the raw predictions over the labelled segments (M, 2B, T)."""
-        rewards = _of_steps(rewards.cpu(), lengths)
-        mean, variance = rewards.mean(1, keepdim=True), rewards.var(1, keepdim=True)
-        weight = 1 / min(STATISTICS_STEPS, self.steps)  # a plain average at first
-        self.raw_mean = (1 - weight) * self.raw_mean + weight * mean
-        self.raw_variance = (1 - weight) * self.raw_variance + weight * variance
-
-    def _measure_statistics(self) -> None:
-        """The mean and variance of what is predicted for some labelled segments, chosen at random."""
+    def _measure_scale(self) -> None:
+        """Normalise by what is predicted for some labelled segments, chosen at random."""
         order = torch.randperm(len(self.comparisons), generator=self.generator)[:VALIDATION_COMPARISONS]
         parts = order.split(self.config.batch_size)
-        rewards = torch.cat([_of_steps(self._rewards(part), self.comparisons.lengths(part)) for part in parts], dim=1)
-        self.raw_mean, self.raw_variance = rewards.mean(1, keepdim=True), rewards.var(1, keepdim=True)
+        rewards = [_of_steps(self._rewards(part), self.comparisons.lengths(part)) for part in parts]
+        self.normaliser.measure(torch.cat(rewards, dim=1))
 
     def _set_weight_decay(self) -> None:
         decay = self.decay.coefficient if self.decay else self.config.weight_decay
@@ -256,7 +245,6 @@ class RewardModel:
             "generator": self.generator.get_state(),
             "dropout_generator": self.dropout_generator.get_state(),
             "decay": self.decay.state_dict() if self.decay else None,
-            "steps": self.steps,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -266,21 +254,19 @@ class RewardModel:
         self._restore(state)
         self.generator.set_state(state["generator"])
         self.dropout_generator.set_state(state["dropout_generator"])
-        self.steps = state["steps"]
 
     def inference_state(self) -> dict[str, Any]:
         """What `predict` depends on, and the unit that it was trained in."""
         return {
             "network": self.network.state_dict(),
-            "raw_mean": self.raw_mean,
-            "raw_variance": self.raw_variance,
+            "normaliser": self.normaliser.state_dict(),
             "return_scale": self.return_scale,
         }
 
     def load_inference_state(self, state: dict[str, Any]) -> None:
         """Predict as the model did whose `inference_state` this is."""
         self.network.load_state_dict(state["network"])
-        self.raw_mean, self.raw_variance = state["raw_mean"], state["raw_variance"]
+        self.normaliser.load_state_dict(state["normaliser"])
         self.return_scale = state["return_scale"]
 
     def _fitted(self) -> dict[str, Any]:
