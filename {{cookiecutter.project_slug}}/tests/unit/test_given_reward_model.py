@@ -8,9 +8,9 @@ import torch
 from gym_examples import gym_config, gym_parameters
 from project import Project, assert_equal_runs, here, labels, rows
 
+from repro.checkpoint import load_checkpoint, save_checkpoint
 from repro.preferences.store import PreferenceStore
-from repro.training.checkpoint import load_checkpoint, save_checkpoint
-from repro.training.loops import make_trainer
+from repro.training import make_trainer
 
 GIVEN = ("train", "--seed", "101", "--skip", "a test")
 
