@@ -6,7 +6,7 @@ other programs run even that varies; so a trainer that has done 2 N steps and on
 process, rollout by rollout, and the median ratio of what a rollout costs them tells whether age does. Memory is what
 each row of metrics says (`memory/rss_mb`), and the peak. Writes docs/results/long-run.md.
 
-    PYTHONPATH=template/src python tests/benchmarks/long_run.py    (about ten minutes of one core)
+    PYTHONPATH=template/src python tests/benchmarks/long_run.py    (about half an hour of one core)
 
 In an environment of a generated project.
 """
@@ -49,6 +49,19 @@ KINDS = {
         "PPO, moving dot of 42 x 42 pixels, 700 labels", "moving-dot-small", 8_192, ("preferences.total_labels=700",)
     ),
     "pong": Kind("PPO, Pong", "pong", 4_096, ("env.num_envs=8", "training.precision=auto")),
+    "pong-preferences": Kind(
+        "PPO, Pong from 200 preferences, the paper's reward model (8 environments)",
+        "pong-preferences",
+        10_240,
+        (
+            "env.num_envs=8",
+            "training.precision=auto",
+            "preferences.initial_labels=50",
+            "preferences.total_labels=200",
+            "preferences.label_decay_steps=null",
+            "reward_model.pretraining_steps=10",
+        ),
+    ),
 }
 
 
