@@ -8,7 +8,7 @@ CHECK := build/check/awkward-answers
 PRESET := moving-dot
 
 .DEFAULT_GOAL := help
-.PHONY: help demo new test test-template test-project lint final-results clean
+.PHONY: help demo new test test-template test-project lint fuzz e2e-full final-results clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,12 @@ test-project: .venv/stamp-cookiecutter  ## lint, tests (end to end too) and smok
 	$(MAKE) -C $(CHECK) test
 	$(MAKE) -C $(CHECK) e2e E2E="-n 2 -rP"
 	$(MAKE) -C $(CHECK) smoke
+
+fuzz: .venv/stamp-dev  ## 2,000 sets of answers that nobody expects, 50 of them generated for real (minutes)
+	$(BIN)/python tests/fuzz.py
+
+e2e-full: .venv/stamp-dev  ## projects of every kind, each set up, tested and run to its report (hours)
+	$(BIN)/pytest -m long -v tests/test_whole_projects.py
 
 new: .venv/stamp-cookiecutter  ## a project of your own beside this folder: asks for each answer
 	$(BIN)/cookiecutter --output-dir .. .

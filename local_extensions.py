@@ -8,13 +8,18 @@ import posixpath
 import re
 import sys
 from collections.abc import Mapping
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment
 from jinja2.ext import Extension
 
-PRESETS = Path(__file__).parent / "{{cookiecutter.project_slug}}" / "presets"
+ROOT = Path(__file__).parent
+PROJECT = "{{cookiecutter.project_slug}}"
+PRESETS = ROOT / PROJECT / "presets"
+# The files that answers are written into; all others are the same in every project.
+RENDERED = ("README.md", "LICENSE", "pyproject.toml", ".dvc/config", "paper/*")
 MUJOCO_PRESETS = ("inverted-pendulum", "half-cheetah", "half-cheetah-preferences", "hopper")
 # What the presets' names begin with -> the task as a sentence names it, and what is observed there. The longest counts.
 TASKS = {
@@ -32,10 +37,18 @@ TASKS = {
 
 
 class AnswerFilters(Extension):
-    """Adds the filters below to cookiecutter's environment (`_extensions` in cookiecutter.json)."""
+    """Adds the filters below to cookiecutter's environment, and decides what is rendered (`_extensions`)."""
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
+        # cruft renders two versions of this template in one process: the next environment reads this file anew.
+        sys.modules.pop(__name__, None)
+        settings = json.loads((ROOT / "cookiecutter.json").read_text(encoding="utf-8"))
+        environment.globals["template_version"] = settings["_version"]
+        environment.globals["texts"] = self.texts = []
+        self.sources = {PROJECT, *(path.read_text(encoding="utf-8") for path in (ROOT / "hooks").glob("*.py"))}
+        for value in settings.values():
+            self.sources.update(value if isinstance(value, list) else [value] if isinstance(value, str) else [])
         for function in (
             in_quotes,
             hook_literal,
@@ -49,6 +62,19 @@ class AnswerFilters(Extension):
             refuse_bad_answers,
         ):
             environment.filters[function.__name__] = function
+
+    def preprocess(self, source: str, name: str | None, filename: str | None = None) -> str:
+        """What Jinja is to see of a source: it as it is, if it is the template's own, or else text that means itself.
+
+        Cookiecutter renders answers that come from its command line, its configuration or cruft, and Jinja can run any
+        code; those typed at a prompt are not rendered. So in all of them `{{ 7 * 7 }}` is text. Files have a name, all
+        else has none. A file that holds no answer is text too, not `_copy_without_render`, which ignores `-s`.
+        """
+        own = source in self.sources if name is None else any(fnmatch(name, pattern) for pattern in RENDERED)
+        if own:
+            return source
+        self.texts.append(source)
+        return f"{{{{ texts[{len(self.texts) - 1}] }}}}"
 
 
 def in_quotes(value: str) -> str:
@@ -119,7 +145,7 @@ def refuse_bad_answers(answers: Mapping[str, Any]) -> str:
     Cookiecutter makes the project's folder before it runs that hook, and takes away only the last part of its
     path: a slug such as a/b would leave a behind. So the same checks also run as soon as all answers are known.
     """
-    path = Path(__file__).parent / "hooks" / "pre_gen_project.py"
+    path = ROOT / "hooks" / "pre_gen_project.py"
     spec = importlib.util.spec_from_file_location("pre_gen_project", path)
     assert spec and spec.loader
     hook = importlib.util.module_from_spec(spec)

@@ -106,7 +106,10 @@ def main() -> None:
     project = Path.cwd()
     remove_caches(project)
     preset_line = use_preset(project, answers["preset"])
-    git_line = commit(project, answers["author"], answers["email"])
+    if "_commit" in answers:  # cruft's: it writes .cruft.json after this, and compares whole folders when it updates
+        git_line = "git: cruft made this project; commit it: git init -b main && git add -A && git commit -m Start"
+    else:
+        git_line = commit(project, answers["author"], answers["email"])
     sys.stdout.reconfigure(errors="replace")  # a name must not fail on a terminal without its letters
     print(next_steps(project, answers["project_name"], preset_line, git_line))
 

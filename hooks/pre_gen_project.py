@@ -44,12 +44,8 @@ PRESETS = (
 WANDB_MODES = ("auto", "online", "offline", "disabled")
 LICENSES = ("MIT", "BSD-3-Clause", "Apache-2.0", "Proprietary")
 REMOTE_SCHEMES = ("s3", "gs", "azure", "ssh", "http", "https", "webdav", "webdavs")
-# A package cannot depend on one of its own name.
-PACKAGES = (
-    *("repro", "torch", "numpy", "scipy", "gymnasium", "wandb", "dvc", "typer", "pydantic", "ruamel-yaml"),
-    *("ale-py", "av", "mujoco", "stable-baselines3", "starlette", "uvicorn", "pillow", "playwright", "submitit"),
-    *("matplotlib", "rich", "psutil", "pytest", "pytest-xdist", "ruff", "mypy", "import-linter", "hatchling", "pip"),
-)
+# Invisible characters that change the order in which what follows them is shown, be it a licence or a line of code.
+BIDI_CONTROLS = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 WINDOWS_DEVICES = r"con|prn|aux|nul|(com|lpt)[1-9]"  # Windows refuses them as names of folders
 
 
@@ -58,7 +54,7 @@ WINDOWS_DEVICES = r"con|prn|aux|nul|(com|lpt)[1-9]"  # Windows refuses them as n
 
 def check_text(value: str) -> str | None:
     """Any readable text on one line: quotes, accents, braces and emoji are all welcome."""
-    if not value.strip():
+    if not any(unicodedata.category(character)[0] in "LNPS" for character in value):
         return "must not be empty"
     if value != value.strip():
         return "remove the spaces around it"
@@ -70,7 +66,9 @@ def check_characters(value: str) -> str | None:
     if len(value) > MAX_LENGTH:
         return f"shorten it to {MAX_LENGTH} characters"
     for character in value:
-        if unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp"):
+        # The last two of each plane are no characters, and YAML refuses them.
+        broken = unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") or ord(character) & 0xFFFE == 0xFFFE
+        if broken or character in BIDI_CONTROLS:
             return f"remove the character U+{ord(character):04X}: one line of plain text is needed"
     return None
 
@@ -78,13 +76,14 @@ def check_characters(value: str) -> str | None:
 def check_slug(value: str) -> str | None:
     if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", value) or len(value) > 64:
         return "use at most 64 lower-case letters, digits and single dashes between them, e.g. moving-dot"
-    if value in PACKAGES or re.fullmatch(WINDOWS_DEVICES, value):
-        return f"this name is taken by a package or by the system; try {value}-reproduction"
+    if re.fullmatch(WINDOWS_DEVICES, value):
+        return f"Windows has a device of this name; try {value}-reproduction"
     return None
 
 
 def check_email(value: str) -> str | None:
-    if not re.fullmatch(r"[A-Za-z0-9.!#$%&'*+/=?^_`|~-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+", value):
+    atom = r"[A-Za-z0-9!#$%&'*+/=?^_`|~-]+"
+    if not re.fullmatch(rf"{atom}(\.{atom})*@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+", value):
         return "write an address such as name@example.com"
     return check_characters(value)
 
@@ -159,8 +158,8 @@ def find_problem(answers: Mapping[str, Any]) -> str | None:
 
 
 def _shown(value: Any) -> str:
-    """The value on one line, in ASCII escapes where it could break a terminal's line."""
-    text = json.dumps(value, ensure_ascii=not isinstance(value, str) or check_characters(value) is not None)
+    """The value on one line, in ASCII escapes where a terminal could not show it."""
+    text = json.dumps(value, ensure_ascii=not isinstance(value, str) or not value.isprintable())
     return text if len(text) <= 80 else text[:77] + "..."
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 from cookiecutter.generate import generate_context
@@ -15,6 +18,7 @@ from cookiecutter.prompt import prompt_for_config
 
 ROOT = Path(__file__).resolve().parent.parent
 TEMPLATE = ROOT / "{{cookiecutter.project_slug}}"
+SETTINGS = json.loads((ROOT / "cookiecutter.json").read_text(encoding="utf-8"))
 sys.path.insert(0, str(ROOT))  # for local_extensions, as cookiecutter does it
 
 
@@ -33,10 +37,19 @@ def default_answers() -> dict[str, str]:
     return {name: value for name, value in answers.items() if not name.startswith("_")}
 
 
+def choices() -> dict[str, list[str]]:
+    """The questions with a list of answers, from cookiecutter.json, so that a new one cannot be forgotten."""
+    return {name: value for name, value in SETTINGS.items() if isinstance(value, list) and not name.startswith("_")}
+
+
 def files(folder: Path) -> set[str]:
     """All files below a folder, as relative paths; git's own left out."""
     found = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
     return {path.as_posix() for path in found if path.parts[0] != ".git"}
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {name: (folder / name).read_bytes() for name in files(folder)}
 
 
 class Generator:
@@ -48,13 +61,19 @@ class Generator:
         self.env = kept | {"HOME": str(home), "GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": str(home / ".gitconfig")}
 
     def __call__(
-        self, output: Path, *options: str, stdin: str | None = None, env: dict[str, str] | None = None, **answers: str
+        self,
+        output: Path,
+        *options: str,
+        stdin: str | None = None,
+        env: dict[str, str] | None = None,
+        template: Path | str = ROOT,
+        **answers: str,
     ) -> subprocess.CompletedProcess[str]:
         output.mkdir(parents=True, exist_ok=True)
-        interactive = () if stdin is not None or "--replay-file" in options else ("--no-input",)
+        interactive = () if stdin is not None or {"--replay-file", "--replay"} & {*options} else ("--no-input",)
         extra = [f"{name}={value}" for name, value in answers.items()]
         return subprocess.run(
-            [sys.executable, "-m", "cookiecutter", *interactive, *options, "-o", str(output), str(ROOT), *extra],
+            [sys.executable, "-m", "cookiecutter", *interactive, *options, "-o", str(output), str(template), *extra],
             input=stdin or "",
             capture_output=True,
             text=True,
@@ -62,9 +81,9 @@ class Generator:
             timeout=60,
         )
 
-    def project(self, output: Path, *options: str, **answers: str) -> Path:
+    def project(self, output: Path, *options: str, **others: Any) -> Path:
         """Generate, which must succeed, into `output`; returns the project's folder."""
-        done = self(output, *options, **answers)
+        done = self(output, *options, **others)
         assert done.returncode == 0, done.stdout + done.stderr
         (project,) = [path for path in output.iterdir() if path.is_dir() and (path / "pyproject.toml").exists()]
         return project
@@ -88,3 +107,26 @@ def default_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project made with all defaults; tests that share it do not change it."""
     home = tmp_path_factory.mktemp("home")
     return Generator(home).project(tmp_path_factory.mktemp("default"))
+
+
+@pytest.fixture(scope="session")
+def template_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A git repository of the template as the working tree has it, in a folder with spaces; tests do not change it."""
+    repository = tmp_path_factory.mktemp("repository") / "the template, année 1"
+    listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    names = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0")
+    for name in names:
+        if name and not name.startswith(("docs/", "tests/")) and (ROOT / name).is_file():
+            (repository / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, repository / name, follow_symlinks=False)
+    generator = Generator(tmp_path_factory.mktemp("home"))
+    generator.git(repository, "init", "-q", "-b", "main")
+    release(generator, repository, f"v{SETTINGS['_version']}")
+    return repository
+
+
+def release(generator: Generator, repository: Path, tag: str) -> None:
+    """Commit everything in a repository of the template, and tag it."""
+    generator.git(repository, "add", "--all")
+    generator.git(repository, "-c", "user.name=A", "-c", "user.email=a@example.com", "commit", "-q", "-m", tag)
+    generator.git(repository, "tag", tag)

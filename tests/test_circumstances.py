@@ -7,9 +7,40 @@ import os
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, TEMPLATE, Generator, default_answers, files
+from conftest import SETTINGS, TEMPLATE, Generator, contents, default_answers, files
 
-SETTINGS = json.loads((ROOT / "cookiecutter.json").read_text(encoding="utf-8"))
+# Where the template comes from, and where the project goes
+
+
+def test_it_is_the_same_from_git_from_a_zip_and_from_a_folder_with_spaces(
+    generate: Generator, template_repository: Path, default_project: Path, tmp_path: Path
+):
+    generate.git(tmp_path, "clone", "-q", "--bare", str(template_repository), "bare.git")
+    archive = tmp_path / "template.zip"
+    generate.git(template_repository, "archive", "--format=zip", "--prefix=template/", "-o", str(archive), "main")
+    for number, template in enumerate(((tmp_path / "bare.git").as_uri(), archive, template_repository)):
+        project = generate.project(tmp_path / f"année {number}", template=template)
+        assert contents(project) == contents(default_project)
+        assert generate.git(project, "status", "--porcelain") == ""
+
+
+def test_a_tagged_version_can_be_chosen(generate: Generator, template_repository: Path, tmp_path: Path):
+    tag = f"v{SETTINGS['_version']}"
+    project = generate.project(tmp_path / "out", "--checkout", tag, template=template_repository.as_uri())
+    assert f"--checkout {tag} " in (project / "README.md").read_text(encoding="utf-8")
+
+
+def test_a_replay_makes_the_same_again(generate: Generator, template_repository: Path, tmp_path: Path):
+    answers = {"project_name": "{{ 7 * 7 }} Zoë", "project_slug": "dot", "preset": "frozenlake"}
+    first = generate.project(tmp_path / "first", template=template_repository, **answers)
+    again = generate.project(tmp_path / "again", "--replay", template=template_repository)
+    assert contents(again) == contents(first)
+
+
+def test_no_network_is_needed(generate: Generator, default_project: Path, tmp_path: Path):
+    names = ("http_proxy", "https_proxy", "ALL_PROXY", "HTTP_PROXY", "HTTPS_PROXY")
+    closed = dict.fromkeys(names, "http://127.0.0.1:9")
+    assert contents(generate.project(tmp_path / "out", env=closed)) == contents(default_project)
 
 
 # Git
@@ -88,6 +119,23 @@ def test_a_second_time_keeps_history_work_and_edited_parameters(generate: Genera
     assert generate.git(project, "rev-list", "--count", "HEAD") == "1"
 
 
+def test_over_a_project_only_files_of_the_template_are_replaced_and_with_skip_none(
+    generate: Generator, default_project: Path, tmp_path: Path
+):
+    project = generate.project(tmp_path / "out")
+    mine = project / "src/repro/envs/mine.py"
+    edited = [project / name for name in ("src/repro/__init__.py", "README.md", "Makefile", "paper/scope.md")]
+    missing = [project / name for name in ("src/repro/files.py", "LICENSE")]
+    for path in [mine, *edited]:
+        path.write_text("mine\n")
+    for path in missing:
+        path.unlink()
+    generate.project(tmp_path / "out", "-f", "-s")
+    assert {path.read_text() for path in [mine, *edited]} == {"mine\n"} and all(path.exists() for path in missing)
+    generate.project(tmp_path / "out", "-f")
+    assert contents(project) == contents(default_project) | {"src/repro/envs/mine.py": b"mine\n"}
+
+
 # Bad answers
 
 
@@ -99,7 +147,8 @@ def test_a_second_time_keeps_history_work_and_edited_parameters(generate: Genera
         ("project_slug", "../evil"),
         ("project_slug", "a/b"),
         ("project_slug", "x" * 300),
-        ("project_slug", "torch"),
+        ("project_slug", "{{ cookiecutter.nothing }}"),
+        ("author", "{{ lipsum.__globals__['os'].system('touch pwned') }}\n"),
         ("email", "nobody"),
         ("paper_url", "somewhere"),
         ("wandb_project", "a/b"),

@@ -1,0 +1,85 @@
+"""Every combination of choices, read from cookiecutter.json: what is made of it is whole and holds together."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from itertools import product
+from pathlib import Path
+
+import pytest
+from conftest import SETTINGS, TEMPLATE, Generator, choices, contents
+from rendering import FILES, WITH_ANSWERS, all_answers, check, check_links, read_markdown, render
+from ruamel.yaml import YAML
+
+from local_extensions import task
+
+CHOICES = choices()
+
+
+def cover() -> list[dict[str, str]]:
+    """As many combinations as the longest choice has options: each option of each choice stands in one at least."""
+    rows = range(max(map(len, CHOICES.values())))
+    return [
+        {
+            name: options[(row + turn * (row // len(options))) % len(options)]
+            for turn, (name, options) in enumerate(CHOICES.items())
+        }
+        for row in rows
+    ]
+
+
+def test_the_cover_leaves_no_option_out():
+    rows = cover()
+    assert {name: {row[name] for row in rows} for name in CHOICES} == {name: set(CHOICES[name]) for name in CHOICES}
+
+
+@pytest.mark.parametrize("first", CHOICES["license"])
+def test_each_combination_gives_sound_files(first: str):
+    others = [[(name, option) for option in options] for name, options in CHOICES.items() if name != "license"]
+    for combination in product(*others):
+        assert check({**dict(combination), "license": first}) is None, combination
+
+
+@pytest.mark.parametrize("preset", SETTINGS["preset"])
+def test_the_texts_of_the_paper_speak_of_the_presets_task(preset: str):
+    for name, text in render(all_answers({"preset": preset})).items():
+        if name.startswith("paper/"):
+            assert (re.search(r"\bdot\b", text) is not None) == preset.startswith("moving-dot"), name
+            assert task(preset)["name"] in text
+
+
+@pytest.mark.parametrize("answers", cover(), ids=lambda answers: answers["preset"])
+def test_a_generated_combination_has_exactly_the_files_meant(
+    generate: Generator, tmp_path: Path, answers: dict[str, str]
+):
+    made = contents(generate.project(tmp_path / "out", **answers))
+    assert set(made) == FILES
+    rendered = {name: text.encode() for name, text in render(all_answers(answers)).items()}
+    assert {name: made[name] for name in WITH_ANSWERS} == rendered
+    assert made["params.yaml"] == (TEMPLATE / "presets" / f"{answers['preset']}.yaml").read_bytes()
+    for name in FILES - {*WITH_ANSWERS, "params.yaml"}:
+        assert made[name] == (TEMPLATE / name).read_bytes(), name
+
+
+def test_every_file_of_a_project_can_be_read_as_what_it_is(default_project: Path):
+    yaml = YAML(typ="safe", pure=True)
+    readers = {".py": ast.parse, ".toml": tomllib.loads, ".yaml": yaml.load, ".yml": yaml.load, ".json": json.loads}
+    for name in sorted(FILES):
+        path = default_project / name
+        if path.suffix in readers:
+            readers[path.suffix](path.read_text(encoding="utf-8"))
+        if path.suffix == ".md":
+            _, _, links = read_markdown(path.read_text(encoding="utf-8"))
+            check_links(name, links)
+
+
+def test_a_project_passes_ruff(default_project: Path):
+    for command in (["check"], ["format", "--check"]):
+        ruff = [sys.executable, "-m", "ruff", *command, "--no-cache"]
+        done = subprocess.run([*ruff, "."], cwd=default_project, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
