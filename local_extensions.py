@@ -64,11 +64,11 @@ class AnswerFilters(Extension):
             environment.filters[function.__name__] = function
 
     def preprocess(self, source: str, name: str | None, filename: str | None = None) -> str:
-        """What Jinja is to see of a source: it as it is, if it is the template's own, or else text that means itself.
+        """What Jinja sees of a source: the template's own as it is, everything else as text.
 
-        Cookiecutter renders answers that come from its command line, its configuration or cruft, and Jinja can run any
-        code; those typed at a prompt are not rendered. So in all of them `{{ 7 * 7 }}` is text. Files have a name, all
-        else has none. A file that holds no answer is text too, not `_copy_without_render`, which ignores `-s`.
+        Cookiecutter also renders answers, those from its command line, its configuration and cruft, and Jinja can run
+        any code; here `{{ 7 * 7 }}` is text in all of them. Only files have a name. Those without answers are text too,
+        instead of being listed in `_copy_without_render`, which ignores `-s` and empties folders first.
         """
         own = source in self.sources if name is None else any(fnmatch(name, pattern) for pattern in RENDERED)
         if own:

@@ -14,6 +14,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import yaml
 from conftest import ROOT, Generator, choices, contents
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
@@ -123,9 +124,9 @@ def check_for_real(generate: Generator, output: Path, given: dict[str, str]) -> 
     A file holds what no command line can: line breaks, characters that are none.
     """
     configuration = generate.home / "answers.yaml"
-    configuration.write_text(json.dumps({"default_context": given, "replay_dir": str(generate.home / "replay")}))
+    configuration.write_text(yaml.safe_dump({"default_context": given, "replay_dir": str(generate.home / "replay")}))
     done = generate(output, "--config-file", str(configuration))
-    assert "PWNED" not in [path.name for folder in (output, Path.cwd(), generate.home) for path in folder.rglob("PWN*")]
+    assert not [*output.rglob("PWNED"), *Path.cwd().glob("PWNED"), *generate.home.rglob("PWNED")]
     try:
         answers = all_answers(given)
     except Refused as refusal:

@@ -12,22 +12,18 @@ from conftest import SETTINGS, TEMPLATE, Generator, contents, default_answers, f
 # Where the template comes from, and where the project goes
 
 
-def test_it_is_the_same_from_git_from_a_zip_and_from_a_folder_with_spaces(
+def test_it_is_the_same_from_a_tag_in_git_from_a_zip_and_from_a_folder_with_spaces(
     generate: Generator, template_repository: Path, default_project: Path, tmp_path: Path
 ):
     generate.git(tmp_path, "clone", "-q", "--bare", str(template_repository), "bare.git")
     archive = tmp_path / "template.zip"
     generate.git(template_repository, "archive", "--format=zip", "--prefix=template/", "-o", str(archive), "main")
-    for number, template in enumerate(((tmp_path / "bare.git").as_uri(), archive, template_repository)):
-        project = generate.project(tmp_path / f"année {number}", template=template)
+    tagged = ("--checkout", f"v{SETTINGS['_version']}")
+    sources = ((tmp_path / "bare.git").as_uri(), *tagged), (archive,), (template_repository,)
+    for number, (template, *options) in enumerate(sources):
+        project = generate.project(tmp_path / f"année {number}", *options, template=template)
         assert contents(project) == contents(default_project)
         assert generate.git(project, "status", "--porcelain") == ""
-
-
-def test_a_tagged_version_can_be_chosen(generate: Generator, template_repository: Path, tmp_path: Path):
-    tag = f"v{SETTINGS['_version']}"
-    project = generate.project(tmp_path / "out", "--checkout", tag, template=template_repository.as_uri())
-    assert f"--checkout {tag} " in (project / "README.md").read_text(encoding="utf-8")
 
 
 def test_a_replay_makes_the_same_again(generate: Generator, template_repository: Path, tmp_path: Path):
