@@ -148,14 +148,13 @@ def fuzz(number: int, start: int) -> str:
     sets = drawn(number, start)
     refused = Counter(check(answers) for answers in sets)
     seconds = time.monotonic() - begun
+    refused_for_real = Counter()
     for answers in sets[:GENERATED]:
         with tempfile.TemporaryDirectory() as folder:
             home = Path(folder, "home")
             home.mkdir()
-            refused_for_real = check_for_real(Generator(home), Path(folder, "out"), answers)
-            refused["for real", refused_for_real is None] += 1
-    made = refused.pop(None)
-    for_real = refused.pop(("for real", True)), refused.pop(("for real", False))
+            refused_for_real[check_for_real(Generator(home), Path(folder, "out"), answers)] += 1
+    made, made_for_real = refused.pop(None), refused_for_real.pop(None)
     rows = "".join(f"| `{field}` | {count} |\n" for field, count in refused.most_common())
     return f"""# Answers that nobody expects
 
@@ -166,8 +165,8 @@ every answer means what was typed, or be refused in one line, with nothing left 
 
 | sets | sound project | refused | failures |
 |---|---|---|---|
-| {number} rendered in process, {seconds:.0f} s | {made} | {number - made} | 0 |
-| {sum(for_real)} of them generated for real | {for_real[0]} | {for_real[1]} | 0 |
+| {len(sets)} rendered in process, {seconds:.0f} s | {made} | {refused.total()} | 0 |
+| {len(sets[:GENERATED])} of them generated for real | {made_for_real} | {refused_for_real.total()} | 0 |
 
 Refused because of
 

@@ -34,8 +34,8 @@ LATER = ("reports/", "runs/")  # links may lead to what runs and reports write
 
 ENVIRONMENT = create_env_with_context({"cookiecutter": SETTINGS})
 ENVIRONMENT.loader = FileSystemLoader(TEMPLATE)
-HOOKS = {path: path.read_text(encoding="utf-8") for path in (ROOT / "hooks").glob("*.py")}
-RENDERED_HOOKS = {source: ENVIRONMENT.from_string(source) for source in HOOKS.values()}
+HOOKS = [path.read_text(encoding="utf-8") for path in (ROOT / "hooks").glob("*.py")]
+RENDERED_HOOKS = [(source, ENVIRONMENT.from_string(source)) for source in HOOKS]
 
 
 class Refused(Exception):
@@ -81,7 +81,7 @@ def check(given: Mapping[str, str]) -> str | None:
 
 def check_hooks(answers: Mapping[str, Any]) -> None:
     """The answers are data in one line of each hook, and nothing else of it is changed."""
-    for source, template in RENDERED_HOOKS.items():
+    for source, template in RENDERED_HOOKS:
         lines, rendered = source.split("\n"), template.render(cookiecutter=answers).split("\n")
         (number,) = [number for number, line in enumerate(lines) if line.startswith("ANSWERS = ")]
         (assignment,) = ast.parse(rendered[number]).body

@@ -10,6 +10,8 @@ from fuzz import CODE, answer_sets, check_for_real, drawn
 from hypothesis import HealthCheck, given, settings
 from rendering import all_answers, check
 
+SOME = drawn(6)
+
 
 @settings(max_examples=200, derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck))
 @given(answer_sets())
@@ -27,4 +29,4 @@ def test_what_looks_like_code_is_text_wherever_it_comes_from(text: str):
 
 @pytest.mark.parametrize("number", range(6))
 def test_the_command_does_what_is_rendered_in_process(generate: Generator, tmp_path: Path, number: int):
-    check_for_real(generate, tmp_path / "out", drawn(6)[number])
+    check_for_real(generate, tmp_path / "out", SOME[number])
