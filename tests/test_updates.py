@@ -24,14 +24,17 @@ def cruft(generate: Generator, folder: Path, *arguments: str) -> str:
     return done.stdout
 
 
-def create(generate: Generator, repository: Path, output: Path) -> Path:
-    cruft(generate, output, "create", str(repository), "-y", "--extra-context", json.dumps(ANSWERS))
-    return output / "dot"
-
-
 def commit(generate: Generator, project: Path) -> None:
     generate.git(project, "add", "--all")
     generate.git(project, "-c", "user.name=A", "-c", "user.email=a@example.com", "commit", "-q", "-m", "work")
+
+
+def create(generate: Generator, repository: Path, output: Path) -> Path:
+    """A project that cruft makes, with the first commit that its user makes."""
+    cruft(generate, output, "create", str(repository), "-y", "--extra-context", json.dumps(ANSWERS))
+    generate.git(output / "dot", "init", "-q", "-b", "main")
+    commit(generate, output / "dot")
+    return output / "dot"
 
 
 def test_cruft_makes_what_cookiecutter_makes(generate: Generator, template_repository: Path, tmp_path: Path):
@@ -70,8 +73,6 @@ def release_next(generate: Generator, repository: Path) -> None:
 
 def test_an_update_brings_what_is_new_and_keeps_every_edit(generate: Generator, later: Path, tmp_path: Path):
     project = create(generate, later, tmp_path / "out")
-    generate.git(project, "init", "-q", "-b", "main")
-    commit(generate, project)
     edits = {"worklog/2026-11-21.md": "my thoughts\n", "src/repro/envs/mine.py": "MINE = 1\n"}
     for name, text in edits.items():
         (project / name).write_text(text)
@@ -122,3 +123,16 @@ def test_the_version_is_the_newest_of_the_changelog_and_stands_in_the_readme(def
     assert newest.startswith(f"## {VERSION}")
     readme = (default_project / "README.md").read_text(encoding="utf-8")
     assert f"version {VERSION} of" in readme and f"--checkout v{VERSION}" in readme
+
+
+def test_where_both_changed_a_line_git_marks_a_conflict(generate: Generator, later: Path, tmp_path: Path):
+    project = create(generate, later, tmp_path / "out")
+    changed = project / "src/repro/__init__.py"
+    changed.write_text(changed.read_text().replace('"""', '"""MY CODE. ', 1))
+    commit(generate, project)
+    release_next(generate, later)
+    cruft(generate, project, "update", "-y")
+    text = changed.read_text()
+    assert "<<<<<<< " in text and "MY CODE" in text and "NEW CODE" in text
+    assert generate.git(project, "diff", "--name-only", "--diff-filter=U") == "src/repro/__init__.py"
+    assert (project / "docs/new.md").exists()
