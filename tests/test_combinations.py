@@ -51,6 +51,9 @@ def test_the_texts_of_the_paper_speak_of_the_presets_task(preset: str):
         if name.startswith("paper/"):
             assert (re.search(r"\bdot\b", text) is not None) == preset.startswith("moving-dot"), name
             assert task(preset)["name"] in text
+        if name == "paper/claims.yaml":
+            experiments = re.findall(r"^    cells: {experiment: ([\w-]+),", text, re.MULTILINE)
+            assert set(experiments) == {preset, task(preset)["baseline"]}  # what the pipeline makes
 
 
 @pytest.mark.parametrize("answers", cover(), ids=lambda answers: answers["preset"])
