@@ -6,9 +6,10 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c templ
 DEMO := build/moving-dot-from-preferences
 CHECK := build/check/awkward-answers
 PRESET := moving-dot
+PROJECT_PYTHON := $(CURDIR)/$(CHECK)/.venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo new test test-template test-project lint fuzz e2e-full final-results clean
+.PHONY: help demo new test test-template test-project test-docs lint docs fuzz e2e-full final-results clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,14 +34,14 @@ demo: .venv/stamp-cookiecutter  ## generate a project with the defaults in build
 	  '' \
 	  'A project of your own:  make new'
 
-test: lint test-template test-project  ## all tests: of the template, and of a project made from it
+test: lint docs test-template test-project test-docs  ## all tests: of the template, and of a project made from it
 
 lint: .venv/stamp-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
 test-template: .venv/stamp-dev  ## the prompts, the hooks, and what they make
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 2 -m "not project"
 
 # The project is made anew each time, with awkward answers; only its virtual environment is kept. With the extra, no
 # test is skipped. Two tests end to end run at a time here; a user who runs them sees the progress of each.
@@ -60,6 +61,15 @@ fuzz: .venv/stamp-dev  ## 2,000 sets of answers that nobody expects, 50 of them 
 
 e2e-full: .venv/stamp-dev  ## projects of every kind, each set up, tested and run to its report (hours)
 	$(BIN)/pytest -m long -v tests/test_whole_projects.py
+
+test-docs: .venv/stamp-dev  ## the examples of the guide, in a new project (after make test-project, whose environment it takes)
+	@test -x $(PROJECT_PYTHON) || { echo "error: make test-project first: it makes $(PROJECT_PYTHON)" >&2; exit 1; }
+	PROJECT_PYTHON=$(PROJECT_PYTHON) $(BIN)/pytest -n 2 -m project
+
+docs: .venv/stamp-dev  ## the guide, in build/docs/; any warning is an error
+	$(BIN)/python docs/write_reference.py
+	$(BIN)/python -m sphinx -W --keep-going -n -q -b html docs build/docs
+	@echo "made: build/docs/index.html"
 
 new: .venv/stamp-cookiecutter  ## a project of your own beside this folder: asks for each answer
 	$(BIN)/cookiecutter --output-dir .. .

@@ -1,0 +1,141 @@
+"""Every command that the documentation shows can be typed: it exists, with these options and arguments."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import ROOT, TEMPLATE
+from dvc.cli.parser import get_main_parser
+from dvc.cli import DvcParserError
+
+sys.path.insert(0, str(TEMPLATE / "src"))
+from typer.main import get_command  # noqa: E402
+
+from repro.cli import USAGE_ERROR  # noqa: E402
+from repro.cli.app import app  # noqa: E402
+
+PROGRAMS = ("repro", "make", "dvc")
+GUIDE = [path for path in (ROOT / "docs").rglob("*.md") if not {"results", "examples"} & set(path.parts)]
+PAGES = [*GUIDE, ROOT / "README.md", TEMPLATE / "README.md", TEMPLATE / "worklog/README.md", *TEMPLATE.glob("docs/*.md")]
+MAKEFILES = [(folder / "Makefile").read_text(encoding="utf-8") for folder in (ROOT, TEMPLATE)]
+
+
+def blocks(text: str) -> Iterator[str]:
+    """The code blocks that hold commands: fenced ones of a shell, and indented ones."""
+    yield from re.findall(r"^```(?:sh|console)\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    yield from ("\n".join(line[4:] for line in block.splitlines()) for block in re.findall(r"(?:^    \S.*\n)+", text, re.MULTILINE))
+
+
+def commands(text: str) -> Iterator[list[str]]:
+    """The words of each command of ours in a shell's text, its output and other programs left out."""
+    for line in text.replace("\\\n", " ").splitlines():
+        line = line.removeprefix("$ ")
+        try:
+            lexer = shlex.shlex(line, posix=True, punctuation_chars=";&|<>")
+            lexer.whitespace_split = True
+            words = list(lexer)
+        except ValueError:
+            continue  # output, with an apostrophe
+        command: list[str] = []
+        for word in [*words, ";"]:
+            if set(word) <= set(";&|<>"):
+                yield from _of_ours(command)
+                command = []
+            else:
+                command.append(word)
+
+
+def _of_ours(words: list[str]) -> Iterator[list[str]]:
+    while words and re.fullmatch(r"[A-Z_]+=.*", words[0]):  # a variable that is set for the command
+        words = words[1:]
+    if words and words[0].removeprefix(".venv/bin/") in PROGRAMS:
+        yield [words[0].removeprefix(".venv/bin/"), *words[1:]]
+
+
+def problem(words: list[str], whole: bool = True) -> str | None:
+    """What is wrong with a command; one that is not `whole` may lack arguments."""
+    program, *arguments = words
+    if program == "make":
+        return _problem_of_make(arguments)
+    if program == "dvc":
+        return _problem_of_dvc(arguments) if whole else None
+    return _problem_of_repro(arguments, whole)
+
+
+def _problem_of_repro(arguments: list[str], whole: bool) -> str | None:
+    command: Any = get_command(app)
+    while hasattr(command, "commands") and arguments and arguments[0] != "--help":
+        if arguments[0] not in command.commands:
+            return None if command.name == "prefs" else f"no command {arguments[0]}"
+        command, arguments = command.commands[arguments[0]], arguments[1:]
+    if hasattr(command, "commands") or "--help" in arguments:
+        return None
+    if not whole:
+        known = {spelled for parameter in command.params for spelled in parameter.opts}
+        used = {word.partition("=")[0] for word in arguments if word.startswith("--")}
+        return f"no option {', '.join(used - known)}" if used - known else None
+    try:
+        command.make_context(command.name, list(arguments))
+    except USAGE_ERROR as error:
+        return str(error)
+    return None
+
+
+def _problem_of_make(arguments: list[str]) -> str | None:
+    for word in arguments:
+        variable, is_set, _ = word.partition("=")
+        pattern = rf"^{re.escape(variable)} [?:]?=" if is_set else rf"^{re.escape(word)}:"
+        if not any(re.search(pattern, makefile, re.MULTILINE) for makefile in MAKEFILES):
+            return f"no {'variable' if is_set else 'target'} {variable}"
+    return None
+
+
+def _problem_of_dvc(arguments: list[str]) -> str | None:
+    try:
+        get_main_parser().parse_args(arguments)
+    except (DvcParserError, SystemExit) as error:
+        return f"dvc does not know it: {error}"
+    return None
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_commands_of_a_page_can_be_typed(page: Path):
+    text = page.read_text(encoding="utf-8")
+    shown = [words for block in blocks(text) for words in commands(block)]
+    prose = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
+    named = [words for inline in re.findall(r"`([^`\n]+)`", prose) for words in commands(inline)]
+    wrong = [(shlex.join(words), problem(words)) for words in shown if problem(words)]
+    wrong += [(shlex.join(words), problem(words, whole=False)) for words in named if problem(words, whole=False)]
+    assert wrong == []
+
+
+def test_there_is_something_to_check():
+    found = [words for page in GUIDE for block in blocks(page.read_text(encoding="utf-8")) for words in commands(block)]
+    assert {words[0] for words in found} == set(PROGRAMS) and len(found) > 80
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "repro trian --seed 100",
+        "repro train --sed 100",
+        "repro train --seed many",
+        "repro train",
+        "repro log serach word",
+        "make smok",
+        "make demo PYTHN=python3",
+        "dvc rpro",
+        "dvc repro --sed 1",
+        "WANDB_MODE=offline .venv/bin/repro launch --on mars --seed 1",
+        "cd project && repro show",
+    ],
+)
+def test_a_mistake_is_seen(line: str):
+    (words,) = commands(line)
+    assert problem(words)
