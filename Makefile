@@ -34,7 +34,7 @@ demo: .venv/stamp-cookiecutter  ## generate a project with the defaults in build
 	  '' \
 	  'A project of your own:  make new'
 
-test: lint docs test-template test-project test-docs  ## all tests: of the template, and of a project made from it
+test: lint test-template docs test-project test-docs  ## all tests: of the template, and of a project made from it
 
 lint: .venv/stamp-dev
 	$(BIN)/ruff check .

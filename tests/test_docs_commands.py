@@ -27,21 +27,23 @@ MAKEFILES = [(folder / "Makefile").read_text(encoding="utf-8") for folder in (RO
 
 
 def blocks(text: str) -> Iterator[str]:
-    """The code blocks that hold commands: fenced ones of a shell, and indented ones."""
-    yield from re.findall(r"^```(?:sh|console)\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
-    yield from ("\n".join(line[4:] for line in block.splitlines()) for block in re.findall(r"(?:^    \S.*\n)+", text, re.MULTILINE))
+    """The code blocks that hold commands: fenced ones of a shell, those with output after `$`, and indented ones."""
+    yield from re.findall(r"^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    for block in re.findall(r"^```console\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
+        yield "".join(re.findall(r"^\$ (.*\n)", block, re.MULTILINE))
+    for block in re.findall(r"(?:^    \S.*\n)+", text, re.MULTILINE):
+        yield "\n".join(line[4:] for line in block.splitlines())
 
 
 def commands(text: str) -> Iterator[list[str]]:
     """The words of each command of ours in a shell's text, its output and other programs left out."""
     for line in text.replace("\\\n", " ").splitlines():
-        line = line.removeprefix("$ ")
         try:
             lexer = shlex.shlex(line, posix=True, punctuation_chars=";&|<>")
             lexer.whitespace_split = True
             words = list(lexer)
         except ValueError:
-            continue  # output, with an apostrophe
+            continue  # prose, with an apostrophe
         command: list[str] = []
         for word in [*words, ";"]:
             if set(word) <= set(";&|<>"):
@@ -70,7 +72,7 @@ def problem(words: list[str], whole: bool = True) -> str | None:
 
 def _problem_of_repro(arguments: list[str], whole: bool) -> str | None:
     command: Any = get_command(app)
-    while hasattr(command, "commands") and arguments and arguments[0] != "--help":
+    while hasattr(command, "commands") and arguments and arguments[0] not in ("--help", "…"):
         if arguments[0] not in command.commands:
             return None if command.name == "prefs" else f"no command {arguments[0]}"
         command, arguments = command.commands[arguments[0]], arguments[1:]
