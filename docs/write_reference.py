@@ -1,6 +1,6 @@
 """Writes the pages of the reference that follow from the code: `python docs/write_reference.py`.
 
-`repro`'s own parser gives the commands; the models of params.yaml, and the comments beside their fields, the parameters.
+`repro`'s own parser gives the commands; the models of params.yaml, with the comments beside fields, the parameters.
 The tests hold that both pages are as this would write them.
 """
 
@@ -19,10 +19,9 @@ from typing import Any, Literal, get_args, get_origin
 DOCS = Path(__file__).resolve().parent
 sys.path.insert(0, str(DOCS.parent / "template/src"))
 
-from typer.main import get_command  # noqa: E402
-
-from repro import config  # noqa: E402  of the template, from here on
+from repro import config  # noqa: E402  of the template, as what follows
 from repro.cli.app import app  # noqa: E402
+from typer.main import get_command  # noqa: E402
 
 MADE = "<!-- made by docs/write_reference.py -->\n"
 SECTIONS = {
@@ -69,7 +68,8 @@ def _command(name: str, command: Any) -> Iterator[str]:
 def _spelled(parameter: Any) -> str:
     """How it is typed, e.g. `--seed N` or `RUN`."""
     if parameter.param_type_name == "argument":
-        name = (parameter.metavar or parameter.name.removesuffix("_")).upper() + ("..." if parameter.nargs == -1 else "")
+        several = "..." if parameter.nargs == -1 else ""
+        name = (parameter.metavar or parameter.name.removesuffix("_")).upper() + several
         return f"`{name}`" if parameter.required else f"`[{name}]`"
     kind = parameter.type_descriptor.annotation
     words = {int: "N", float: "NUMBER", Path: "PATH", list[Path]: "PATH"}
@@ -87,8 +87,8 @@ def parameters_page() -> str:
     parts = [
         MADE,
         "# Parameters\n",
-        "One file, `params.yaml`. An unknown parameter, a missing one, or a value that will not do is refused before any",
-        "compute is spent, in one line. `presets/` has complete files, with the paper's values beside ours;",
+        "One file, `params.yaml`. What is unknown, missing, or a value that will not do is refused in one line",
+        "before any compute is spent. `presets/` has complete files, with the paper's values beside ours;",
         "`--set section.name=value` changes one for a run. YAML 1.2: `1e-4` is a number, `yes` is a word.\n",
         "`name` is the experiment's: lower-case letters, digits and dashes.\n",
         "The sections `env` and `agent` have other parameters for each kind.\n",

@@ -1,7 +1,8 @@
 """Writes the output of its commands into the tutorial: `python docs/write_tutorial.py PROJECT_PYTHON` (minutes).
 
-A project is made in a temporary folder. Each line after `$ ` in a block `console` of tutorial.md is typed there, one after the other;
-what it prints, errors included, replaces what stood below it. PROJECT_PYTHON is the Python of an environment with a project's packages.
+A project is made in a temporary folder. Each line after `$ ` in a block `console` of tutorial.md is typed there, one
+after the other; what it prints, errors included, replaces what stood below it. PROJECT_PYTHON is the Python of an
+environment with a project's packages.
 """
 
 from __future__ import annotations
@@ -29,9 +30,12 @@ def environment(home: Path, python: Path) -> dict[str, str]:
     script = f'#!/bin/sh\nPYTHONPATH={home}/{PROJECT}/src exec {python} -P -m repro.cli "$@"\n'
     (programs / "repro").write_text(script)
     (programs / "repro").chmod(0o755)
+    folders = [programs, python.parent, Path(sys.executable).parent, os.environ["PATH"]]
     return kept | {
-        "PATH": os.pathsep.join([str(programs), str(python.parent), str(Path(sys.executable).parent), os.environ["PATH"]]),
+        "PATH": os.pathsep.join(map(str, folders)),
+        "TEMPLATE": str(ROOT),
         "HOME": str(home),
+        **{f"GIT_{who}_{what}": "you@example.com" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")},
         "GIT_CONFIG_NOSYSTEM": "1",
         "WANDB_MODE": "disabled",
         "DVC_NO_ANALYTICS": "1",
@@ -43,13 +47,12 @@ def environment(home: Path, python: Path) -> dict[str, str]:
 
 def output(command: str, folder: Path, env: dict[str, str]) -> str:
     """What a command prints, as it is seen when it has ended. Raises SystemExit if it failed without announcing it."""
-    done = subprocess.run(
-        command, shell=True, cwd=folder, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL
-    )  # fmt: skip
+    streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    done = subprocess.run(command, shell=True, cwd=folder, env=env, text=True, **streams)
     if done.returncode:
         raise SystemExit(f"{command}: exit code {done.returncode}\n{done.stdout}")
-    lines = [line.rpartition("\r")[2].rstrip() for line in CONTROL.sub("", done.stdout).replace("\r\n", "\n").splitlines()]
-    return "\n".join(lines).strip("\n")
+    lines = CONTROL.sub("", done.stdout).split("\n")
+    return "\n".join(line.rpartition("\r")[2].rstrip() for line in lines).strip("\n")
 
 
 def main(python: Path) -> None:
@@ -71,7 +74,8 @@ def main(python: Path) -> None:
             return "```console\n" + "\n".join(shown) + "\n```"
 
         text = PAGE.read_text(encoding="utf-8")
-        PAGE.write_text(re.sub(r"^```console\n(.*?)^```$", typed, text, flags=re.MULTILINE | re.DOTALL), encoding="utf-8")
+        block = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+        PAGE.write_text(block.sub(typed, text), encoding="utf-8")
 
 
 if __name__ == "__main__":

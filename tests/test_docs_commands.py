@@ -11,18 +11,18 @@ from typing import Any
 
 import pytest
 from conftest import ROOT, TEMPLATE
-from dvc.cli.parser import get_main_parser
 from dvc.cli import DvcParserError
+from dvc.cli.parser import get_main_parser
 
 sys.path.insert(0, str(TEMPLATE / "src"))
-from typer.main import get_command  # noqa: E402
-
-from repro.cli import USAGE_ERROR  # noqa: E402
-from repro.cli.app import app  # noqa: E402
+from repro.cli import USAGE_ERROR
+from repro.cli.app import app
+from typer.main import get_command
 
 PROGRAMS = ("repro", "make", "dvc")
 GUIDE = [path for path in (ROOT / "docs").rglob("*.md") if not {"results", "examples"} & set(path.parts)]
-PAGES = [*GUIDE, ROOT / "README.md", TEMPLATE / "README.md", TEMPLATE / "worklog/README.md", *TEMPLATE.glob("docs/*.md")]
+SHIPPED = [TEMPLATE / "README.md", TEMPLATE / "worklog/README.md", *TEMPLATE.glob("docs/*.md")]
+PAGES = [*GUIDE, ROOT / "README.md", *SHIPPED]
 MAKEFILES = [(folder / "Makefile").read_text(encoding="utf-8") for folder in (ROOT, TEMPLATE)]
 
 

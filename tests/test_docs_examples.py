@@ -83,7 +83,7 @@ def test_style_types_and_rooms_hold_with_all_examples(extended):
     project.run("ruff", "format", "--check", ".")
     project.run("mypy")
     project.lint_imports()
-    project.run("pytest", "tests/unit/test_metrics_documented.py", "tests/unit/test_config.py", "-p", "no:cacheprovider")
+    project.run("pytest", "tests/unit/test_metrics_documented.py", "tests/unit/test_config.py")
 
 
 @pytest.mark.project
@@ -119,7 +119,7 @@ def test_the_reward_source_is_paid_and_saved(extended):
 def test_the_health_check_names_its_bug(extended):
     project = extended("health-check")
     shown = project.run(
-        "pytest", "tests/unit/test_health_bugs.py", "tests/unit/test_doctor.py", "tests/unit/test_health.py", "-v",
+        "pytest", "tests/unit/test_health_bugs.py", "tests/unit/test_doctor.py", "tests/unit/test_health.py", "-vv",
         "-k", "values or healthy or each_check or page or listed or threshold",
     )  # fmt: skip
     assert "test_the_bug_is_named[values are 0 everywhere] PASSED" in shown

@@ -24,7 +24,13 @@ SETTINGS = {
     "trpo": COMMON | VALUES | TRUST_REGION | {"entropy_coefficient": 0.02, "value_learning_rate": 2e-3},
 }
 SETTINGS["sb3-ppo"] = SETTINGS["ppo"]
-ROLLOUTS = {"ppo": 50, "sb3-ppo": 50, "a2c": 150, "vpg": 60, "trpo": 80}  # of 8 steps in 16 environments
+ROLLOUTS = {  # of 8 steps in 16 environments
+    "ppo": 50,
+    "sb3-ppo": 50,
+    "a2c": 150,
+    "vpg": 60,
+    "trpo": 80,
+}
 
 
 def train(algorithm: str, probe: type[Probe], seed: int, **settings: object) -> OnPolicyAgent:
