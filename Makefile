@@ -62,7 +62,7 @@ fuzz: .venv/stamp-dev  ## 2,000 sets of answers that nobody expects, 50 of them 
 e2e-full: .venv/stamp-dev  ## projects of every kind, each set up, tested and run to its report (hours)
 	$(BIN)/pytest -m long -v tests/test_whole_projects.py
 
-test-docs: .venv/stamp-dev  ## the examples of the guide, in a new project (after make test-project, whose environment it takes)
+test-docs: .venv/stamp-dev  ## the examples of the guide, in a new project (after test-project)
 	@test -x $(PROJECT_PYTHON) || { echo "error: make test-project first: it makes $(PROJECT_PYTHON)" >&2; exit 1; }
 	PROJECT_PYTHON=$(PROJECT_PYTHON) $(BIN)/pytest -n 2 -m project
 
