@@ -49,4 +49,4 @@ class WindyGridworld(gymnasium.Env):
         return cells.repeat(CELL, axis=0).repeat(CELL, axis=1)
 
 
-gymnasium.register("WindyGridworld-v0", entry_point=WindyGridworld)
+gymnasium.register("WindyGridworld-v0", entry_point="repro.envs.windy_gridworld:WindyGridworld")
