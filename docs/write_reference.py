@@ -19,21 +19,13 @@ from typing import Any, Literal, get_args, get_origin
 DOCS = Path(__file__).resolve().parent
 sys.path.insert(0, str(DOCS.parent / "template/src"))
 
-from repro import config  # noqa: E402  of the template, as what follows
-from repro.cli.app import app  # noqa: E402
+from pydantic import BaseModel, Tag  # noqa: E402
+from repro.cli.app import app  # noqa: E402  of the template, as what follows
+from repro.config import Config  # noqa: E402
+from repro.config.base import Section  # noqa: E402
 from typer.main import get_command  # noqa: E402
 
 MADE = "<!-- made by docs/write_reference.py -->\n"
-SECTIONS = {
-    "preferences": config.PreferenceConfig,
-    "preferences.oracle": config.PreferenceConfig.model_fields["oracle"].annotation,
-    "reward_model": config.RewardModelConfig,
-    "training": config.TrainingConfig,
-    "evaluation": config.EvaluationConfig,
-    "seeds": config.SeedConfig,
-    "gate": config.GateConfig,
-    "health": config.HealthConfig,
-}
 
 
 def commands_page() -> str:
@@ -93,14 +85,23 @@ def parameters_page() -> str:
         "`name` is the experiment's: lower-case letters, digits and dashes.\n",
         "The sections `env` and `agent` have other parameters for each kind.\n",
     ]
-    for name, model in config.ENVIRONMENTS.items():
-        parts += _section(f"env: {name}", model)
-    for name, model in config.ALGORITHMS.items():
-        parts += _section(f"agent: {name}", model)
-    parts += _section("reward", config.RewardConfig)
-    for name, model in SECTIONS.items():
+    for name, model in _sections(Config):
         parts += _section(name, model)
     return "\n".join(parts)
+
+
+def _sections(model: type[BaseModel], above: str = "") -> Iterator[tuple[str, type[BaseModel]]]:
+    """All sections in a model, with their names; of those that are one of several kinds, each kind."""
+    for name, field in model.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            yield above + name, kind
+            yield from _sections(kind, f"{above}{name}.")
+        for one in get_args(kind):
+            inner, *tags = get_args(one) or [one]
+            if isinstance(inner, type) and issubclass(inner, BaseModel):
+                tag = next((known.tag for known in tags if isinstance(known, Tag)), None)
+                yield f"{name}: {tag or get_args(inner.model_fields['algorithm'].annotation)[0]}", inner
 
 
 def _section(name: str, model: Any) -> Iterator[str]:
@@ -117,7 +118,7 @@ def _comments(model: Any) -> dict[str, str]:
     """The comment beside each field of the model and of those that it is derived from, or else above it."""
     found: dict[str, str] = {}
     for kind in reversed(model.__mro__):
-        if not issubclass(kind, config.Section) or kind is config.Section:
+        if not issubclass(kind, Section) or kind is Section:
             continue
         source = textwrap.dedent(inspect.getsource(kind))
         tokens = tokenize.generate_tokens(io.StringIO(source).readline)
