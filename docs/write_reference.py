@@ -110,7 +110,7 @@ def _section(name: str, model: Any) -> Iterator[str]:
     yield f"{_cell(inspect.cleandoc(model.__doc__))}\n"
     yield "| parameter | value | |\n|---|---|---|"
     for field, about in schema["properties"].items():
-        yield f"| `{field}` | {_value(about, schema)} | {_cell(comments.get(field, ''))} |"
+        yield f"| `{field}` | {_value(about)} | {_cell(comments.get(field, ''))} |"
     yield ""
 
 
@@ -133,18 +133,18 @@ def _comments(model: Any) -> dict[str, str]:
     return found
 
 
-def _value(about: dict[str, Any], schema: dict[str, Any]) -> str:
+def _value(about: dict[str, Any]) -> str:
     """What may be written there, in words."""
     if "$ref" in about:
         return "a section, below"
     if "anyOf" in about:
-        return " or ".join(_value(one, schema) for one in about["anyOf"])
+        return " or ".join(_value(one) for one in about["anyOf"])
     if "const" in about or "enum" in about:
         return ", ".join(f"`{one}`" for one in about.get("enum", [about.get("const")]))
     if about["type"] == "null":
         return "`null`"
     if about["type"] == "array":
-        return f"list: {_value(about['items'], schema)}"
+        return f"list: {_value(about['items'])}"
     words = {"integer": "integer", "number": "number", "boolean": "`true`, `false`", "string": "text", "object": "map"}
     limits = {"exclusiveMinimum": "> {:g}", "minimum": "≥ {:g}", "exclusiveMaximum": "< {:g}", "maximum": "≤ {:g}"}
     bounds = [text.format(about[name]) for name, text in limits.items() if name in about]
