@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from project import SOURCE, VARYING
 
+from repro.checkpoint import load_checkpoint, save_checkpoint
 from repro.config import Config, load_config
 from repro.envs import describe_environment, make_envs
+from repro.experience.storage import Storage
 from repro.preferences.store import PreferenceStore
-from repro.training.checkpoint import load_checkpoint, save_checkpoint
-from repro.training.loops import make_trainer
+from repro.training import make_trainer
 from repro.training.novelty import NoveltyReward
-from repro.training.storage import Storage
 
 SHORT = ("env.num_envs=4", "agent.rollout_steps=16", "training.total_steps=512", "reward.source=novelty")
 CONFIG = load_config(SOURCE / "presets/frozenlake.yaml", SHORT)

@@ -13,8 +13,9 @@ from gymnasium.spaces import Box, Discrete
 from numpy.typing import NDArray
 from torch import Tensor
 
-from repro.agents.acting import Actor
-from repro.agents.networks import ActorCritic, clip_gradient, flatten_parameters
+from repro.agents.acting import PolicyRunner
+from repro.agents.flat_parameters import clip_gradient, flatten_parameters
+from repro.agents.networks import ActorCritic
 from repro.agents.rollout import Rollout, approximate_kl, generalised_advantages, normalise, take
 from repro.agents.values import value_metrics
 from repro.config import PenaltyPPOConfig
@@ -38,18 +39,18 @@ class PenaltyPPO:
     ):
         self.config, self.device, self.generator = config, device, generator
         self.network = ActorCritic(observation_space, action_space)
-        self.actor = Actor(self.network, config, device, generator, precision)
+        self.runner = PolicyRunner(self.network, config, device, generator, precision)
         self.parameters = flatten_parameters(self.network)
         self.optimizer = torch.optim.Adam([self.parameters], config.learning_rate, eps=1e-5, fused=True)
         self.penalty = 1.0  # where it starts hardly matters, as it adapts quickly (section 4)
 
     def act(self, observations: NDArray, greedy: bool = False) -> tuple[Tensor, Tensor, Tensor]:
         """Actions (N, ...), their log-probabilities (N,) and values (N,), on the CPU. Raises UserError (diverged)."""
-        return self.actor.act(observations, greedy)
+        return self.runner.act(observations, greedy)
 
     def value(self, observations: NDArray) -> Tensor:
         """Values of observations (N, ...), float32 (N,) on the CPU."""
-        return self.actor.value(observations)
+        return self.runner.value(observations)
 
     def update(self, rollout: Rollout, progress: float) -> dict[str, float]:
         """Learn from one rollout; `progress` in [0, 1) is the share of training that is behind. Returns metrics."""
@@ -65,7 +66,7 @@ class PenaltyPPO:
             shuffled = [take(row, order).tensor_split(config.minibatches) for row in rows]
             reported += [self._update_minibatch(*minibatch) for minibatch in zip(*shuffled, strict=True)]
         with torch.no_grad():
-            kl = approximate_kl(self.actor(rows[0])[0].log_prob(rows[1]) - rows[2]).item()
+            kl = approximate_kl(self.runner(rows[0])[0].log_prob(rows[1]) - rows[2]).item()
         self.penalty *= 2 if kl > 1.5 * config.kl_target else 0.5 if kl < config.kl_target / 1.5 else 1
         return (
             dict(zip(METRICS, torch.stack(reported).mean(0).tolist(), strict=True))
@@ -82,7 +83,7 @@ class PenaltyPPO:
     ) -> Tensor:
         """One gradient step. Returns METRICS, (4,)."""
         config = self.config
-        policy, values = self.actor(observations)
+        policy, values = self.runner(observations)
         log_ratios = policy.log_prob(actions) - old_log_probs
         policy_loss = -(normalise(advantages) * log_ratios.exp()).mean() + self.penalty * approximate_kl(log_ratios)
         value_loss = 0.5 * (values - returns).square().mean()

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from repro.training.replay import Sample
-from repro.training.storage import Storage
+from repro.experience.replay import Sample
+from repro.experience.storage import Storage
 
 
 class NoveltyReward:
