@@ -41,7 +41,7 @@ lint: .venv/stamp-dev
 	$(BIN)/ruff format --check .
 
 test-template: .venv/stamp-dev  ## the prompts, the hooks, and what they make
-	$(BIN)/pytest -n 2 -m "not project"
+	$(BIN)/pytest -n 2 -m "not project and not long"
 
 # The project is made anew each time, with awkward answers; only its virtual environment is kept. With the extra, no
 # test is skipped. Two tests end to end run at a time here; a user who runs them sees the progress of each.
