@@ -81,14 +81,18 @@ def _mirror(job: dict[str, Any]) -> None:
             alert(title[:63], f"step {finding['env_step']:,}: {finding['seen']}. {finding['meaning']}")
     how = {0: "finished", KILLED: "was killed"}.get(ended.exit_code, f"ended with exit code {ended.exit_code}")
     alert(f"{how}: {run_dir.name}"[:63], f"{run_dir.name} {how}.")
-    if report["mode"] == "online":
+    sent_all = report["mode"] == "online"
+    if sent_all:
         try:
             _log_artifacts(run, run_dir)
         except Exception:  # noqa: BLE001  the curves matter more
             traceback.print_exc()
-    run.finish(exit_code=ended.exit_code)
-    (run_dir / "wandb" / "preferences.db").unlink(missing_ok=True)  # the copy that was uploaded
-    if report["mode"] == "online":
+            sent_all = False
+    try:
+        run.finish(exit_code=ended.exit_code)
+    finally:
+        (run_dir / "wandb" / "preferences.db").unlink(missing_ok=True)  # the copy that was uploaded
+    if sent_all:
         uploaded = report | {"uploaded": metrics.position}
         write_atomic(run_dir / "wandb" / "mirror.json", json.dumps(uploaded).encode())
 
@@ -233,6 +237,7 @@ def _settings(init_seconds: float, upload_seconds: float, trainer: int) -> Any:
     return wandb.Settings(
         init_timeout=init_seconds,
         finish_timeout=upload_seconds / 2,
+        finish_timeout_raises=True,  # so that nothing is called uploaded that has not arrived
         console="off",  # output.log has it
         disable_git=True,  # run.json has it
         disable_code=True,
