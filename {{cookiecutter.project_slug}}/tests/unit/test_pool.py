@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import signal
 import subprocess
@@ -156,3 +157,17 @@ def test_what_keeps_the_cores_busy(shared_project, monkeypatch):
     ]
     assert at_once == [8, 4, 2, 1]
     assert local.runs_at_once(shared_project.config("training.threads=1"), "cuda") == 1
+
+
+def test_one_whose_process_cannot_be_started_keeps_no_other_from_being_done(repository, work_off, monkeypatch):
+    paths = queue(repository, [0], [0], [0])
+    start = attempts_module.start_process
+
+    def start_but_the_first(root, code_hash, command, path):
+        if path == str(paths[0]):
+            raise OSError(errno.ENOMEM, "Cannot allocate memory")
+        return start(root, code_hash, command, path)
+
+    monkeypatch.setattr(attempts_module, "start_process", start_but_the_first)
+    assert work_off(paths, 1) == REFUSED
+    assert [len(attempts(path)) for path in paths] == [0, 1, 1]

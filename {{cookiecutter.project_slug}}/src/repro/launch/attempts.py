@@ -46,7 +46,7 @@ class RunProcesses:
                 if tries == 2 or not _has_died(code):
                     return as_shells_count(code)
                 _note(path, f"{DIED} ({_describe(code)}) at {now()}; it was started again")
-        except UserError:  # of this run's folder; the others are to be done all the same
+        except (UserError, OSError):  # of this run; the others are to be done all the same
             return REFUSED
 
     def stop(self) -> None:
