@@ -171,3 +171,27 @@ def test_one_whose_process_cannot_be_started_keeps_no_other_from_being_done(repo
     monkeypatch.setattr(attempts_module, "start_process", start_but_the_first)
     assert work_off(paths, 1) == REFUSED
     assert [len(attempts(path)) for path in paths] == [0, 1, 1]
+
+
+def test_a_start_that_found_another_process_at_work_is_no_try(repository, work_off, monkeypatch):
+    """The first is refused, as another process does the run; that one is gone, and the second dies."""
+    (path,) = queue(repository, [REFUSED, -9, 0])
+    held = iter([False, True, *[False] * 5])  # before and after each start
+    monkeypatch.setattr(attempts_module, "is_held", lambda path: next(held))
+    assert work_off([path], 1) == 0
+    assert len(attempts(path)) == 3 and len(died(path)) == 1
+
+
+def test_a_run_that_another_finished_while_this_one_was_refused_is_done(repository, work_off, monkeypatch):
+    (path,) = queue(repository, [REFUSED])
+    start = attempts_module.start_process
+
+    def start_too_late(*arguments):
+        process = start(*arguments)
+        process.wait()
+        read_run(path).update(status="finished")
+        return process
+
+    monkeypatch.setattr(attempts_module, "start_process", start_too_late)
+    assert work_off([path], 1) == 0
+    assert len(attempts(path)) == 1

@@ -40,9 +40,9 @@ class RunProcesses:
                 if read_run(path).record["status"] == "finished":
                     return 0
                 code = self._start_and_wait(path)
-                tries += 1
-                if is_held(path):  # another was quicker
+                if is_held(path) or read_run(path).record["status"] == "finished":  # perhaps another was quicker
                     continue
+                tries += 1
                 if tries == 2 or not _has_died(code):
                     return as_shells_count(code)
                 _note(path, f"{DIED} ({_describe(code)}) at {now()}; it was started again")
