@@ -4,7 +4,8 @@ import pytest
 from archive_examples import CONFIG, new_run
 
 from repro.reading import UserError
-from repro.runs.earlier import find_same_run, offer_earlier
+from repro.runs.earlier import find_furthest, find_same_run, offer_earlier
+from repro.tracking.index import list_summaries
 
 PARAMS = CONFIG | {"seeds": {"final": [0]}, "gate": {"after_minutes": 30}}
 
@@ -82,6 +83,17 @@ def test_a_project_that_was_moved_finds_it(repository, tmp_path):
     assert found and found.id == run.id
     elsewhere = finished(moved, preferences=tmp_path)
     assert elsewhere.record["preferences"] == str(tmp_path)
+
+
+def test_of_a_commit_only_runs_of_a_commit_have_come_far(repository):
+    run = finished(repository)
+
+    def furthest(dirty):
+        return find_furthest(repository, list_summaries(repository), run.record["code_hash"], PARAMS, 7, dirty)
+
+    assert furthest(dirty=False).id == furthest(dirty=True).id == run.id
+    run.update(dirty=True)
+    assert furthest(dirty=False) is None and furthest(dirty=True).id == run.id
 
 
 def test_its_result_is_offered(repository, capsys):

@@ -71,9 +71,15 @@ def prepare_cells(
     resolved = {name: resolve_auto(config) for name, config in configs.items()}
     summaries = without_copies(list_summaries(root))
     cells = [(seed, name) for seed in seeds for name in configs]
-    runs = {cell: find_furthest(root, summaries, code.hash, resolved[cell[1]], cell[0]) for cell in cells}
+
+    def furthest(cell: tuple[int, str], dirty: bool) -> RunFolder | None:
+        return find_furthest(root, summaries, code.hash, resolved[cell[1]], cell[0], dirty)
+
+    runs = {cell: furthest(cell, code.git.dirty) for cell in cells}
     _say_earlier([run for run in runs.values() if run])
     new = [cell for cell in cells if runs[cell] is None]
+    for run in filter(None, (furthest(cell, dirty=True) for cell in new)):
+        print(f"does not count, as its code was not committed yet: {_line(run)}", flush=True)
     minutes, gate = _pass_gate_once(root, configs, new, request, code.hash) if new else ({}, {})
     for seed, name in new:
         ablation = None if name == WHOLE else name

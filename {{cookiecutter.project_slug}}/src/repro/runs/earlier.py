@@ -31,18 +31,19 @@ def find_same_run(
 
 
 def find_furthest(
-    root: Path, summaries: Sequence[dict[str, Any]], code: str, params: dict[str, Any], seed: int
+    root: Path, summaries: Sequence[dict[str, Any]], code: str, params: dict[str, Any], seed: int, dirty: bool
 ) -> RunFolder | None:
     """Of `summaries`, newest first, the run of this code, these parameters and this seed that has come furthest.
 
-    The newest that has finished, else the newest. One that began with given comparisons is another.
+    The newest that has finished, else the newest. One that began with given comparisons is another; so is one whose
+    code was not committed yet, unless it is not committed (`dirty`) now either: what it says of that stays.
     """
     wanted, unfinished = (code, seed, params_hash(params)), None
     for summary in summaries:
         if (summary.get("code_hash"), summary.get("seed"), summary.get("params_hash")) != wanted:
             continue
         run = read_run(root / "runs" / summary["id"])
-        if _same_start(root, run.record, None):
+        if _same_start(root, run.record, None) and (dirty or not run.record.get("dirty")):
             if run.record["status"] == "finished":
                 return run
             unfinished = unfinished or run

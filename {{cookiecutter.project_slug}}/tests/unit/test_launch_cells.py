@@ -1,0 +1,38 @@
+"""Which runs a launch creates, past a gate that lets all through. Nothing is trained."""
+
+from __future__ import annotations
+
+import pytest
+from archive_examples import git
+from project import Project
+
+from repro.config.ablations import WHOLE
+from repro.launch import cells
+from repro.runs.preparing import RunRequest
+from repro.tracking.archive import RunFolder
+
+
+@pytest.fixture(autouse=True)
+def open_gate(monkeypatch):
+    monkeypatch.setattr(cells, "_pass_gate_once", lambda *_: ({WHOLE: 1.0}, {}))
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+
+
+def prepare(project: Project, *seeds: int) -> list[RunFolder]:
+    return cells.prepare_cells(project.root, {WHOLE: project.config()}, seeds, RunRequest(0))
+
+
+def test_what_was_launched_before_its_code_was_committed_is_done_again_from_the_commit(project, capsys):
+    (before,) = prepare(project, 100)
+    before.update(status="finished")
+    assert prepare(project, 100) == []
+    git(project.root, "init", "-q")
+    git(project.root, "add", "src", "pyproject.toml", "requirements.lock", "params.yaml")
+    git(project.root, "commit", "-qm", "as it was launched")
+    capsys.readouterr()
+    (clean,) = prepare(project, 100)
+    assert capsys.readouterr().out.startswith(f"does not count, as its code was not committed yet: {before.id}")
+    assert (before.record["dirty"], clean.record["dirty"]) == (True, False)
+    assert clean.record["code_hash"] == before.record["code_hash"]
+    clean.update(status="finished")
+    assert prepare(project, 100) == []
