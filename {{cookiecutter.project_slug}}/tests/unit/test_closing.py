@@ -18,7 +18,8 @@ from repro.runs.closing import (
     read_closing,
     withdrawn,
 )
-from repro.tracking.archive import claim_run, read_run
+from repro.tracking.archive import claim_run, effective_status, read_run
+from repro.tracking.locks import hold_run
 from repro.tracking.process import process_start
 from repro.worklog import entries
 
@@ -208,6 +209,16 @@ class TestClosing:
         run = write_run(root, status="running", host="elsewhere", ended=None)
         close_run(root, run, Closing("failed", "power cut"))  # nobody holds its lock
         assert read_run(run.path).record["closed"]["cause"] == "power cut"
+
+    def test_a_job_that_was_cancelled_while_it_waited_is_waited_for_no_longer(self, root):
+        run = write_run(root, status="queued", host="SLURM, job 7_0", slurm_job="7_0", ended=None)
+        assert effective_status(run.record, run.path) == "queued"
+        lock = hold_run(run.path)  # it begins this moment
+        with pytest.raises(UserError, match="is still queued; close it when it has ended"):
+            close_run(root, run, Closing("failed", "cancelled"))
+        os.close(lock)
+        close_run(root, run, Closing("failed", "cancelled"))
+        assert effective_status(read_run(run.path).record, run.path) == "crashed"
 
     def test_a_run_that_goes_on_is_not_closed_any_more(self, root):
         run = write_run(root, status="interrupted")

@@ -14,6 +14,8 @@ from archive_examples import ENVIRONMENT, new_run
 
 from repro.reading import UserError
 from repro.tracking.archive import claim_run, effective_status, finish_run, read_run
+from repro.tracking.durations import now
+from repro.tracking.index import list_summaries
 from repro.tracking.locks import hold_run, is_held
 from repro.tracking.lookup import find_run
 
@@ -106,6 +108,20 @@ def test_a_run_on_another_host_is_protected_by_its_lock(run, live):
     live.kill()
     live.wait()
     os.close(hold_run(run.path))
+
+
+def test_a_run_that_another_host_lost_has_crashed_once_nobody_holds_its_lock(run, live):
+    read_run(run.path).update(host="another-machine", started="2020-01-01T10:00:00+01:00")
+    record = read_run(run.path).record
+    (summary,) = list_summaries(run.path.parents[1])
+    assert effective_status(record, run.path) == effective_status(summary) == "running"
+    live.kill()
+    live.wait()
+    assert effective_status(record, run.path) == effective_status(summary) == "crashed"
+    assert effective_status(record | {"started": now()}, run.path) == "running"  # it may be about to take the lock
+    (run.path / ".lock").unlink()
+    (run.path / ".lock").mkdir()
+    assert effective_status(record, run.path) == "running"  # cannot be told
 
 
 def test_only_one_of_many_gets_it(run):

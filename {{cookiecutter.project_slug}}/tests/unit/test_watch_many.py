@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import json
+import os
 
 import pytest
 from archive_examples import CONFIG, new_run
 from rich.console import Console
 
 from repro.tracking.archive import finish_run, read_run
+from repro.tracking.locks import hold_run
 from repro.views import watch
 from repro.views.watch import Watch
 
@@ -65,3 +67,13 @@ def test_without_a_terminal_those_that_run_have_a_line_and_at_the_end_all(reposi
     first, last = lines(console)[: looks[0]], lines(console)[-20:]
     assert [line.split(" · ")[0][-3:] for line in first[1:]] == ["104", "119"] and first[0].startswith("20 runs: ")
     assert [line.split(" · ")[0][-3:] for line in last] == [str(100 + i) for i in range(20)]
+
+
+def test_nobody_waits_for_a_run_that_another_host_lost(repository, runs, monkeypatch):
+    console = Console(file=io.StringIO(), width=90)
+    lost = runs[4]
+    lost.update(host="another-machine", started="2020-01-01T10:00:00+01:00")
+    lock = hold_run(lost.path)
+    monkeypatch.setattr(watch.time, "sleep", lambda seconds: os.close(lock))
+    assert Watch(repository, [lost], None, console).until_all_end() == 1
+    assert any(f"crashed: {lost.id}" in line for line in lines(console))

@@ -92,7 +92,7 @@ def _as_asked(folder: RunFolder, episodes: int | None, seed: int | None, videos:
     from repro.tracking.archive import effective_status
 
     if not (folder.path / FINAL_AGENT).exists():  # it is written in the end
-        status = effective_status(folder.record)
+        status = effective_status(folder.record, folder.path)
         raise UserError(f"{folder.id}: is {status} and has no final agent to evaluate; go on: repro resume {folder.id}")
     config = parse_config(folder.record["params"])
     asked = {name: value for name, value in (("episodes", episodes), ("seed", seed)) if value is not None}

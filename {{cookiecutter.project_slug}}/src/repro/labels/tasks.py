@@ -100,7 +100,7 @@ def _make_clip_maker(config: Config) -> Callable[[Segment], Clip]:
 def _situation(run: RunFolder) -> Situation:
     """How the run stands now."""
     row = read_last_row(run.path / "metrics.jsonl") or {}
-    return Situation(effective_status(read_run(run.path).record), int(row.get("env_step", 0)))
+    return Situation(effective_status(read_run(run.path).record, run.path), int(row.get("env_step", 0)))
 
 
 def _queries(store: PreferenceStore, run: str) -> Iterable[Query]:

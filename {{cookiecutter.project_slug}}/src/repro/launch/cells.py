@@ -108,7 +108,7 @@ def _say_earlier(runs: Sequence[RunFolder]) -> None:
     for run in runs:
         if run.record["status"] == "finished":
             print(f"done already: {_line(run)}: {run.record.get('result') or 'no result'}", flush=True)
-        elif is_live(effective_status(run.record)):
+        elif is_live(effective_status(run.record, run.path)):
             print(f"under way: {_line(run)}", flush=True)
         else:
             print(f"goes on: {_line(run)}", flush=True)

@@ -104,4 +104,4 @@ def _claim_queued(path: Path) -> None:
     """Record that a run which waits, waits for this process. Raises UserError."""
     run = read_run(path)
     if run.record["status"] == "queued":
-        run.update(**this_process())
+        run.update(**this_process(), closed=None)

@@ -126,5 +126,5 @@ def _queued_jobs() -> set[str]:
 
 def _waits_for(job_id: str, record: Record) -> Record:
     """What the record of a run says once its job is queued: it waits on no machine until one takes it."""
-    waits = {"status": "queued", "host": f"SLURM, job {job_id}"} if record["status"] == "queued" else {}
+    waits = {"status": "queued", "host": f"SLURM, job {job_id}", "closed": None} if record["status"] == "queued" else {}
     return {"slurm_job": job_id} | waits

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from repro.reading import UserError
 from repro.terminal.text import plain
-from repro.tracking.archive import Record, RunFolder, effective_status, runs_here
+from repro.tracking.archive import Record, RunFolder, effective_status
 from repro.tracking.durations import now
 from repro.tracking.locks import is_held
 from repro.worklog import entries
@@ -158,10 +158,10 @@ def check_ended(path: Path, record: Record) -> None:
 
 def has_ended(path: Path, record: Record) -> bool:
     """Whether the run in the folder at `path` is neither queued nor done by a process, on whichever machine."""
-    status = effective_status(record)
-    if status == "running":
-        return not (runs_here(record) or is_held(path))
-    return status != "queued"
+    status = effective_status(record, path)
+    if status == "queued":  # of a job of SLURM only its owner knows whether it was cancelled
+        return bool(record.get("slurm_job")) and not is_held(path)
+    return status != "running"
 
 
 def closed_by_person(record: Record) -> bool:

@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import socket
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,13 +20,15 @@ from typing import Any
 
 from repro.files import write_atomic
 from repro.reading import UserError, parse_json
-from repro.tracking.durations import active_seconds, now
-from repro.tracking.locks import updating_record
+from repro.tracking.durations import active_seconds, now, session_start
+from repro.tracking.locks import is_held, updating_record
 from repro.tracking.metrics import encode, read_last_row
 from repro.tracking.process import is_running, process_start
 
 STATUSES = ("queued", "running", "finished", "failed", "interrupted")
 Record = dict[str, Any]
+FOLDER = "folder"  # a summary's own field: where the run is
+STARTING_SECONDS = 60.0  # a process takes no longer from creating a run to holding its lock
 NEEDED = ("status", "pid", "process_start", "host", "params", "seed", "code_hash", "params_hash")
 # Of what is read wherever runs are listed: one record that was damaged by hand must not hide all others.
 FIELD_TYPES = (
@@ -140,15 +143,22 @@ def read_run(path: Path) -> RunFolder:
         raise UserError(f"{path / 'run.json'}: missing or damaged ({error}); this run cannot be used") from None
 
 
-def effective_status(record: Record) -> str:
+def effective_status(record: Record, path: Path | None = None) -> str:
     """The status, with "crashed" for a run whose process, or the one that was starting it, is gone.
 
-    That can be told on its own host only.
+    Of one that runs on another host that can be told by the lock in its folder, `path`, which a summary knows. One that
+    was closed while it waited, such as a cancelled job of SLURM, is waited for no longer.
     """
-    under_way = is_live(record["status"]) and record["host"] == socket.gethostname()
-    if under_way and not is_running(record["pid"], record["process_start"]):
+    status = record["status"]
+    if status == "queued" and record.get("closed"):
         return "crashed"
-    return record["status"]
+    if is_live(status) and record["host"] == socket.gethostname():
+        return status if is_running(record["pid"], record["process_start"]) else "crashed"
+    folder = path or record.get(FOLDER)
+    if status == "running" and folder and time.time() - session_start(record) > STARTING_SECONDS:
+        with contextlib.suppress(UserError):  # a folder that only others may write in: it cannot be told
+            return status if is_held(Path(folder)) else "crashed"
+    return status
 
 
 def is_live(status: str) -> bool:

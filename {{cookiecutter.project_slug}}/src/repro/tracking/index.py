@@ -17,7 +17,7 @@ from typing import Any
 
 from repro.files import write_atomic
 from repro.reading import UserError, parse_json
-from repro.tracking.archive import Record, read_named_record, run_ids
+from repro.tracking.archive import FOLDER, Record, read_named_record, run_ids
 from repro.tracking.durations import timestamp
 
 # Of the record as they are.
@@ -62,7 +62,7 @@ def list_summaries(root: Path) -> list[Record]:
         except (OSError, ValueError):
             summaries.append({"id": run_id, "status": "unreadable"})
             continue
-        summaries.append(summary)
+        summaries.append(summary | {FOLDER: folder})
         if stat.st_mtime < now - SETTLED_SECONDS:
             entries[run_id] = [stamp, summary]
     if changed + len(old.keys() - entries.keys()) >= WORTH_WRITING:

@@ -89,7 +89,7 @@ def print_comparison(root: Path, runs: Sequence[RunFolder], console: Console, sh
 def _facts(runs: Sequence[RunFolder]) -> dict[str, list[Any]]:
     records = [run.record for run in runs]
     facts = {
-        "status": [effective_status(record) for record in records],
+        "status": [effective_status(run.record, run.path) for run in runs],
         "started": [shown_time(record.get("started")) for record in records],
         "question": [record.get("question") or "not stated" for record in records],
         "result": [record.get("result") for record in records],

@@ -59,7 +59,7 @@ def examine(run: RunFolder) -> Examination:
     rows = read_metrics(metrics) if metrics.exists() else []
     return Examination(
         id=run.id,
-        status=effective_status(run.record),
+        status=effective_status(run.record, run.path),
         result=run.record.get("result"),
         total_steps=subject.total_steps,
         rows=rows,

@@ -47,7 +47,7 @@ class FollowedRun:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.record = _read_record(path)
-        self.status = effective_status(self.record)
+        self.status = effective_status(self.record, path)
         self.latest: dict[str, Any] = {}  # the latest value of each metric
         self.findings: list[str] = []  # names of the checks
         self.stalled = False
@@ -96,7 +96,7 @@ class FollowedRun:
         was_live, events = self.live, []
         try:
             self.record = _read_record(self.path)
-            self.status = effective_status(self.record)
+            self.status = effective_status(self.record, self.path)
             self._read_rows()
             self.labels_awaited = self._count_awaited()
             events = self._unhealthy() + self._stalls()

@@ -42,7 +42,7 @@ def format_remains(path: Path) -> str:
 
 def _entries(run: RunFolder, last_row: Mapping[str, Any] | None) -> dict[str, Any]:
     record, mirror = run.record, run.record.get("wandb") or {}
-    status = effective_status(record)
+    status = effective_status(record, run.path)
     seconds = active_seconds(record, last_row, running=status == "running")
     exit_code = record.get("exit_code")
     closed = record.get("closed")
