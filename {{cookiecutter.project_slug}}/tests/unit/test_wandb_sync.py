@@ -81,7 +81,7 @@ def test_a_server_that_is_down_refuses_or_is_not_logged_in_to(run, server, monke
     monkeypatch.setattr("repro.tracking.wandb.INIT_SECONDS", 0.5)
     with monkeypatch.context() as down:
         down.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
-        with pytest.raises(UserError, match=rf"^{run.id}: W&B did not take it \(see .*mirror.log\); try again later$"):
+        with pytest.raises(UserError, match=rf"^{run.id}: W&B did not take it \(see .*mirror.log\)$"):
             upload(run, ONLINE)
     assert not list(run.path.glob("wandb/offline-run-*")) and not is_uploaded(run.path)
     assert FAKE_KEY.encode() not in b"".join(path.read_bytes() for path in run.path.rglob("*") if path.is_file())
@@ -123,6 +123,24 @@ def test_the_command_names_what_was_uploaded_and_what_stands_in_the_way(shared_p
     assert (code, said) == (0, f"{ended.id}: {server.url}/lab/test/runs/{ended.id}\n")
     assert server.rows() == [0, 1, 2] and not is_uploaded(going_on.path)
     assert here(shared_project, monkeypatch, capsys, "sync")[1] == "W&B has all runs that have ended\n"
+
+
+def test_a_run_that_is_refused_keeps_no_other_from_being_uploaded(shared_project, monkeypatch, capsys):
+    refused, taken = (shared_project.queue(seed, status="finished") for seed in (110, 111))
+
+    def upload(run, settings):
+        if run.id == refused.id:
+            raise UserError(f"{run.id}: W&B did not take it")
+        return "an address"
+
+    monkeypatch.setattr("repro.tracking.wandb_sync.upload", upload)
+    monkeypatch.setattr("repro.tracking.wandb_sync.check_login", lambda settings: settings)
+    code, said, error = here(shared_project, monkeypatch, capsys, "sync", refused.id, taken.id)
+    assert (code, said) == (2, f"{taken.id}: an address\n")
+    assert error.splitlines() == [
+        f"warning: {refused.id}: W&B did not take it",
+        "error: 1 of 2 runs were not uploaded; try again later with: repro sync",
+    ]
 
 
 def test_networks_and_preferences_are_artifacts(repository, server):

@@ -110,5 +110,12 @@ def sync(
             print("W&B has all runs that have ended")
             return
     settings = check_login(read_wandb_settings(root / "pyproject.toml"))
+    refused = 0
     for run in chosen:
-        print(f"{run.id}: {upload(run, settings)}", flush=True)
+        try:
+            print(f"{run.id}: {upload(run, settings)}", flush=True)
+        except UserError as error:  # the others are uploaded all the same
+            print(f"warning: {error}", file=sys.stderr)
+            refused += 1
+    if refused:
+        raise UserError(f"{refused} of {len(chosen)} runs were not uploaded; try again later with: repro sync")

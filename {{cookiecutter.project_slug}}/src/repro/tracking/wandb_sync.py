@@ -45,6 +45,6 @@ def upload(run: RunFolder, settings: WandbSettings) -> str:
     mirror.finish(KILLED if exit_code is None else exit_code, UPLOAD_SECONDS)
     record = mirror.record()
     if not is_uploaded(run.path):
-        raise UserError(f"{run.id}: W&B did not take it (see {run.path / 'wandb/mirror.log'}); try again later")
+        raise UserError(f"{run.id}: W&B did not take it (see {run.path / 'wandb/mirror.log'})")
     run.update(wandb=record)
     return str(record["url"])
