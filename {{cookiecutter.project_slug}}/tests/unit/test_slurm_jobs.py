@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import pickle
 from pathlib import Path
 
@@ -18,11 +19,11 @@ from repro.runs.processes import FAILED
 def test_what_is_not_there_is_named(monkeypatch, tmp_path):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"^--on slurm: submitit is not installed; install it with: pip install -e"):
-        check_slurm()
+        check_slurm(tmp_path)
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: object())
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(UserError, match=r"^--on slurm: no sbatch here; start from a node of the cluster, or use --on"):
-        check_slurm()
+        check_slurm(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -39,6 +40,32 @@ def test_refused_before_anything_is_computed(shared_project, monkeypatch, capsys
     code, _, err = here(shared_project, monkeypatch, capsys, "launch", *options.split())
     assert code == 2 and said in err and err.count("\n") == 1
     assert not (shared_project.root / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ('time = "04:00:00"', "time = '04:00:00': must be a whole number of minutes"),
+        ("time = true", "time = True: must be a whole number of minutes"),
+        ("time = 0", "time = 0: must be a whole number of minutes"),
+        ('setup = "module load cuda"', "setup = 'module load cuda': must be a list: [\"module load cuda\"]"),
+        ("setup = [1]", "setup = [1]: must be a list"),
+    ],
+)
+def test_options_that_will_not_do_are_refused_before_there_are_runs(
+    project, monkeypatch, capsys, tmp_path, option, said
+):
+    add_options(project, option)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: object())
+    monkeypatch.setattr("shutil.which", lambda program: program)
+    code, _, err = here(project, monkeypatch, capsys, "launch", "--seeds", "100,101", "--on", "slurm")
+    assert code == 2 and f"pyproject.toml: [tool.repro.slurm] {said}" in err and err.count("\n") == 1
+    assert not (project.root / "runs").exists()
+
+
+def add_options(project, *lines):
+    with open(project.root / "pyproject.toml", "a") as file:
+        file.write("\n".join(["", "[tool.repro.slurm]", *lines, ""]))
 
 
 class Processes:
@@ -84,3 +111,23 @@ def test_options_of_the_jobs(shared_project):
     short = run.record | {"estimate_minutes": None, "device": "cuda"}
     options = slurm._options(shared_project.root, [short], 1)
     assert (options["time"], options["gpus_per_node"], options["array_parallelism"]) == (30, 1, 1)
+
+
+def test_a_persons_options_come_after_what_the_jobs_need_and_before_what_was_typed(project):
+    add_options(project, "time = 240", 'partition = "gpu"', "array_parallelism = 3", 'setup = ["module load cuda"]')
+    run = project.queue(100)
+    run.record |= {"estimate_minutes": 3.0, "device": "cpu"}
+    options = slurm._options(project.root, [run.record], None)
+    assert (options["time"], options["partition"], options["array_parallelism"]) == (240, "gpu", 3)
+    assert options["setup"][0].startswith("export PYTHONPATH=") and options["setup"][1:] == ["module load cuda"]
+    assert slurm._options(project.root, [run.record], 1)["array_parallelism"] == 1
+
+
+def test_what_sbatch_refuses_is_one_line(project, monkeypatch, tmp_path):
+    pytest.importorskip("submitit")
+    for program, does in (("squeue", "exit 0"), ("srun", "exit 1"), ("sbatch", "echo 'all queues are closed'")):
+        (tmp_path / program).write_text(f"#!/bin/sh\n{does}\n")
+        (tmp_path / program).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    with pytest.raises(UserError, match=r"^SLURM took no job: .*; its options are in pyproject.toml, \[tool.repro.sl"):
+        slurm.submit(project.root, [project.queue(100)], None)

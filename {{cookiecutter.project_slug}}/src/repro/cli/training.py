@@ -152,7 +152,7 @@ def _launch_several(
     from repro.launch import cells, local, slurm
 
     if on == "slurm":
-        slurm.check_slurm()
+        slurm.check_slurm(root)
     configs = cells.variants(config, request.ablation, ablations)
     todo = cells.prepare_cells(root, configs, cells.chosen_seeds(config, seeds), request, params)
     if not todo:

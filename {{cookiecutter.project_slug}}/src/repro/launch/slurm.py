@@ -53,19 +53,21 @@ class Job:
         return DelayedSubmission(Job(self.path))
 
 
-def check_slurm() -> None:
-    """Raise UserError if nothing can be queued from here."""
+def check_slurm(root: Path) -> None:
+    """Raise UserError if nothing can be queued from here, or the options in pyproject.toml will not do."""
     if importlib.util.find_spec("submitit") is None:
         raise UserError("--on slurm: submitit is not installed; install it with: pip install -e '.[slurm]'")
     if missing := [program for program in ("sbatch", "srun", "squeue") if shutil.which(program) is None]:
         raise UserError(f"--on slurm: no {missing[0]} here; start from a node of the cluster, or use --on local")
+    _settings(root / "pyproject.toml")
 
 
 def submit(root: Path, runs: Sequence[RunFolder], at_once: int | None) -> None:
     """Queue a job for each of `runs` that has none yet, and say what to do next. Raises UserError.
 
-    All are one array, of which `at_once` jobs run at a time. Its options are of `[tool.repro.slurm]` in pyproject.toml,
-    by submitit's names; by default the time follows from the estimate and the cores from `training.threads`.
+    All are one array, of which `at_once` jobs run at a time. Its other options are of `[tool.repro.slurm]` in
+    pyproject.toml, by submitit's names; by default the time follows from the estimate and the cores from
+    `training.threads`.
     """
     import submitit
 
@@ -77,10 +79,10 @@ def submit(root: Path, runs: Sequence[RunFolder], at_once: int | None) -> None:
     options = _options(root, [run.record for run in runs], at_once)
     try:
         executor = submitit.SlurmExecutor(root / "runs" / ".slurm", max_num_timeout=TIMEOUTS)
-        executor.update_parameters(**options | _settings(root / "pyproject.toml"))
+        executor.update_parameters(**options)
         with contextlib.redirect_stderr(io.StringIO()), executor.batch():  # the error has what is written there
             jobs = [executor.submit(Job(str(run.path))) for run in runs]
-    except (ValueError, submitit.core.utils.FailedJobError) as error:
+    except (ValueError, submitit.core.utils.FailedJobError, submitit.core.utils.FailedSubmissionError) as error:
         said = " ".join(str(error).split())[:ERROR_LENGTH]
         raise UserError(f"SLURM took no job: {said}; its options are in pyproject.toml, [tool.repro.slurm]") from None
     for run, job in zip(runs, jobs, strict=True):
@@ -100,18 +102,27 @@ def _options(root: Path, records: Sequence[Record], at_once: int | None) -> dict
         "job_name": records[0]["name"],
         "time": max(LEAST_MINUTES, round(TIME_FACTOR * minutes)),
         "cpus_per_task": records[0]["params"]["training"]["threads"],
-        "array_parallelism": at_once or len(records),
+        "array_parallelism": len(records),
         "stderr_to_stdout": True,
         "setup": [f'export PYTHONPATH={shlex.quote(str(source))}"${{PYTHONPATH:+:$PYTHONPATH}}"'],
     }
-    return options | ({"gpus_per_node": 1} if records[0]["device"] == "cuda" else {})
+    if records[0]["device"] == "cuda":
+        options["gpus_per_node"] = 1
+    settings = _settings(root / "pyproject.toml")
+    settings["setup"] = options["setup"] + settings.get("setup", [])
+    return options | settings | ({"array_parallelism": at_once} if at_once else {})
 
 
 def _settings(pyproject: Path) -> dict[str, Any]:
-    """`[tool.repro.slurm]`."""
+    """`[tool.repro.slurm]`. Raises UserError for what would only be noticed once there are runs, or jobs."""
     table = tomllib.loads(pyproject.read_text(encoding="utf-8")).get("tool", {}).get("repro", {}).get("slurm", {})
     if not isinstance(table, dict):
         raise UserError(f"{pyproject}: [tool.repro.slurm]: write a table of options, such as partition")
+    time, setup = table.get("time", LEAST_MINUTES), table.get("setup", [])
+    if type(time) is not int or time < 1:
+        raise UserError(f"{pyproject}: [tool.repro.slurm] time = {time!r}: must be a whole number of minutes")
+    if not isinstance(setup, list) or not all(isinstance(line, str) for line in setup):
+        raise UserError(f'{pyproject}: [tool.repro.slurm] setup = {setup!r}: must be a list: ["module load cuda"]')
     return table
 
 
