@@ -36,3 +36,18 @@ def test_what_was_launched_before_its_code_was_committed_is_done_again_from_the_
     assert clean.record["code_hash"] == before.record["code_hash"]
     clean.update(status="finished")
     assert prepare(project, 100) == []
+
+
+def test_an_equal_launch_that_passes_the_gate_meanwhile_shares_its_runs(project, monkeypatch, capsys):
+    other: list[RunFolder] = []
+
+    def slow_gate(*_):
+        monkeypatch.setattr(cells, "_pass_gate_once", lambda *_: ({WHOLE: 1.0}, {}))
+        other[:] = prepare(project, 100, 101)
+        return {WHOLE: 1.0}, {}
+
+    monkeypatch.setattr(cells, "_pass_gate_once", slow_gate)
+    mine = prepare(project, 101, 102)
+    assert [run.record["seed"] for run in mine] == [101, 102] and mine[0].id == other[1].id
+    assert len(project.runs()) == 3
+    assert capsys.readouterr().out.count(f"under way: {other[1].id}") == 1

@@ -14,6 +14,7 @@ from repro.launch import slurm
 from repro.launch.slurm import Job, check_slurm
 from repro.reading import UserError
 from repro.runs.processes import FAILED
+from repro.tracking.archive import read_run
 
 
 def test_what_is_not_there_is_named(monkeypatch, tmp_path):
@@ -125,9 +126,26 @@ def test_a_persons_options_come_after_what_the_jobs_need_and_before_what_was_typ
 
 def test_what_sbatch_refuses_is_one_line(project, monkeypatch, tmp_path):
     pytest.importorskip("submitit")
-    for program, does in (("squeue", "exit 0"), ("srun", "exit 1"), ("sbatch", "echo 'all queues are closed'")):
-        (tmp_path / program).write_text(f"#!/bin/sh\n{does}\n")
-        (tmp_path / program).chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    put_programs(tmp_path, monkeypatch, squeue="exit 0", sbatch="echo 'all queues are closed'")
     with pytest.raises(UserError, match=r"^SLURM took no job: .*; its options are in pyproject.toml, \[tool.repro.sl"):
         slurm.submit(project.root, [project.queue(100)], None)
+
+
+def test_an_equal_launch_queues_nothing_twice(project, monkeypatch, tmp_path, capsys):
+    pytest.importorskip("submitit")
+    put_programs(tmp_path, monkeypatch, squeue="cat $0.jobs", sbatch="echo 'Submitted batch job 7'")
+    (tmp_path / "squeue.jobs").touch()
+    run = project.queue(100)
+    slurm.submit(project.root, [read_run(run.path)], None)
+    assert "1 jobs are queued" in capsys.readouterr().out
+    (tmp_path / "squeue.jobs").write_text(f"{read_run(run.path).record['slurm_job']}\n")
+    slurm.submit(project.root, [run], None)  # as it was before the other launch queued it
+    assert "all of them are queued in SLURM already" in capsys.readouterr().out
+
+
+def put_programs(folder, monkeypatch, **lines):
+    """Programs of SLURM that do what a line of shell says."""
+    for program, line in ({"srun": "exit 1"} | lines).items():
+        (folder / program).write_text(f"#!/bin/sh\n{line}\n")
+        (folder / program).chmod(0o755)
+    monkeypatch.setenv("PATH", str(folder), prepend=os.pathsep)

@@ -8,7 +8,7 @@ the `repro train` that does the same by itself.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from repro.runs.preparing import RunRequest, check_request
 from repro.tracking.archive import RunFolder, effective_status, is_live
 from repro.tracking.creation import create_run, keep_code
 from repro.tracking.index import list_summaries, without_copies
+from repro.tracking.locks import creating_runs
 
 SEED_SETS = ("tuning", "final", "pipeline")  # of the section `seeds`
 
@@ -69,41 +70,48 @@ def prepare_cells(
     stage = check_request(root, configs.values(), request)
     code = keep_code(root)
     resolved = {name: resolve_auto(config) for name, config in configs.items()}
-    summaries = without_copies(list_summaries(root))
     cells = [(seed, name) for seed in seeds for name in configs]
 
-    def furthest(cell: tuple[int, str], dirty: bool) -> RunFolder | None:
-        return find_furthest(root, summaries, code.hash, resolved[cell[1]], cell[0], dirty)
+    def find(wanted: Sequence[tuple[int, str]], dirty: bool) -> dict[tuple[int, str], RunFolder]:
+        summaries = without_copies(list_summaries(root))
+        found = {cell: find_furthest(root, summaries, code.hash, resolved[cell[1]], cell[0], dirty) for cell in wanted}
+        return {cell: run for cell, run in found.items() if run}
 
-    runs = {cell: furthest(cell, code.git.dirty) for cell in cells}
-    _say_earlier([run for run in runs.values() if run])
-    new = [cell for cell in cells if runs[cell] is None]
-    for run in filter(None, (furthest(cell, dirty=True) for cell in new)):
+    runs = find(cells, code.git.dirty)
+    _say_earlier(runs.values())
+    new = [cell for cell in cells if cell not in runs]
+    for run in find(new, dirty=True).values():
         print(f"does not count, as its code was not committed yet: {_line(run)}", flush=True)
     minutes, gate = _pass_gate_once(root, configs, new, request, code.hash) if new else ({}, {})
-    for seed, name in new:
-        ablation = None if name == WHOLE else name
-        run = create_run(
-            root,
-            code,
-            config=resolved[name],
-            name=configs[name].name,
-            seed=seed,
-            command=_train_command(request, params, seed, ablation),
-            overrides=request.overrides,
-            ablation=ablation,
-            stage=stage,
-            question=request.question,
-            gate=gate,
-            estimate_minutes=float(f"{minutes[name]:.3g}"),
-            device=choose_device(configs[name].training.device).type,
-        )
-        run.update(status="queued")
-        runs[seed, name] = run
-    return [run for run in runs.values() if run and run.record["status"] != "finished"]
+    with creating_runs(root / "runs"):
+        meanwhile = find(new, code.git.dirty)  # an equal launch passed the gate, too
+        _say_earlier(meanwhile.values())
+        runs |= meanwhile
+        for seed, name in new:
+            if (seed, name) in meanwhile:
+                continue
+            ablation = None if name == WHOLE else name
+            run = create_run(
+                root,
+                code,
+                config=resolved[name],
+                name=configs[name].name,
+                seed=seed,
+                command=_train_command(request, params, seed, ablation),
+                overrides=request.overrides,
+                ablation=ablation,
+                stage=stage,
+                question=request.question,
+                gate=gate,
+                estimate_minutes=float(f"{minutes[name]:.3g}"),
+                device=choose_device(configs[name].training.device).type,
+            )
+            run.update(status="queued")
+            runs[seed, name] = run
+    return [runs[cell] for cell in cells if runs[cell].record["status"] != "finished"]
 
 
-def _say_earlier(runs: Sequence[RunFolder]) -> None:
+def _say_earlier(runs: Iterable[RunFolder]) -> None:
     """Say which runs are there already; the prediction of one that goes on is no longer scored."""
     for run in runs:
         if run.record["status"] == "finished":

@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 from repro.launch.attempts import RunProcesses
 from repro.launch.cells import describe_cells, how_to_publish
 from repro.reading import UserError
-from repro.tracking.archive import Record, RunFolder
+from repro.tracking.archive import Record, RunFolder, read_run
+from repro.tracking.locks import creating_runs
 from repro.tracking.snapshot import snapshot_path
 
 if TYPE_CHECKING:
@@ -69,13 +70,25 @@ def submit(root: Path, runs: Sequence[RunFolder], at_once: int | None) -> None:
     pyproject.toml, by submitit's names; by default the time follows from the estimate and the cores from
     `training.threads`.
     """
+    with creating_runs(root / "runs"):  # an equal launch may queue them this moment
+        queued = _queued_jobs()
+        now = [read_run(run.path) for run in runs]
+        runs = [run for run in now if run.record.get("slurm_job") not in queued]
+        if not runs:
+            print("all of them are queued in SLURM already: squeue --me")
+            return
+        jobs = _queue(root, runs, at_once)
+    print(describe_cells(runs))
+    print(f"{len(runs)} jobs are queued: squeue --me; follow them with: repro watch; stop all with: scancel ", end="")
+    print(jobs[0].partition("_")[0], flush=True)
+    if hint := how_to_publish(runs):
+        print(f"once they have finished, {hint}", flush=True)
+
+
+def _queue(root: Path, runs: Sequence[RunFolder], at_once: int | None) -> list[str]:
+    """Queue a job for each run, and record its id there; returns the ids. Raises UserError."""
     import submitit
 
-    queued = _queued_jobs()
-    runs = [run for run in runs if run.record.get("slurm_job") not in queued]
-    if not runs:
-        print("all of them are queued in SLURM already: squeue --me")
-        return
     options = _options(root, [run.record for run in runs], at_once)
     try:
         executor = submitit.SlurmExecutor(root / "runs" / ".slurm", max_num_timeout=TIMEOUTS)
@@ -87,11 +100,7 @@ def submit(root: Path, runs: Sequence[RunFolder], at_once: int | None) -> None:
         raise UserError(f"SLURM took no job: {said}; its options are in pyproject.toml, [tool.repro.slurm]") from None
     for run, job in zip(runs, jobs, strict=True):
         run.revise(lambda record, job_id=job.job_id: _waits_for(job_id, record))  # type: ignore[misc]
-    print(describe_cells(runs))
-    print(f"{len(runs)} jobs are queued: squeue --me; follow them with: repro watch; stop all with: scancel ", end="")
-    print(jobs[0].job_id.partition("_")[0], flush=True)
-    if hint := how_to_publish(runs):
-        print(f"once they have finished, {hint}", flush=True)
+    return [job.job_id for job in jobs]
 
 
 def _options(root: Path, records: Sequence[Record], at_once: int | None) -> dict[str, Any]:

@@ -60,6 +60,16 @@ def pool_is_held(runs: Path) -> bool:
     return False
 
 
+@contextlib.contextmanager
+def creating_runs(runs: Path) -> Iterator[None]:
+    """Keep other launches from creating or queueing several of these `runs` meanwhile."""
+    file = _lock(runs / ".launch.lock", fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        os.close(file)
+
+
 def _pool_lock(runs: Path) -> Path:
     return runs / f".pool.{socket.gethostname()}.lock"
 
