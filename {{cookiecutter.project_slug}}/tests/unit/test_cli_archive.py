@@ -143,6 +143,16 @@ class TestRunsElsewhere:
         assert "lies outside this project's runs/" in repro(command, str(tmp_path / own.id))[2]
         assert (run.path / "run.json").read_bytes() == before
 
+    @pytest.mark.parametrize("command", ["resume", "label", "close"])
+    def test_a_renamed_one_is_refused_as_its_labels_would_be_missed(self, project, repro, command):
+        run = project.queue(1)
+        best = run.path.rename(run.path.with_name("best"))
+        before = (best / "run.json").read_bytes()
+        code, out, error = repro(command, "best")
+        assert (code, out) == (2, "") and error.count("\n") == 1
+        assert error.startswith(f"error: best: was made as {run.id}, and its labels are kept under that name; give it")
+        assert (best / "run.json").read_bytes() == before
+
     def test_linked_runs_are_found_by_the_way_through_the_project(self, project, tmp_path):
         (tmp_path / "large").mkdir()
         (project.root / "runs").symlink_to(tmp_path / "large")

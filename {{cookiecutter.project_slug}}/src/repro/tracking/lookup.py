@@ -8,7 +8,7 @@ from pathlib import Path
 
 from repro.reading import UserError
 from repro.tracking import provenance
-from repro.tracking.archive import RunFolder, is_run_folder, read_run, run_ids
+from repro.tracking.archive import RunFolder, is_run_folder, read_named_record, read_run, run_ids
 from repro.tracking.index import list_summaries
 
 
@@ -42,13 +42,21 @@ def find_run_folder(root: Path, name: str) -> Path:
 
 
 def find_own_run(root: Path, name: str) -> RunFolder:
-    """As `find_run`, for what computes with the run: it must be of this project, in its archive. Raises UserError."""
+    """As `find_run`, for what computes with the run, or changes it. Raises UserError.
+
+    It must be of this project, in its archive, under the name that its labels stand under.
+    """
     run = find_run(root, name)
     project, other = provenance.project(root).get("name"), run.record.get("project")
     if other is not None and other != project:
         raise UserError(f"{run.id}: is a run of the project {other}, not of {project}; go to that one's folder")
     if run.path.parent.resolve() != (root / "runs").resolve():
         raise UserError(f"{run.path}: lies outside this project's runs/; move it there, with its code in .snapshots")
+    _, made_as = read_named_record(run.path)
+    if made_as not in (None, run.id):
+        raise UserError(
+            f"{run.id}: was made as {made_as}, and its labels are kept under that name; give it back to the folder"
+        )
     return RunFolder(root / "runs" / run.id, run.record)  # where runs/ is a link, by the way that leads to the project
 
 
