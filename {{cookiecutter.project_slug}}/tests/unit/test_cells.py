@@ -17,7 +17,7 @@ from repro.config import Config, load_config
 from repro.preflight import estimate
 from repro.reading import UserError
 from repro.report.writing import write_report
-from repro.results.cells import cell_name, count_tuning_runs, publish_evaluation, read_model_facts
+from repro.results.cells import cell_name, count_tuning_runs, publish_evaluation, publish_training, read_model_facts
 from repro.runs import preparing
 from repro.tracking.parameters import params_hash
 
@@ -78,6 +78,24 @@ def test_a_cell_says_how_many_runs_were_looked_at_before_it(tmp_path):
     assert count_tuning_runs(tmp_path, final) == 3
     ablated = write_run(tmp_path, "f2aa", seed=0, **later, ablation="no-ensemble")
     assert count_tuning_runs(tmp_path, ablated) == 1
+
+
+def test_models_of_an_earlier_run_are_gone_before_others_come(tmp_path):
+    run = write_run(tmp_path, ablation=None)
+    (run.path / "checkpoints").mkdir()
+    (run.path / "checkpoints/agent.pt").write_text("new")
+    (run.path / "metrics.jsonl").write_text('{"env_step": 5}\n')
+    models = tmp_path / "models" / "moving-dot/seed-100"
+    models.mkdir(parents=True)
+    for name in ("run.json", "agent.pt", "reward_model.pt", "segments.mp4"):
+        (models / name).write_text("old")
+    publish_training(tmp_path, run, "moving-dot/seed-100")
+    assert {path.name for path in models.iterdir()} == {"run.json", "agent.pt"}
+    assert (models / "agent.pt").read_text() == "new" and json.loads((models / "run.json").read_text())["id"] == run.id
+    (run.path / "metrics.jsonl").unlink()  # it breaks off once the networks are there
+    with pytest.raises(UserError, match="cannot be written"):
+        publish_training(tmp_path, run, "moving-dot/seed-100")
+    assert {path.name for path in models.iterdir()} == {"agent.pt"}
 
 
 def test_auto_is_what_it_was_resolved_to_at_launch(tmp_path):

@@ -44,6 +44,8 @@ def publish_training(root: Path, run: RunFolder, cell: str) -> None:
     try:
         models.mkdir(parents=True, exist_ok=True)
         curve.parent.mkdir(parents=True, exist_ok=True)
+        for file in (models / "run.json", models / SEGMENTS_VIDEO, *models.glob("*.pt")):
+            file.unlink(missing_ok=True)  # run.json first: it says which run all others are of
         for file in sorted((run.path / "checkpoints").glob("*.pt")):
             if file.name != "last.pt":  # that one is for resuming
                 shutil.copyfile(file, models / file.name)
