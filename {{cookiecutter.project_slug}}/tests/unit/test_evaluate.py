@@ -23,7 +23,8 @@ from repro.results.cells import cell_name
 from repro.results.evaluate import evaluate, format_evaluation, load_agent, load_reward_model
 from repro.session import run as session
 from repro.tracking.archive import RunFolder, finish_run
-from repro.tracking.wandb import WandbSettings
+from repro.tracking.wandb import WandbSettings, read_mirror
+from repro.tracking.wandb_sync import is_uploaded
 from repro.training import make_trainer
 from repro.training.trainer import Trainer
 
@@ -164,6 +165,14 @@ class TestCommand:
         assert code == 0 and now != run.record["code_hash"]
         (note,) = [line for line in out.splitlines() if line.startswith("note: ")]
         assert now in note and run.record["code_hash"] in note
+
+    def test_it_is_yet_to_be_uploaded(self, project, run, monkeypatch, capsys):
+        (run.path / "wandb").mkdir()
+        (run.path / "wandb/mirror.json").write_text('{"mode": "online", "url": "there", "uploaded": 5}')
+        (run.path / "metrics.jsonl").write_text("12345")
+        assert is_uploaded(run.path)
+        assert here(project, monkeypatch, capsys, "evaluate", run.id)[0] == 0
+        assert not is_uploaded(run.path) and read_mirror(run.path) == {"mode": "online", "url": "there"}
 
     def test_a_page_of_the_future_is_met_before_anything_is_played(self, project, run, monkeypatch, capsys):
         pages = project.root / "worklog"

@@ -16,7 +16,7 @@ from repro.tracking.archive import finish_run, read_run
 from repro.tracking.locks import hold_run
 from repro.tracking.metrics import MetricsWriter
 from repro.tracking.wandb import WandbMirror, WandbSettings, read_mirror
-from repro.tracking.wandb_sync import check_login, is_uploaded, upload
+from repro.tracking.wandb_sync import check_login, is_uploaded, upload, upload_again
 
 pytestmark = pytest.mark.usefixtures("no_account", "processes_of_others")
 ONLINE = WandbSettings("lab", "test", "online")
@@ -123,6 +123,19 @@ def test_the_command_names_what_was_uploaded_and_what_stands_in_the_way(shared_p
     assert (code, said) == (0, f"{ended.id}: {server.url}/lab/test/runs/{ended.id}\n")
     assert server.rows() == [0, 1, 2] and not is_uploaded(going_on.path)
     assert here(shared_project, monkeypatch, capsys, "sync")[1] == "W&B has all runs that have ended\n"
+
+
+def test_an_evaluation_goes_where_the_curve_is(run, server):
+    log(run.path, *rows(1, 2))
+    upload(run, ONLINE)
+    run.update(evaluation={"episodes": 4, "sampled": {"score": 0.5, "return_mean": 3.0}, "code_hash": "c0de"})
+    upload_again(run.path)
+    assert not is_uploaded(run.path) and read_mirror(run.path)["url"]
+    upload(run, ONLINE)
+    summary = server.lines("wandb-summary.json")[-1]
+    found = {name: value for name, value in summary.items() if name.startswith("evaluation")}
+    assert found == {"evaluation/sampled/score": 0.5, "evaluation/sampled/return_mean": 3.0}
+    assert server.rows() == [1, 2] and is_uploaded(run.path)
 
 
 def test_a_run_that_is_refused_keeps_no_other_from_being_uploaded(shared_project, monkeypatch, capsys):

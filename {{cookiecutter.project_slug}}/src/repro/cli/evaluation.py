@@ -122,8 +122,10 @@ def _evaluate_cell(seed: int, params: Path | None, ablation: str | None) -> None
 def _judge(root: Path, run: RunFolder, evaluation: dict[str, Any]) -> None:
     """Keep the evaluation of a run with it, and close the run by the success criterion that it was launched with."""
     from repro.runs.closing import close_by_criterion
+    from repro.tracking.wandb_sync import upload_again
 
     run.update(evaluation=evaluation)
+    upload_again(run.path)
     if said := close_by_criterion(root, run, evaluation):
         print(said)
 

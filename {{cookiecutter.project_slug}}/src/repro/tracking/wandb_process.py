@@ -83,6 +83,8 @@ def _mirror(job: dict[str, Any]) -> None:
     alert(f"{how}: {run_dir.name}"[:63], f"{run_dir.name} {how}.")
     sent_all = report["mode"] == "online"
     if sent_all:
+        for name, value in _scores(run_dir).items():
+            run.summary[name] = value
         try:
             _log_artifacts(run, run_dir)
         except Exception:  # noqa: BLE001  the curves matter more
@@ -95,6 +97,16 @@ def _mirror(job: dict[str, Any]) -> None:
     if sent_all:
         uploaded = report | {"uploaded": metrics.position}
         write_atomic(run_dir / "wandb" / "mirror.json", json.dumps(uploaded).encode())
+
+
+def _scores(run_dir: Path) -> dict[str, float]:
+    """What the evaluation in run.json says of each policy: evaluation/sampled/score, ...; empty if there is none."""
+    evaluation = json.loads((run_dir / "run.json").read_bytes()).get("evaluation") or {}
+    scores: dict[str, float] = {}
+    for policy, values in evaluation.items():
+        if isinstance(values, dict):
+            scores |= {f"evaluation/{policy}/{name}": value for name, value in values.items()}
+    return scores
 
 
 def _log_artifacts(run: Any, run_dir: Path) -> None:

@@ -1,4 +1,4 @@
-"""`repro sync`: what W&B does not have yet of runs that have ended, from their own files.
+"""`repro sync`: what W&B does not have yet of runs that have ended, from their own files; their evaluation, too.
 
 The mirror of each is started once more, online: it asks the server what is there, and sends the rest in order. So it
 does not matter how often a run was killed, resumed or recorded offline, nor whether an earlier upload was broken off.
@@ -6,9 +6,11 @@ does not matter how often a run was killed, resumed or recorded offline, nor whe
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
+from repro.files import write_atomic
 from repro.reading import UserError
 from repro.tracking.archive import RunFolder
 from repro.tracking.locks import is_held
@@ -31,6 +33,13 @@ def is_uploaded(run_path: Path) -> bool:
     metrics = run_path / "metrics.jsonl"
     size = metrics.stat().st_size if metrics.exists() else 0
     return size == 0 or (read_mirror(run_path) or {}).get("uploaded") == size
+
+
+def upload_again(run_path: Path) -> None:
+    """Let the next `repro sync` take the run, as there is more to be sent than its metrics. Raises UserError."""
+    report = read_mirror(run_path) or {}
+    if report.pop("uploaded", None) is not None:
+        write_atomic(run_path / "wandb" / "mirror.json", json.dumps(report).encode())
 
 
 def upload(run: RunFolder, settings: WandbSettings) -> str:
