@@ -121,6 +121,14 @@ def test_a_cell_is_refused_for_models_of_other_parameters(tmp_path):
     assert not (tmp_path / "results").exists()
 
 
+def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):
+    config = load_config(PRESET)
+    cell = make_models(tmp_path, config, 100)
+    (tmp_path / "results").write_text("no folder")
+    with pytest.raises(UserError, match=r"results/cells/moving-dot: cannot be written"):
+        publish_evaluation(tmp_path, config, cell, EVALUATION)
+
+
 @pytest.mark.parametrize("content", ["{}", "[]", "{", '{"id": 1}'])
 def test_damaged_facts_of_models_are_named(tmp_path, content):
     cell = make_models(tmp_path, load_config(PRESET), 100)

@@ -185,6 +185,20 @@ def test_only_plots_of_the_reported_experiments_are_removed(project: Path) -> No
     assert not (project / "reports" / "moving-dot" / "reward_model.png").exists()
 
 
+@pytest.mark.parametrize(
+    ("folder", "message"),
+    [
+        ("reports/moving-dot/reward_model.png", "reward_model.png: cannot be written"),
+        ("models/moving-dot/seed-100/segments.mp4", "models/moving-dot/seed-100/segments.mp4: cannot be read"),
+    ],
+)
+def test_a_folder_where_a_file_belongs_is_named(project: Path, folder: str, message: str) -> None:
+    (project / folder).mkdir(parents=True)
+    with pytest.raises(UserError, match=re.escape(message)):
+        write_report(project)
+    assert (project / "README.md").read_bytes() == README
+
+
 def test_what_is_written_into_the_readme_meanwhile_is_kept(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make_section = writing.make_section
 

@@ -206,6 +206,11 @@ class TestRefused:
         shutil.rmtree(snapshot)
         assert "no such snapshot; the code of this run was deleted" in refusal("rerun", run.id)
 
+    def test_the_untracked_files_of_the_original_cannot_be_copied(self, project, run, refusal):
+        (run.path / "untracked.tar.gz").unlink(missing_ok=True)
+        (run.path / "untracked.tar.gz").mkdir()
+        assert "untracked.tar.gz: cannot be written (Is a directory)" in refusal("rerun", run.id)
+
     def test_the_initial_comparisons_are_gone_or_of_another_seed(self, project, run, refusal):
         folder = project.root / "data/x"
         run.update(preferences=str(folder))

@@ -71,7 +71,10 @@ def write_report(
         for form in ("png", "svg")
     }
     for stale in possible - files.keys():
-        stale.unlink(missing_ok=True)
+        try:
+            stale.unlink(missing_ok=True)
+        except OSError as error:
+            raise storage_error(stale, error) from None
     for path, content in files.items():
         _write(path, content)
     before, after = _around_results(readme)  # as it is now: it may have been edited meanwhile

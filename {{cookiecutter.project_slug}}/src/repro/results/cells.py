@@ -97,7 +97,10 @@ def publish_evaluation(root: Path, config: Config, cell: str, evaluation: dict[s
         "evaluation": evaluation,
     }
     path = root / "results/cells" / f"{cell}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise storage_error(path.parent, error) from None
     write_atomic(path, _json(content))
     return path
 

@@ -170,7 +170,10 @@ def read_curve(root: Path, cell: Cell) -> Rows | None:
 def read_video(root: Path, cell: Cell) -> bytes | None:
     """The video of the segments that the cell's reward model values highest and lowest; None if there is none."""
     path = root / cell.video_path
-    return path.read_bytes() if path.exists() else None
+    try:
+        return path.read_bytes() if path.exists() else None
+    except OSError as error:
+        raise UserError(f"{cell.video_path}: cannot be read ({error.strerror}); {REMEDY}") from None
 
 
 def columns(rows: Rows, *names: str) -> Columns:

@@ -9,6 +9,7 @@ from typing import Any
 
 from repro.accounts.budget import read_budget, stage_name
 from repro.config import Config, parse_config
+from repro.files import storage_error
 from repro.gate.prelaunch import pass_gate
 from repro.reading import UserError
 from repro.runs.earlier import check_clock
@@ -70,7 +71,11 @@ def prepare_rerun(
         rerun_of=original.id,
     )
     if (original.path / "untracked.tar.gz").exists():
-        shutil.copy2(original.path / "untracked.tar.gz", run.path)
+        try:
+            shutil.copy2(original.path / "untracked.tar.gz", run.path)
+        except OSError as error:
+            shutil.rmtree(run.path, ignore_errors=True)  # nothing half-made is left
+            raise storage_error(run.path / "untracked.tar.gz", error) from None
     if record.get("cell"):
         run.update(data_hashes=provenance.data_hashes(root, record["cell"]))
     return run
