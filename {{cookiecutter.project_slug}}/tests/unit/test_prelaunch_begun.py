@@ -61,6 +61,13 @@ def test_with_other_code_or_parameters_only_the_checklists_questions_are_offered
     assert record["answers"] == {"question": "q", "outcomes": "o"} and record["prediction"]["causes"] == []
 
 
+def test_one_that_goes_while_this_one_looks_is_passed_over(root):
+    break_off(root, LOOP[:2])
+    (root / "runs/.gate/0123.begun.json").symlink_to("gone")  # listed, and not there any more
+    record, _ = run_gate(root, ["", "", "very", "0"], config("agent.discount=0.99"))
+    assert record["answers"] == {"question": "q", "outcomes": "o"}
+
+
 def test_of_two_gates_each_goes_on_with_its_own(root):
     other = config("agent.discount=0.99")
     break_off(root, ["q1", "o1"])

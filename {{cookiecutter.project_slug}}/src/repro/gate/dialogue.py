@@ -6,6 +6,7 @@ crash loses none; the file goes when the gate is passed.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -30,7 +31,11 @@ class Dialogue:
         self.path = folder / f"{key}{BEGUN}"
         self.ask, self.say = ask, say
         self.kept = _read(self.path) if self.path.exists() else {}
-        others = sorted(folder.glob(f"[!.]*{BEGUN}"), key=lambda path: path.stat().st_mtime)
+        begun = []
+        for path in folder.glob(f"[!.]*{BEGUN}"):
+            with contextlib.suppress(FileNotFoundError):  # passed, or gone on with, in another terminal just now
+                begun.append((path.stat().st_mtime, path))
+        others = [path for _, path in sorted(begun)]
         taken_over = bool(others) and self.path not in others
         if taken_over:
             self.kept = {name: text for name, text in _read(others[-1]).items() if name.startswith("answers.")}
