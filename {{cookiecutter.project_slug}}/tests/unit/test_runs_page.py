@@ -3,6 +3,7 @@
 import itertools
 import json
 import math
+import os
 import time
 from html.parser import HTMLParser
 
@@ -107,6 +108,13 @@ def test_links_lead_to_the_runs_from_another_folder(project):
     assert page.of("a")[0]["href"] == "../runs/2026-11-21_moving-dot_7f3a/"
     with pytest.raises(UserError, match=r"the folder .*/nowhere does not exist"):
         write_runs_page(project, [], project / "nowhere/page.html")
+
+
+def test_folders_whose_names_are_no_text_are_linked(project):
+    odd = os.fsdecode(b"caf\xe9")
+    project = project.rename(project.with_name(odd))
+    page = Page(write_runs_page(project, [summarise(record(id=odd))], project.parent / "page.html"))
+    assert page.of("a")[0]["href"] == "caf%E9/runs/caf%E9/"
 
 
 def test_only_the_first_runs_have_curves_and_thousands_are_quick(project):

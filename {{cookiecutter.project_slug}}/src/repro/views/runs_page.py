@@ -30,7 +30,7 @@ def write_runs_page(root: Path, summaries: Sequence[Record], path: Path) -> Path
     if not path.parent.is_dir():
         raise UserError(f"{path}: the folder {path.parent} does not exist; make it first")
     title = f"Runs of {provenance.project(root).get('name', root.name)}"
-    folders = quote(os.path.relpath(root / "runs", path.parent))
+    folders = _link(os.path.relpath(root / "runs", path.parent))
     rows = [_row(root, run, folders, with_curve=number < CURVES) for number, run in enumerate(summaries)]
     parts = {"title": html.escape(plain(title)), "summary": _summary(summaries), "rows": "\n".join(rows)}
     page = Path(__file__).with_name("runs_page.html").read_text(encoding="utf-8")
@@ -52,7 +52,7 @@ def _summary(summaries: Sequence[Record]) -> str:
 
 def _row(root: Path, run: Record, folders: str, with_curve: bool) -> str:
     date, dash, rest = (html.escape(part) for part in plain(run["id"]).partition("_"))  # a narrow one breaks there
-    link = f'<a href="{html.escape(folders)}/{quote(run["id"])}/"><span class=day>{date}{dash}</span><wbr>{rest}</a>'
+    link = f'<a href="{html.escape(folders)}/{_link(run["id"])}/"><span class=day>{date}{dash}</span><wbr>{rest}</a>'
     status = effective_status(run)
     outcome = (run.get("closed") or {}).get("outcome")
     colour = "finished" if outcome == "succeeded" else outcome or status
@@ -73,6 +73,11 @@ def _row(root: Path, run: Record, folders: str, with_curve: bool) -> str:
         f"<td>{_text(shown_question(run))}<div class=result>{_text(run['result'])}</div>",
     ]
     return f'<tr><th scope="row">{link}{"".join(cells)}</tr>'
+
+
+def _link(path: str) -> str:
+    """A path as links write it; that of a folder may hold any bytes."""
+    return quote(path, errors="surrogateescape")
 
 
 def _number(value: object, shown: str) -> str:
