@@ -95,6 +95,16 @@ def test_only_small_text_without_secrets_is_packed(repository):
     assert ", model.pt and 1 more (it holds" in new_run(repository).record["notes"][0]
 
 
+def test_not_all_of_many_untracked_files_are_packed(repository, monkeypatch):
+    monkeypatch.setattr("repro.tracking.git.MAX_BYTES", 1000)
+    for number in range(4):
+        (repository / f"{number}.csv").write_bytes(b"x" * 600)
+    run = new_run(repository)
+    with tarfile.open(run.path / "untracked.tar.gz") as tar:
+        assert tar.getnames() == ["0.csv", "1.csv"]  # the second is the one that reaches the limit
+    assert run.record["notes"][0].startswith("not in untracked.tar.gz: 2.csv, 3.csv (it holds text of up to 1 MB a fi")
+
+
 @pytest.mark.parametrize("state", ["no repository", "no commit", "ignored by an outer repository", "git missing"])
 def test_without_a_commit_it_says_so_and_works(project, monkeypatch, state):
     if state == "no commit":

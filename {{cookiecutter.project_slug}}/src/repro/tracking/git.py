@@ -19,6 +19,7 @@ SECRETS = (
     *("*token", "*token.*"),
 )
 MAX_FILE_BYTES = 1_000_000
+MAX_BYTES = 20_000_000  # of untracked files in all; a folder of data may hold any number
 
 
 @dataclass
@@ -62,20 +63,21 @@ def read_git(root: Path) -> GitState:
 
 def write_untracked(root: Path, names: list[str], archive: Path) -> list[str]:
     """Pack the untracked files that may be code: text, small, no secrets. Returns a note on the others, if any."""
-    left_out = []
+    left_out, packed = [], 0
     with tarfile.open(archive, "w:gz", compresslevel=1) as tar:
         for name in names:
-            content = _read_text(root / name)
+            content = _read_text(root / name) if packed < MAX_BYTES else None
             if content is None:
                 left_out.append(name)
                 continue
             entry = tarfile.TarInfo(name)
             entry.size = len(content)
+            packed += len(content)
             tar.addfile(entry, io.BytesIO(content))
     if not left_out:
         return []
     shown = ", ".join(left_out[:5]) + (f" and {len(left_out) - 5} more" if len(left_out) > 5 else "")
-    return [f"not in untracked.tar.gz: {shown} (it holds text of up to 1 MB a file, and no secrets)"]
+    return [f"not in untracked.tar.gz: {shown} (it holds text of up to 1 MB a file, 20 MB in all, and no secrets)"]
 
 
 def _read_text(path: Path) -> bytes | None:
