@@ -95,6 +95,32 @@ def test_a_server_that_is_down_refuses_or_is_not_logged_in_to(run, server, monke
         check_login(WandbSettings(None, "test", "disabled"))
 
 
+@pytest.mark.parametrize(("fault", "networks"), [("hangs", []), ("hangs", ["agent.pt"]), ("refuses", ["agent.pt"])])
+def test_what_a_server_does_not_take_in_the_end_is_not_uploaded(run, server, fault, networks):
+    (run.path / "checkpoints").mkdir()
+    for name in networks:
+        (run.path / "checkpoints" / name).write_bytes(b"networks")
+    mirror = WandbMirror.start(run.path, ONLINE, upload_seconds=4.0)
+    log(run.path, *rows(0, 1))
+    wait_until(lambda: server.rows() == [0, 1])
+    setattr(server, fault, True)
+    log(run.path, *rows(2))
+    mirror.finish(0, 10.0)
+    assert server.rows() == [0, 1] and not is_uploaded(run.path)
+
+
+def test_an_artifact_that_is_not_taken_is_not_uploaded(run, server):
+    (run.path / "checkpoints").mkdir()
+    (run.path / "checkpoints/agent.pt").write_bytes(b"networks")
+    log(run.path, *rows(1))
+    server.refuses_files = True
+    with pytest.raises(UserError, match="W&B did not take it"):
+        upload(run, ONLINE)
+    server.refuses_files = False
+    upload(run, ONLINE)
+    assert server.files["/agent.pt"] == b"networks"
+
+
 def test_videos_are_sent_once_and_those_of_before_are_found(run, server):
     (run.path / "videos").mkdir()
     log(run.path, *rows(100, 200))

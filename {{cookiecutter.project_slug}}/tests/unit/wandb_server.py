@@ -7,6 +7,16 @@ import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+# What is answered of an artifact that has arrived.
+PROJECT = {"id": "p", "internalId": "p", "name": "test", "entity": {"name": "lab"}}
+COMMITTED = {
+    "__typename": "Artifact",
+    "artifactSequence": {"__typename": "ArtifactSequence", "name": "networks", "project": PROJECT},
+    **{"state": "COMMITTED", "size": 1, "fileCount": 1, "digest": "d", "metadata": "{}", "tags": [], "aliases": []},
+    **{"ttlDurationSeconds": -1, "ttlIsInherited": True, "createdAt": "2026-11-21T10:00:00Z"},
+    **dict.fromkeys(("versionIndex", "description", "historyStep", "commitHash", "updatedAt")),
+}
+
 
 class Service(ThreadingHTTPServer):
     """What was streamed to it, oldest first."""
@@ -19,6 +29,7 @@ class Service(ThreadingHTTPServer):
         self.artifacts = {}  # type -> names of its files
         self.files = {}  # path -> content, of what was uploaded
         self.refuses = self.hangs = False  # what it does with requests
+        self.refuses_files = False  # ... and with what is uploaded
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
     @property
@@ -62,8 +73,10 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
     def do_PUT(self):
-        self.server.files[self.path] = self.rfile.read(int(self.headers["Content-Length"]))
-        self.answer({})
+        content = self.rfile.read(int(self.headers["Content-Length"]))
+        if not self.server.refuses_files:
+            self.server.files[self.path] = content
+        self.answer({}, refuse=self.server.refuses_files)
 
     def do_POST(self):
         request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -90,6 +103,9 @@ class Handler(BaseHTTPRequestHandler):
             self.server.known = True
         if "query ArtifactType(" in request["query"]:
             data[operation] = {"project": {"artifact": None}}
+        if "query ArtifactByID" in request["query"]:
+            kind = variables["id"]
+            data[operation] = {"artifact": COMMITTED | {"id": kind, "artifactType": {"name": kind}}}
         self.answer({"data": data.get(operation) or self.about_artifacts(operation, variables)})
 
     def about_artifacts(self, operation, variables):
@@ -115,11 +131,11 @@ class Handler(BaseHTTPRequestHandler):
         viewer = {"id": "u", "entity": "lab", "username": "anna", "email": "", "flags": "{}", "teams": teams}
         return {"viewer": viewer} if operation == "Viewer" else {}
 
-    def answer(self, content):
+    def answer(self, content, refuse=False):
         while self.server.hangs:
             time.sleep(0.1)
         body = json.dumps(content).encode()
-        self.send_response(403 if self.server.refuses else 200)
+        self.send_response(403 if refuse or self.server.refuses else 200)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()

@@ -86,7 +86,7 @@ def _mirror(job: dict[str, Any]) -> None:
         for name, value in _scores(run_dir).items():
             run.summary[name] = value
         try:
-            _log_artifacts(run, run_dir)
+            _log_artifacts(run, run_dir, job["upload_seconds"] / 4)
         except Exception:  # noqa: BLE001  the curves matter more
             traceback.print_exc()
             sent_all = False
@@ -109,8 +109,11 @@ def _scores(run_dir: Path) -> dict[str, float]:
     return scores
 
 
-def _log_artifacts(run: Any, run_dir: Path) -> None:
-    """The final networks, and of learned rewards the preferences; the server keeps equal ones once."""
+def _log_artifacts(run: Any, run_dir: Path, seconds: float) -> None:
+    """The final networks, and of learned rewards the preferences; the server keeps equal ones once.
+
+    Raises whatever keeps one from arriving, within so many seconds each.
+    """
     import wandb
 
     networks = [run_dir / "checkpoints" / name for name in ("agent.pt", "reward_model.pt")]
@@ -123,7 +126,7 @@ def _log_artifacts(run: Any, run_dir: Path) -> None:
             artifact = wandb.Artifact(f"{run.id}-{kind}", type=kind)
             for path in paths:
                 artifact.add_file(str(path), policy="immutable", skip_cache=True)
-            run.log_artifact(artifact)
+            run.log_artifact(artifact).wait(seconds)
 
 
 def _copy_database(path: Path, copy: Path) -> Path:
