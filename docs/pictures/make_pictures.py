@@ -29,10 +29,10 @@ from typing import Any
 import av
 from PIL import Image, ImageDraw, ImageFont
 from playwright.sync_api import Page, sync_playwright
-from rich.console import Console
-from rich.text import Text
 from repro.preferences.store import PreferenceStore
 from repro.tracking.video import video_step, videos_of_training
+from rich.console import Console
+from rich.text import Text
 
 HERE = Path(__file__).resolve().parent
 COLUMNS = 110  # of the terminal
@@ -175,7 +175,9 @@ def main() -> None:
     if len(sys.argv) != 2 or not (Path(sys.argv[1]) / "runs").is_dir():
         sys.exit("error: give the folder of a project in which `dvc repro` has run, as `make demo` makes it")
     project = Path(sys.argv[1]).resolve()
-    run = max((path.parent for path in (project / "runs").glob("*/preferences.db")), key=lambda path: path.stat().st_mtime)
+    run = max(
+        (path.parent for path in (project / "runs").glob("*/preferences.db")), key=lambda path: path.stat().st_mtime
+    )
     made = [dot_picture(run)]
     with chromium() as browser:
         made += labelling_pictures(project, run, browser)

@@ -33,9 +33,9 @@ POINTS = 40  # of a learning curve: the mean return of the episodes that ended i
 
 def ours(config: Any, seed: int) -> tuple[NDArray, NDArray, Any]:
     """Train; returns steps and mean returns of the episodes that ended, with their number, and the policy."""
+    from repro.experience.playing import policy_of
     from repro.preferences.store import PreferenceStore
     from repro.training import make_trainer
-    from repro.experience.playing import policy_of
 
     with tempfile.TemporaryDirectory() as folder, PreferenceStore(Path(folder) / "preferences.db", "run") as store:
         trainer = make_trainer(config, seed, "run", store)

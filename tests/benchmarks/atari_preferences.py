@@ -53,11 +53,11 @@ def configuration(source: str):
 
 def train(source: str) -> dict:
     """One run, its evaluation, and what its reward model says of segments that it never saw; or what is kept of it."""
+    from repro.experience.playing import policy_of, random_policy
     from repro.preferences.store import PreferenceStore
     from repro.results.evaluate import evaluate
-    from repro.training import make_trainer
-    from repro.experience.playing import policy_of, random_policy
     from repro.session.run import save_agent
+    from repro.training import make_trainer
 
     config = configuration(source)
     parameters = hashlib.sha256(config.model_dump_json().encode()).hexdigest()[:12]
@@ -90,8 +90,8 @@ def train(source: str) -> dict:
 
 def fresh_segments(config, policy) -> list:
     """Segments of games with a seed of their own."""
-    from repro.envs import make_envs
     from repro.asking.questions import segments_of
+    from repro.envs import make_envs
     from repro.experience.storage import Storage
 
     envs = make_envs(config.env)

@@ -36,8 +36,8 @@ def train(precision: str, seed: int) -> dict:
     from repro.config import load_config
     from repro.preferences.store import PreferenceStore
     from repro.results.evaluate import evaluate
-    from repro.training import make_trainer
     from repro.session.run import save_agent
+    from repro.training import make_trainer
 
     overrides = (f"training.precision={precision}", f"training.total_steps={STEPS}", "training.device=cpu")
     config = load_config(PRESET, overrides)
@@ -129,8 +129,8 @@ def page(found: dict[str, list[dict]]) -> str:
 
 
 def main() -> None:
-    from repro.results.plots import LIGHT, render
     from repro.device import choose_device, choose_precision
+    from repro.results.plots import LIGHT, render
 
     if choose_precision("auto", choose_device("cpu")) != "bfloat16":
         sys.exit("error: this processor does not compute in bfloat16 (no avx512_bf16 or amx_bf16)")

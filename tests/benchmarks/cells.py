@@ -97,9 +97,9 @@ def get_cells(file: Path, wanted: Mapping[str, tuple[Config, int]], at_once: int
 
     Ends the program, in one line, if the file is none of ours or holds a run with other parameters.
     """
+    from repro.device import resolve_auto
     from repro.files import write_atomic
     from repro.tracking.parameters import params_hash
-    from repro.device import resolve_auto
 
     try:
         cells: dict[str, Cell] = json.loads(file.read_text())
@@ -136,8 +136,8 @@ def _train(config: Config, seed: int) -> dict[str, Any]:
     from repro.envs import describe_environment
     from repro.preferences.store import PreferenceStore
     from repro.results.evaluate import evaluate
-    from repro.training import make_trainer
     from repro.session.run import save_agent
+    from repro.training import make_trainer
 
     before = time.process_time()
     with tempfile.TemporaryDirectory() as name:

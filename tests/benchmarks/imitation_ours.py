@@ -19,10 +19,10 @@ import torch
 from imitation_common import TASKS, StepCounter, mean_return
 from repro.config import Config, load_config
 from repro.envs import describe_environment
+from repro.experience.playing import policy_of
 from repro.preferences.store import PreferenceStore
 from repro.tracking.metrics import MetricsWriter, read_metrics
 from repro.training import make_trainer
-from repro.experience.playing import policy_of
 from repro.training.trainer import Trainer
 
 PRESETS = Path(__file__).resolve().parents[2] / "template" / "presets"

@@ -51,8 +51,8 @@ def train(name: str, seed: int) -> dict:
     """One run and its evaluation, or what is kept of it."""
     from repro.preferences.store import PreferenceStore
     from repro.results.evaluate import evaluate
-    from repro.training import make_trainer
     from repro.session.run import save_agent
+    from repro.training import make_trainer
 
     config = configuration(name)
     parameters = hashlib.sha256(config.model_dump_json().encode()).hexdigest()[:12]

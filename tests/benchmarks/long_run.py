@@ -69,10 +69,10 @@ def train(kind: Kind, steps: int) -> dict:
     """One run in this process: seconds of processor time, rows of metrics, peak memory in MiB."""
     import torch
     from repro.config import load_config
+    from repro.session.run import train_run
     from repro.tracking.archive import RunFolder
     from repro.tracking.metrics import read_metrics
     from repro.tracking.wandb import WandbSettings
-    from repro.session.run import train_run
 
     config = load_config(PRESETS / f"{kind.preset}.yaml", (*COMMON, *kind.overrides, f"training.total_steps={steps}"))
     torch.optim.Adam([torch.zeros(1, requires_grad=True)])  # the first of a process loads much

@@ -33,9 +33,9 @@ import torch
 from ale_py.vector_env import AtariVectorEnv
 from gymnasium.vector import AutoresetMode
 from repro.config import load_config
+from repro.device import choose_precision
 from repro.envs import describe_environment
 from repro.preferences.store import PreferenceStore
-from repro.device import choose_precision
 from repro.training import make_trainer
 from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import VecEnv

@@ -55,8 +55,8 @@ def make_project(root: Path) -> None:
 def make_runs(root: Path, task: Task, threads: int, runs: int, share: float) -> list[str]:
     """Run folders that wait to be done, as `repro launch` makes them, without estimate and gate."""
     from repro.config import load_config
-    from repro.tracking.creation import create_run, keep_code
     from repro.device import resolve_auto
+    from repro.tracking.creation import create_run, keep_code
 
     steps = round(task.steps * share)
     overrides = [f"training.total_steps={steps}", f"training.threads={threads}", "evaluation.video_rollouts=0"]

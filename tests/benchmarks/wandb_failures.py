@@ -47,8 +47,8 @@ def make_project(root: Path) -> None:
 def make_run(root: Path) -> Any:
     """A run folder that waits to be done."""
     from repro.config import load_config
-    from repro.tracking.creation import create_run, keep_code
     from repro.device import resolve_auto
+    from repro.tracking.creation import create_run, keep_code
 
     overrides = [f"training.total_steps={STEPS}", "reward.source=environment", "evaluation.video_rollouts=0"]
     config = load_config(root / "params.yaml", overrides)
