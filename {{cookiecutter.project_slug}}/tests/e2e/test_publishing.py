@@ -32,11 +32,12 @@ def test_a_launch_is_published_without_training_again_and_its_claim_holds_in_a_c
     pipeline.change("seeds", "final", SEEDS)
     pipeline.commit("claims")
     said = pipeline.ok("launch", "--seeds", "final", "--wait")
-    hint = "dvc repro, with 0, 1, 2, 3, 4 in seeds.pipeline of params.yaml; it trains none of these again\n"
+    hint = "dvc repro, with 0, 1, 2, 3, 4 in seeds.pipeline of params.yaml, committed; it trains none of these again\n"
     assert said.endswith(hint)
     launched = {run.record["seed"]: run.id for run in pipeline.runs()}
 
     pipeline.change("seeds", "pipeline", SEEDS)
+    pipeline.commit("the pipeline's seeds")
     stages = pipeline.reproduce()
     assert len(stages) == 3 * len(SEEDS) + 1 and {f"train@{seed}" for seed in SEEDS} < {*stages}
     assert {run.record["seed"]: run.id for run in pipeline.runs()} == launched  # and no other

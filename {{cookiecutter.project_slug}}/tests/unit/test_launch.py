@@ -57,8 +57,8 @@ SEEDS = {"tuning": [100, 101], "final": [0, 1], "pipeline": [100], "ablations": 
     [
         ([(100, None)], {}, "dvc repro; it trains none of these again"),
         ([(100, "no-ensemble")], {}, "dvc repro; it trains none of these again"),
-        ([(1, None), (0, None)], {}, "dvc repro, with 0, 1 in seeds.pipeline of params.yaml; it trains"),
-        ([(0, None), (0, "no-ties")], {}, "with 0 in seeds.pipeline and no-ties in seeds.ablations of params.yaml; it"),
+        ([(1, None), (0, None)], {}, "dvc repro, with 0, 1 in seeds.pipeline of params.yaml, committed; it trains"),
+        ([(0, None), (0, "no-ties")], {}, "0 in seeds.pipeline and no-ties in seeds.ablations of params.yaml"),
         ([(100, None), (101, None)], {}, None),
         ([(0, None)], {"overrides": ["agent.discount=0.9"]}, None),
         ([(0, None)], {"annotator": "person"}, None),

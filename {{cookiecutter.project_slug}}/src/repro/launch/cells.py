@@ -181,7 +181,7 @@ def how_to_publish(runs: Sequence[RunFolder]) -> str | None:
         return None
     missing = [f"{', '.join(map(str, seeds))} in seeds.pipeline"] if seeds else []
     missing += [f"{', '.join(ablations)} in seeds.ablations"] if ablations else []
-    with_them = f", with {' and '.join(missing)} of params.yaml" if missing else ""
+    with_them = f", with {' and '.join(missing)} of params.yaml, committed" if missing else ""
     return f"for claims and the report: dvc repro{with_them}; it trains none of these again"
 
 
