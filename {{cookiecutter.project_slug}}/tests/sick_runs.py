@@ -101,7 +101,7 @@ def entropy_penalty(trainer: Trainer) -> None:
 
 
 def deaf_encoder(trainer: Trainer) -> None:
-    change(trainer.agent.network.encoder, "forward", lambda features: features.detach())
+    trainer.agent.network.encoder.register_forward_hook(lambda encoder, observations, features: features.detach())
 
 
 def turned_round(trainer: Trainer) -> None:

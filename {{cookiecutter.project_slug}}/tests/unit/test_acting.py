@@ -76,10 +76,17 @@ class Deeper(ActorCritic):
         self.value = nn.Sequential(nn.Linear(64, 64), nn.Linear(64, 1))
 
 
-@pytest.mark.parametrize("change", [Squashed, Rectified, Deeper])
+class Single(TwinEncoder):
+    """Computes in float32, and in no other type."""
+
+    def forward(self, observations):
+        return super().forward(observations) @ (2 * torch.eye(64, dtype=torch.float32))
+
+
+@pytest.mark.parametrize("change", [Squashed, Rectified, Deeper, Single])
 def test_a_network_that_somebody_changed_acts_as_it_computes(change, monkeypatch):
     """Or the actions would silently be those of another network than the one that is trained."""
-    name = "TwinEncoder" if change is Rectified else "ActorCritic"
+    name = "TwinEncoder" if issubclass(change, TwinEncoder) else "ActorCritic"
     monkeypatch.setattr(f"repro.agents.networks.{name}", change)
     monkeypatch.setitem(globals(), name, change)
     runner = make_runner("continuous")

@@ -106,6 +106,14 @@ def test_a_spike_is_seen_against_recent_finite_values():
     assert "is 0.07 of late (at most 5 times the usual 0.00" in str(problems(rows)[0])
 
 
+def test_a_layer_that_never_moved_is_named_and_one_that_has_nothing_left_to_learn_is_not():
+    never, solved = healthy_run(), healthy_run()
+    for index in range(30):
+        never[index]["update/still_layers"] = 2
+        solved[index]["update/still_layers"] = 2 if index >= 20 else 0
+    assert found(never) == ["still_layer"] and found(never[:9]) == found(solved) == []
+
+
 def test_few_rows_give_no_median_and_an_unbounded_entropy_no_collapse():
     rows = with_last_kl([0.045] * 3, healthy_run()[:12])
     rows[-1]["policy/entropy"] = -3.0  # of a Gaussian, which has no share

@@ -47,11 +47,13 @@ def non_finite(history: History, subject: Subject) -> str | None:
     applies=lambda subject: subject.algorithm != "trpo",  # whose step is refused now and then
 )
 def still_layer(history: History, subject: Subject) -> str | None:
-    """Some of the agent's parameters do not move at all."""
-    values = history.values("update/still_layers", LATELY)
-    if len(values) < LATELY or min(values) == 0:
+    """Some of the agent's parameters do not move at all, and did not at first, when nothing was solved yet."""
+    first, values = history.at_first("update/still_layers"), history.values("update/still_layers", LATELY)
+    if not first or min(values) == 0:
         return None
-    return f"update/still_layers is {min(values):.0f} at least in the last {LATELY} rollouts"
+    return (
+        f"update/still_layers is {min(values):.0f} at least in the last {LATELY} rollouts, and was {first:.0f} at first"
+    )
 
 
 @check(
