@@ -43,8 +43,10 @@ class Bug:
     rewards: tuple[str, ...] = BOTH
 
 
-def train(config: Config, seed: int, bug: Bug | None = None) -> list[Row]:
-    """The metrics of a run with the bug, up to where it breaks down, if it does."""
+def train(
+    config: Config, seed: int, bug: Bug | None = None, enough: Callable[[Row], bool] = lambda row: False
+) -> list[Row]:
+    """The metrics of a run with the bug, up to where it breaks down, or `enough` says so of its last row."""
     values = config.model_dump(mode="json")
     for name, value in bug.overrides if bug else ():
         *sections, field = name.split(".")
@@ -65,7 +67,7 @@ def train(config: Config, seed: int, bug: Bug | None = None) -> list[Row]:
         try:
             for row in trainer.rows():
                 rows.append(row)
-                if not math.isfinite(row["policy/loss"]):  # where a run is stopped
+                if enough(row) or not math.isfinite(row["policy/loss"]):  # the latter is where a run is stopped
                     break
         except UserError:  # diverged
             assert rows

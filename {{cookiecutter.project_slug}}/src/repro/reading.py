@@ -1,10 +1,11 @@
-"""Reading what users write, YAML and code, and the errors in it as one line that says what to put right."""
+"""Reading what users write, YAML, TOML and code, and the errors in it as one line that says what to put right."""
 
 from __future__ import annotations
 
 import contextlib
 import difflib
 import json
+import tomllib
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,23 @@ def parse_yaml(text: str, source: str) -> Any:
     # Control characters, the date 2024-99-99, [[[[..., !!bool "x", !!int "", "\\UFFFFFFFF".
     except (YAMLError, ValueError, RecursionError, LookupError, OverflowError) as error:
         raise UserError(f"{source}: not valid YAML: {error}") from None
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The tables of a TOML file. Raises UserError."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+    return parse_toml(content, str(path))
+
+
+def parse_toml(content: bytes, source: str) -> dict[str, Any]:
+    """The tables of a TOML text; `source` is where it stands. Raises UserError."""
+    try:
+        return tomllib.loads(content.decode())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{source}: not valid TOML: {error}") from None
 
 
 def parse_json(text: bytes | str) -> Any:

@@ -158,7 +158,7 @@ def test_what_cannot_be_shown_exported_or_imported_is_one_line(run, project, rep
     assert "no such database; a run has one once" in repro("prefs", "show", other.id, code=2)
     PreferenceStore(other.path / "preferences.db", "dot").close()
     assert f"holds no comparisons yet of run {other.id}" in repro("prefs", "show", other.id, code=2)
-    assert f"holds no labels to export of run {other.id}" in repro("prefs", "export", other.id, code=2)
+    assert f"holds no labels yet of run {other.id}" in repro("prefs", "export", other.id, code=2)
     assert f"query 0, which run {other.id} has not asked" in repro("prefs", "import", "data/x", other.id, code=2)
     with PreferenceStore(other.path / "preferences.db") as store:
         segment = Segment(np.ones((5, 2), np.float32), np.zeros(5), np.zeros(5, np.float32))

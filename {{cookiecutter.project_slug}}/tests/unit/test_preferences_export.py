@@ -137,7 +137,7 @@ def test_an_import_does_not_mix_with_other_queries_of_the_run(exported, tmp_path
 
 def test_exports_that_say_too_little_or_too_much_are_refused(tmp_path):
     with PreferenceStore(tmp_path / "a.db") as store:
-        with pytest.raises(UserError, match=r"a\.db: holds no labels to export"):
+        with pytest.raises(UserError, match=r"a\.db: holds no labels yet"):
             store.export(tmp_path / "data", name="dot", seed=1, env_steps=0)
         fill(store)
         segment = store.segment(store.labelled("r")[0].left)

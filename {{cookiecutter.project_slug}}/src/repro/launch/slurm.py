@@ -12,14 +12,13 @@ import io
 import shlex
 import shutil
 import subprocess
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from repro.launch.attempts import RunProcesses
 from repro.launch.cells import describe_cells, how_to_publish
-from repro.reading import UserError
+from repro.reading import UserError, read_toml
 from repro.tracking.archive import Record, RunFolder, read_run
 from repro.tracking.locks import creating_runs
 from repro.tracking.snapshot import snapshot_path
@@ -124,7 +123,7 @@ def _options(root: Path, records: Sequence[Record], at_once: int | None) -> dict
 
 def _settings(pyproject: Path) -> dict[str, Any]:
     """`[tool.repro.slurm]`. Raises UserError for what would only be noticed once there are runs, or jobs."""
-    table = tomllib.loads(pyproject.read_text(encoding="utf-8")).get("tool", {}).get("repro", {}).get("slurm", {})
+    table = read_toml(pyproject).get("tool", {}).get("repro", {}).get("slurm", {})
     if not isinstance(table, dict):
         raise UserError(f"{pyproject}: [tool.repro.slurm]: write a table of options, such as partition")
     time, setup = table.get("time", LEAST_MINUTES), table.get("setup", [])

@@ -14,7 +14,7 @@ import dataclasses
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -198,6 +198,17 @@ class PreferenceStore(Database):
         labels = sum(of[answer] for answer in PREFERENCES)
         return {"labels": labels, "ties": of["tie"], **{name: of[name] for name in ("left", "right", "incomparable")}}
 
+    def only_run(self, table: Literal["queries", "answers"], run: str | None = None) -> str:
+        """The one run that the table has rows of, or `run` if it has some of it. Raises UserError."""
+        runs = [row["run"] for row in self.rows(f"SELECT DISTINCT run FROM {table} ORDER BY run")]
+        runs = [name for name in runs if not name.endswith(REPEATS) and run in (None, name)]
+        if not runs:
+            what = {"queries": "comparisons", "answers": "labels"}[table]
+            raise UserError(f"{self.path}: holds no {what} yet" + (f" of run {run}" if run else ""))
+        if len(runs) > 1:
+            raise UserError(f"{self.path}: holds several runs ({', '.join(runs)}); name one of them")
+        return runs[0]
+
     def export(self, directory: Path | str, *, name: str, seed: int, env_steps: int, run: str | None = None) -> None:
         """Write `segments.npz`, `labels.jsonl` (an annotator's standing answer a line) and `meta.json`.
 
@@ -205,18 +216,13 @@ class PreferenceStore(Database):
         env_steps: agent steps that a run which starts from these labels has to count as its own. run: needed if the
         store holds several.
         """
-        runs = [row["run"] for row in self.rows("SELECT DISTINCT run FROM answers ORDER BY run")]
-        runs = [name for name in runs if not name.endswith(REPEATS) and run in (None, name)]
-        if not runs:
-            raise UserError(f"{self.path}: holds no labels to export" + (f" of run {run}" if run else ""))
-        if len(runs) > 1:
-            raise UserError(f"{self.path}: holds several runs ({', '.join(runs)}); name one of them")
+        run = self.only_run("answers", run)
         labels = self.rows(
             'SELECT number, run <> ?1 AS repeat, answer, annotator, left_hash AS "left", right_hash AS "right", '
             "strategy, queries.env_step, latency_seconds, answers.env_step AS labelled_at, "
             "iif(annotator = ?2, NULL, created) AS created FROM answers JOIN queries USING (run, number) "
             "WHERE run IN (?1, ?1 || ?3) ORDER BY number, repeat, annotator",
-            (runs[0], ORACLE, REPEATS),
+            (run, ORACLE, REPEATS),
         )
         hashes = dict.fromkeys(label[side] for label in labels for side in ("left", "right"))
         segments = {digest: self.segment(digest) for digest in hashes}

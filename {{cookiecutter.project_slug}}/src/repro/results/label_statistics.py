@@ -16,7 +16,6 @@ from repro.preferences.export import ANSWERS
 from repro.preferences.labelling import labels_per_hour
 from repro.preferences.schema import REPEATS, UNDO
 from repro.preferences.store import PREFERENCES, PreferenceStore
-from repro.reading import UserError
 from repro.results.proportions import wilson_interval
 
 SIDES = ("left", "right")
@@ -29,7 +28,7 @@ def label_statistics(store: PreferenceStore, run: str | None = None) -> dict[str
 
     run: needed if the store holds several.
     """
-    run = _the_run(store, run)
+    run = store.only_run("queries", run)
     queries = store.rows(
         'SELECT number, left_hash AS "left", right_hash AS "right", strategy, standing_labels.answer '
         "FROM queries LEFT JOIN standing_labels USING (run, number) WHERE run = ? ORDER BY number",
@@ -65,16 +64,6 @@ def label_statistics(store: PreferenceStore, run: str | None = None) -> dict[str
             if (found := agreement(_first(by_annotator[one]), _first(by_annotator[other])))
         ],
     }
-
-
-def _the_run(store: PreferenceStore, run: str | None) -> str:
-    asked = [row["run"] for row in store.rows("SELECT DISTINCT run FROM queries ORDER BY run")]
-    asked = [name for name in asked if not name.endswith(REPEATS) and run in (None, name)]
-    if not asked:
-        raise UserError(f"{store.path}: holds no comparisons yet" + (f" of run {run}" if run else ""))
-    if len(asked) > 1:
-        raise UserError(f"{store.path}: holds several runs ({', '.join(asked)}); name one of them with --run")
-    return asked[0]
 
 
 def _names(queries: Iterable[Row]) -> list[str]:

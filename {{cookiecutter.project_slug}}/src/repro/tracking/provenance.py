@@ -7,14 +7,13 @@ import platform
 import re
 import subprocess
 import sys
-import tomllib
 from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from repro.machine import usable_cores
-from repro.reading import UserError
+from repro.reading import read_toml
 
 PACKAGES = ("torch", "gymnasium", "numpy", "wandb", "dvc")
 SECRET_NAME = re.compile(r"(api[-_]?key|token|secret|password|passwd)s?(?![a-z])", re.IGNORECASE)  # no tokenizer
@@ -34,11 +33,7 @@ def versions(root: Path) -> dict[str, str | None]:
 
 def project(root: Path) -> dict[str, Any]:
     """The `[project]` table of pyproject.toml: name, version. Raises UserError if it cannot be read."""
-    path = root / "pyproject.toml"
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8")).get("project", {})
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UserError(f"{path}: cannot be read: {error}") from None
+    return read_toml(root / "pyproject.toml").get("project", {})
 
 
 def devices() -> dict[str, Any]:

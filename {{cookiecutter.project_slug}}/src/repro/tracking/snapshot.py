@@ -13,11 +13,10 @@ import os
 import secrets
 import shutil
 import time
-import tomllib
 from pathlib import Path, PurePosixPath
 
 from repro.files import storage_error
-from repro.reading import UserError
+from repro.reading import UserError, parse_toml
 
 CODE_FILES = ("pyproject.toml", "requirements.lock")  # and everything under src/
 SWEEP_SECONDS = 24 * 3600  # a folder half-made for longer belongs to no living process
@@ -39,11 +38,10 @@ def project_root(start: Path | None = None) -> Path:
 
 def _is_project(pyproject: Path) -> bool:
     try:
-        return "repro" in tomllib.loads(pyproject.read_text(encoding="utf-8")).get("tool", {})
+        content = pyproject.read_bytes()
     except (FileNotFoundError, NotADirectoryError, PermissionError):
         return False
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{pyproject}: not valid TOML: {error}") from None
+    return "repro" in parse_toml(content, str(pyproject)).get("tool", {})
 
 
 def code_hash(root: Path) -> str:
@@ -118,10 +116,7 @@ def _hash(files: dict[str, bytes]) -> str:
 
 def _installed(pyproject: bytes) -> bytes:
     """The tables of a pyproject.toml that say what is built and installed."""
-    try:
-        tables = tomllib.loads(pyproject.decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"pyproject.toml: not valid TOML: {error}") from None
+    tables = parse_toml(pyproject, "pyproject.toml")
     return json.dumps(
         {name: tables.get(name) for name in ("build-system", "project")}, default=str, sort_keys=True
     ).encode()

@@ -15,12 +15,11 @@ import os
 import re
 import subprocess
 import sys
-import tomllib
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from repro.reading import UserError
+from repro.reading import UserError, read_toml
 
 MODES = ("auto", "online", "offline", "disabled")
 FINISH_SECONDS = 10.0  # the trainer waits so long at the end; the mirror's process may go on uploading
@@ -41,11 +40,7 @@ class WandbSettings:
 
 def read_wandb_settings(pyproject: Path) -> WandbSettings:
     """The settings in pyproject.toml; the variable WANDB_MODE, if set, has the last word. Raises UserError."""
-    try:
-        tools = tomllib.loads(pyproject.read_text(encoding="utf-8")).get("tool", {})
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UserError(f"{pyproject}: cannot be read: {error}") from None
-    table = tools.get("repro", {}).get("wandb", {})
+    table = read_toml(pyproject).get("tool", {}).get("repro", {}).get("wandb", {})
     kinds = {"entity": str, "project": str, "mode": str, "alerts": bool}
     unknown = sorted(set(table) - set(kinds))
     if unknown:
