@@ -144,7 +144,7 @@ def test_settings(tmp_path, monkeypatch):
         ('[tool.repro.wandb]\nenity = "me"', "enity: unknown; it has entity, project, mode, alerts"),
         ("[tool.repro.wandb]\nproject = 3", "project = 3: must be text in quotes"),
         ('[tool.repro.wandb]\nalerts = "yes"', r"alerts = 'yes': must be true or false, without quotes"),
-        ("[tool.repro.wandb\n", "cannot be read"),
+        ("[tool.repro.wandb\n", "not valid TOML"),
     ],
 )
 def test_bad_settings_are_named(tmp_path, text, message):
