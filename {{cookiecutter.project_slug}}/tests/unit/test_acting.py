@@ -96,6 +96,13 @@ def test_a_network_that_somebody_changed_acts_as_it_computes(change, monkeypatch
     assert runner.quick is None or not runner.quick.same
 
 
+def test_who_listens_to_the_network_hears_what_it_is_handed():
+    runner, heard = make_runner("continuous"), []
+    runner.network.register_forward_pre_hook(lambda network, inputs: heard.append(inputs[0]))
+    runner._forward_few(OBSERVATIONS)
+    assert [one.dtype for one in heard] == [torch.float32]
+
+
 def test_normalised_observations_are_left_to_the_network():
     """At first the normaliser changes nothing, so that a look would not tell."""
     space = NormalisedBox(VECTORS)

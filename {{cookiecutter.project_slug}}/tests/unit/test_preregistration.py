@@ -151,7 +151,7 @@ def test_every_later_change_is_listed(planned: Project) -> None:
     make_cell(planned.root, 3, "tiny", sampled=0.9, params_hash="other", code_hash=code_hash(planned.root))
     edit(planned.root / "paper/preregistration.yaml", "none is stopped", "bad ones are stopped")
     edit(planned.root / "src/repro/results/verdicts.py", "if low >= threshold", "if high >= threshold")
-    edit(planned.root / "src/repro/training/episodes.py", "(returns.sum() - lowest)", "(returns.max() - lowest)")
+    edit(planned.root / "src/repro/experience/episodes.py", "(returns.sum() - lowest)", "(returns.max() - lowest)")
     params = json.loads(planned.params.read_text())
     params["agent"]["learning_rate"] = 0.5
     params["seeds"]["final"] = [*range(9), 11]
@@ -162,7 +162,7 @@ def test_every_later_change_is_listed(planned: Project) -> None:
         "seeds.final: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9] was registered, [0, 1, 2, 3, 4, 5, 6, 7, 8, 11] now",
         "params.tiny.agent.learning_rate: 0.0005 was registered, 0.5 now",
         "analysis.src/repro/results/verdicts.py: ",
-        "analysis.src/repro/training/episodes.py: ",
+        "analysis.src/repro/experience/episodes.py: ",
         "code_hash: ",
         "tiny: seeds 3 were run with other parameters than registered",
     ):

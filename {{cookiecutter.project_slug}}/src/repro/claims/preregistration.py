@@ -33,8 +33,8 @@ from repro.tracking.snapshot import code_hash
 PLAN, REGISTERED = "paper/preregistration.yaml", "paper/preregistered.json"
 # What turns episodes into scores, and scores into verdicts.
 ANALYSIS = (
-    "src/repro/training/playing.py",
-    "src/repro/training/episodes.py",  # the score
+    "src/repro/experience/playing.py",
+    "src/repro/experience/episodes.py",  # the score
     *(
         f"src/repro/results/{name}.py"
         for name in ("aggregates", "cells", "claims", "evaluate", "proportions", "records", "statistics", "verdicts")
