@@ -84,6 +84,7 @@ def test_compute_is_summed_up(project: Path, config: Config) -> None:
 def test_deviations_from_the_registration_are_listed(project: Path, config: Config) -> None:
     entry = {"registered": "2026-11-20T10:00:00+01:00", "commit": "c" * 40, "previous": None, "reason": None}
     entry |= {"params": {}, "claims": {}, "code_hash": "x", "seeds": {"tuning": [], "final": []}}
+    entry |= {"plan": {}, "analysis": {}, "dirty": False, "results_seen": 0}
     (project / REGISTERED).write_text(json.dumps([entry | {"hash": entry_hash(entry)}]))
     plan = "hypotheses: [{id: H, text: t, claim: dot, how_surprised_if_false: very}]\n"
     (project / "paper/preregistration.yaml").write_text(
