@@ -2,66 +2,68 @@
 
     build/moving-dot-from-preferences/.venv/bin/python docs/pictures/make_pictures.py build/moving-dot-from-preferences
 
-after `make demo`: its runs, its labelling page in a real browser (Chromium), its commands in a terminal, its report.
-Nothing in the project is changed, but that one more run is known to have been looked at.
+after `make demo`: its runs, its labelling page in a real browser (Chromium), its report.
+Nothing in the project is changed.
 """
 
 from __future__ import annotations
 
-import fcntl
 import io
+import json
 import os
-import pty
 import re
-import select
 import shutil
-import struct
 import subprocess
 import sys
 import tempfile
-import termios
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import av
+import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from playwright.sync_api import Page, sync_playwright
+from repro.config import parse_config
+from repro.envs import make_envs
+from repro.experience.playing import film_episode, policy_of, random_policy
 from repro.preferences.store import PreferenceStore
-from repro.tracking.video import video_step, videos_of_training
-from rich.console import Console
-from rich.text import Text
+from repro.results.evaluate import load_agent
 
 HERE = Path(__file__).resolve().parent
-COLUMNS = 110  # of the terminal
-COMMANDS = {  # pictures of what a command shows
-    "runs": ("repro", "runs"),
-    "doctor": ("repro", "doctor", "latest"),
-    "claims": ("repro", "claims"),
-}
-DOT, CAPTION = 224, 30  # pixels of the dot's picture, and of the line above it
-SECONDS = 12.0  # of the dot's picture
+DOT, CAPTION, GAP = 252, 30, 24  # pixels of the dot's picture, of the line above it, between two of them
+SECONDS, START = 12.0, 1003  # of the dot's picture; the seed of its start
 RATE = 10  # pictures a second
 ANSWERS = 5  # given on the labelling page
-INK, PAPER = (32, 33, 36), (255, 255, 255)
+INK, PAPER, RING = (32, 33, 36), (255, 255, 255), (90, 90, 90)
 
 
 def dot_picture(run: Path) -> Path:
-    """What the agent does early in training, half-way and at its end, side by side."""
-    videos = videos_of_training(run, "step")
-    chosen = [videos[0], videos[len(videos) // 3], videos[-1]]
-    films = [list(_frames(video)) for video in chosen]
-    font = ImageFont.load_default(15)
-    pictures = []
+    """An episode by random actions and one by what the run has learned, from the same start, side by side."""
+    config = parse_config(json.loads((run / "run.json").read_text())["params"])
+    envs = make_envs(config.env, num_envs=1)
+    policies = {
+        "random actions": random_policy(envs, np.random.default_rng(0)),
+        "after 700 comparisons": policy_of(load_agent(config, run / "checkpoints/agent.pt"), "sampled"),
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        films = {}
+        for index, (name, policy) in enumerate(policies.items()):
+            path = Path(folder) / f"{index}.mp4"
+            film_episode(config, policy, START, path)
+            films[name] = list(_frames(path))
+    font, pictures = ImageFont.load_default(15), []
     for index in range(int(SECONDS * RATE)):
-        picture = Image.new("RGB", (len(films) * (DOT + 12) - 12, DOT + CAPTION), PAPER)
+        picture = Image.new("RGB", (len(films) * (DOT + GAP) - GAP, DOT + CAPTION), PAPER)
         draw = ImageDraw.Draw(picture)
-        for place, (video, film) in enumerate(zip(chosen, films, strict=True)):
-            left = place * (DOT + 12)
-            draw.text((left, 6), f"after {video_step(video):,} steps", fill=INK, font=font)
+        for place, (name, film) in enumerate(films.items()):
+            left = place * (DOT + GAP)
+            draw.text((left, 6), name, fill=INK, font=font)
             picture.paste(film[min(index, len(film) - 1)], (left, CAPTION))
+            x, y = left + DOT // 2, CAPTION + DOT // 2  # the target, which the agent is not shown
+            draw.ellipse((x - 16, y - 16, x + 16, y + 16), outline=RING)
         pictures.append(picture)
     return _write_gif("dot.gif", pictures)
 
@@ -79,7 +81,7 @@ def labelling_pictures(project: Path, run: Path, browser: Any) -> list[Path]:
         server = subprocess.Popen([project / ".venv/bin" / command[0], *command[1:]], cwd=project, stdout=-1, text=True)
         try:
             address = re.search(r"http://\S+", server.stdout.readline())[0]
-            page = browser.new_page(viewport={"width": 960, "height": 640})
+            page = browser.new_page(viewport={"width": 960, "height": 720})
             page.goto(address)
             return _label(page, run)
         finally:
@@ -96,12 +98,12 @@ def _label(page: Page, run: Path) -> list[Path]:
             page.wait_for_timeout(1000 / RATE)
 
     for _ in range(ANSWERS):
-        page.wait_for_function("document.querySelector('#clips').dataset.pair")
+        page.wait_for_selector("#clips[data-pair]:not([data-pair=''])")
         look(2.2)
         page.keyboard.press(_preferred(run, page.locator("#clips").get_attribute("data-pair")))
         look(0.4)
     pictures[-1].save(HERE / "labelling.png", optimize=True)
-    small = [picture.resize((720, 480), Image.Resampling.LANCZOS) for picture in pictures]
+    small = [picture.resize((720, 540), Image.Resampling.LANCZOS) for picture in pictures]
     return [HERE / "labelling.png", _write_gif("labelling.gif", small)]
 
 
@@ -113,33 +115,6 @@ def _preferred(run: Path, pair: str) -> str:
     if pair.endswith("r"):
         left, right = right, left
     return "ArrowUp" if left == right else "ArrowLeft" if left > right else "ArrowRight"
-
-
-def terminal_picture(project: Path, name: str, command: Sequence[str]) -> Path:
-    """What a command shows in a terminal, as an SVG."""
-    console = Console(record=True, width=COLUMNS, file=io.StringIO(), highlight=False)
-    console.print(Text.from_ansi(f"$ {' '.join(command)}\n" + _in_terminal(project, command)))
-    path = HERE / f"{name}.svg"
-    console.save_svg(str(path), title=" ".join(command))
-    return path
-
-
-def _in_terminal(project: Path, command: Sequence[str]) -> str:
-    """The output of a command that believes to write to a terminal."""
-    ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, COLUMNS, 0, 0))
-    environment = os.environ | {"TERM": "xterm-256color", "COLUMNS": str(COLUMNS)}
-    program = project / ".venv/bin" / command[0]
-    done = subprocess.Popen([program, *command[1:]], cwd=project, stdout=theirs, stderr=theirs, env=environment)
-    os.close(theirs)
-    output = b""
-    while select.select([ours], [], [], 60)[0]:
-        try:
-            output += os.read(ours, 65536)
-        except OSError:  # its end
-            break
-    done.wait()
-    return output.decode().replace("\r\n", "\n")
 
 
 def page_picture(browser: Any, page_file: Path, name: str) -> Path:
@@ -182,7 +157,6 @@ def main() -> None:
     with chromium() as browser:
         made += labelling_pictures(project, run, browser)
         made.append(page_picture(browser, project / "reports/report.html", "report"))
-    made += [terminal_picture(project, name, command) for name, command in COMMANDS.items()]
     for path in made:
         print(f"{path.relative_to(HERE.parents[1])}: {path.stat().st_size / 1024:,.0f} KiB")
 
