@@ -31,7 +31,7 @@ FAILED = re.compile(r"^(?:FAILED|ERROR) (\S+)", re.MULTILINE)
 
 def copy_project(folder: Path) -> Path:
     """The template's code and tests, and what they read."""
-    left_out = shutil.ignore_patterns("__pycache__", ".*", "*.egg-info", "runs", "build")
+    left_out = shutil.ignore_patterns("__pycache__", ".*", "*.egg-info")
     return Path(shutil.copytree(TEMPLATE, folder, ignore=left_out))
 
 
