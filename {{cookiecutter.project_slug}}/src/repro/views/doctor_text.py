@@ -30,7 +30,7 @@ def _summary(examination: Examination, width: int) -> list[str]:
     if not (examination.errors or examination.warnings):
         health = "nothing unhealthy was seen" if examination.rows else "there are no metrics yet"
     made_or_not = [f"{made} made, {states.count(SILENT)} of them silent"]
-    made_or_not += [f"{states.count(NOT_MADE)} do not apply"] if NOT_MADE in states else []
+    made_or_not += [f"not for this run: {states.count(NOT_MADE)}"] if NOT_MADE in states else []
     made_or_not += [f"{states.count(UNKNOWN)} find no metrics to look at"] if UNKNOWN in states else []
     return [
         _entry(
