@@ -1,7 +1,7 @@
 """Writes the output of its commands into the tutorial: `python docs/write_tutorial.py PROJECT_PYTHON` (minutes).
 
 A project is made in a temporary folder. Each line after `$ ` in a block `console` of tutorial.md is typed there, one
-after the other; what it prints replaces what stood below it. PROJECT_PYTHON is the Python of an
+after the other, and without a shell; what it prints replaces what stood below it. PROJECT_PYTHON is the Python of an
 environment with a project's packages.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -48,7 +49,8 @@ def environment(home: Path, python: Path) -> dict[str, str]:
 def output(command: str, folder: Path, env: dict[str, str]) -> str:
     """What a command prints, as it is seen when it has ended. Raises SystemExit if it failed."""
     streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-    done = subprocess.run(command, shell=True, cwd=folder, env=env, text=True, **streams)
+    words = [word.replace("$TEMPLATE", env["TEMPLATE"]) for word in shlex.split(command)]
+    done = subprocess.run(words, cwd=folder, env=env, text=True, **streams)
     if done.returncode and not command.startswith("repro doctor"):  # which tells of illness by its exit code
         raise SystemExit(f"{command}: exit code {done.returncode}\n{done.stdout}")
     lines = CONTROL.sub("", done.stdout).split("\n")
