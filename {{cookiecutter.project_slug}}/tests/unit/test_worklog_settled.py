@@ -81,7 +81,7 @@ def test_runs_of_long_ago_of_other_projects_and_unreadable_ones_get_none(tmp_pat
 def test_a_broken_pyproject_is_one_line_and_the_run_that_ends_has_its_row(tmp_path):
     (tmp_path / "pyproject.toml").write_text("[project\n")
     archived(tmp_path, record(RUN, project="p"))
-    with pytest.raises(UserError, match=r"pyproject\.toml: cannot be read: "):
+    with pytest.raises(UserError, match=r"pyproject\.toml: not valid TOML: "):
         entries.finish_run(tmp_path, archived(tmp_path, ended()), TUESDAY)
     assert where(tmp_path) == [("24", "results", ended()["id"])]
 
