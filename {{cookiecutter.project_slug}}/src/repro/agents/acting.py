@@ -52,10 +52,11 @@ class PolicyRunner:
         Raises UserError if the network has diverged so far that there is nothing to sample from.
         """
         outputs, values = self._forward_few(observations)
-        check_finite(outputs.sum() + values.sum(), self.config)
         policy = make_distribution(outputs, self.network.log_std)
         actions = policy.mode() if greedy else policy.sample(self.generator)
-        return actions.cpu(), policy.log_prob(actions).cpu(), values.cpu()
+        log_probs = policy.log_prob(actions)
+        check_finite(log_probs + values, self.config)
+        return actions.cpu(), log_probs.cpu(), values.cpu()
 
     @torch.inference_mode()
     def value(self, observations: NDArray) -> Tensor:

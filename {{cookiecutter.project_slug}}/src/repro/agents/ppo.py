@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from repro.agents.acting import PolicyRunner
-from repro.agents.flat_parameters import clip_gradient, flatten_parameters
+from repro.agents.flat_parameters import clip_gradient, flatten_parameters, zero_gradient
 from repro.agents.networks import ActorCritic
 from repro.agents.rollout import Rollout, approximate_kl, generalised_advantages, normalise, take
 from repro.agents.values import value_metrics
@@ -85,7 +85,7 @@ class PPO:
         entropies = policy.entropy()
         losses = policy_losses + config.value_coefficient * value_losses - config.entropy_coefficient * entropies
 
-        self.optimizer.zero_grad(set_to_none=False)
+        zero_gradient(self.parameters)
         losses.mean().backward()
         gradient_norm = clip_gradient(self.parameters, config.max_gradient_norm)
         self.optimizer.step()
