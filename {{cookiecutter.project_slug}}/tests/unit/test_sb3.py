@@ -15,7 +15,7 @@ from project import Project, here
 pytest.importorskip("stable_baselines3", reason="needs the extra `baseline`: pip install '.[baseline]'")
 
 from repro.agents import make_agent
-from repro.agents.rollout import Rollout, generalised_advantages
+from repro.agents.rollout import Rollout, generalised_advantages, normalise
 from repro.checkpoint import load_checkpoint, save_checkpoint
 from repro.config import load_config
 from repro.normalisation import NormalisedBox
@@ -106,6 +106,22 @@ def test_the_reported_losses_are_those_of_ours():
     error = (returns - rollout.values[:-1])[rollout.valid]
     assert metrics["value/loss"] == pytest.approx(float(error.square().mean()) / 2, rel=1e-4)
     assert abs(metrics["policy/loss"]) < 1e-5 and abs(metrics["policy/approx_kl"]) < 1e-6
+
+
+def test_the_same_parameters_mean_the_same_objective():
+    """The gradient of the first full batch is that of ours, of the same networks and advantages."""
+    agent = make(epochs=1, minibatches=1, max_gradient_norm=1e9, value_coefficient=0.7, entropy_coefficient=0.05)
+    rollout, policy = collect(agent), agent.model.policy
+    advantages = generalised_advantages(rollout, agent.config.discount, agent.config.gae_lambda)
+    rows = rollout.rows(agent.device, advantages, advantages + rollout.values[:-1])
+    observations, actions, old_log_probs, row_advantages, returns = rows
+    values, log_probs, entropies = policy.evaluate_actions(observations, actions)
+    policy_loss = -(normalise(row_advantages) * (log_probs - old_log_probs).exp()).mean()
+    value_loss = 0.5 * (values.flatten() - returns).square().mean()
+    expected = torch.autograd.grad(policy_loss + 0.7 * value_loss - 0.05 * entropies.mean(), list(policy.parameters()))
+    agent.update(rollout, 0.0)
+    for parameter, gradient in zip(policy.parameters(), expected, strict=True):
+        torch.testing.assert_close(parameter.grad, gradient, rtol=1e-4, atol=1e-6)
 
 
 @KINDS

@@ -75,7 +75,7 @@ class SB3PPO:
             gae_lambda=config.gae_lambda,
             clip_range=config.clip_range,
             ent_coef=config.entropy_coefficient,
-            vf_coef=config.value_coefficient,
+            vf_coef=config.value_coefficient / 2,  # theirs weighs squared errors, ours halved ones
             max_grad_norm=config.max_gradient_norm,
             policy_kwargs=normalised,
             device=device,
@@ -122,7 +122,10 @@ class SB3PPO:
         steps, num_envs = rollout.rewards.shape
         model = self.model
         buffer = model.rollout_buffer_class(
-            *(steps, model.observation_space, model.action_space, self.device),
+            steps,
+            model.observation_space,
+            model.action_space,
+            self.device,
             gae_lambda=model.gae_lambda,
             gamma=model.gamma,
             n_envs=num_envs,
@@ -132,8 +135,12 @@ class SB3PPO:
         starts = torch.cat([~rollout.valid[:1], rollout.done[:-1] | ~rollout.valid[:-1]])
         for step in range(steps):
             buffer.add(
-                *(rollout.observations[step].numpy(), rollout.actions[step].numpy(), rewards[step].numpy()),
-                *(starts[step].numpy(), rollout.values[step], rollout.log_probs[step]),
+                obs=rollout.observations[step].numpy(),
+                action=rollout.actions[step].numpy(),
+                reward=rewards[step].numpy(),
+                episode_start=starts[step].numpy(),
+                value=rollout.values[step],
+                log_prob=rollout.log_probs[step],
             )
         buffer.compute_returns_and_advantage(rollout.values[-1], rollout.done[-1].numpy())
         next(buffer.get(1))  # which puts the rows of all environments one after the other
