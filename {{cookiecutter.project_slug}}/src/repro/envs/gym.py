@@ -21,11 +21,11 @@ from repro.config import GymConfig
 from repro.envs.base import ScaledVectorEnv
 from repro.envs.cartpole import NativeCartPole
 from repro.envs.mujoco import fixed_horizon_settings, forward_warnings
-from repro.envs.rendering import draw, prepare_rendering
+from repro.envs.rendering import draw, prepare_rendering, watched_rate
 from repro.envs.saved_states import can_save, get_env_state, set_env_state
 from repro.reading import UserError
 
-CARTPOLE = "gymnasium.envs.classic_control.cartpole:CartPoleEnv"
+CARTPOLE = ("CartPole-v0", "CartPole-v1")  # and no other name of the class, which may stand for a variant
 LIST_THEM = "it lists them with: python -c 'import gymnasium; gymnasium.pprint_registry()'"
 EXTRAS = {"mujoco": ".[mujoco]", "Box2D": "gymnasium[box2d]"}  # what is missing -> what pip installs
 
@@ -36,13 +36,13 @@ def make_gym_envs(config: GymConfig, num_envs: int, render: bool = False) -> Sca
     Raises UserError: no such environment, what it needs is not installed, settings that it does not take, or spaces
     that no agent here can use.
     """
-    entry_point = str(find_spec(config.id).entry_point)
+    spec = find_spec(config.id)
     with explained(config):
-        if entry_point.startswith("gymnasium.envs.mujoco"):
+        if str(spec.entry_point).startswith("gymnasium.envs.mujoco"):
             forward_warnings()
         if render:
             prepare_rendering()
-        kind = NativeCartPole if entry_point == CARTPOLE else EnvLoop
+        kind = NativeCartPole if spec.id in CARTPOLE else EnvLoop
         return kind(config, num_envs, "rgb_array" if render else None)
 
 
@@ -64,7 +64,8 @@ class EnvLoop(ScaledVectorEnv):
         self.num_envs, self.render_mode, self._name = num_envs, render_mode, config.id
         self.random_return, self.reference_return = config.random_return, config.reference_return
         self.max_steps, self.fixed_horizon = config.max_steps, config.fixed_horizon
-        self.metadata = self.envs[0].metadata | {"autoreset_mode": AutoresetMode.NEXT_STEP}
+        metadata = self.envs[0].metadata
+        self.metadata = metadata | {"autoreset_mode": AutoresetMode.NEXT_STEP, "render_fps": watched_rate(metadata)}
         seen = self.envs[0].observation_space
         self.single_observation_space = _vector_space(seen, config.id)
         self._one_hot = np.eye(seen.n, dtype=np.float32) if isinstance(seen, Discrete) else None
@@ -113,7 +114,7 @@ class EnvLoop(ScaledVectorEnv):
             env.close()
 
     def get_state(self) -> dict[str, Any]:
-        """Everything that the next steps depend on. Raises KeyError unless `can_save_state`."""
+        """Everything that the next steps depend on; only where `can_save_state`."""
         return {
             "envs": [get_env_state(env) for env in self.envs],
             "steps": self._steps.copy(),
@@ -177,6 +178,11 @@ def explained(config: GymConfig) -> Iterator[None]:
             f"env.id: {config.id} needs {missing}, which is not installed; type: pip install '{install}'"
         ) from None
     except (TypeError, ValueError, LookupError) as error:
+        if "argument 'render_mode'" in str(error):
+            raise UserError(
+                f"env.id: {config.id} cannot be drawn: it takes no render_mode; add it, or do without: "
+                "evaluation.video_rollouts=0"
+            ) from None
         if isinstance(error, UserError) or not config.settings:
             raise
         raise UserError(f"env.settings: {config.id} cannot be made with {config.settings}: {error}") from None
@@ -192,9 +198,9 @@ def _vector_space(space: gymnasium.Space, name: str) -> Box:
 
 
 def _checked_actions(space: gymnasium.Space, name: str) -> Discrete | Box:
-    """`space`, if agents can act in it. Raises UserError."""
+    """`space` as int64 or float32, if agents can act in it. Raises UserError."""
     if isinstance(space, Discrete) and space.start == 0:
-        return space
+        return Discrete(int(space.n))
     if isinstance(space, Box) and len(space.shape) == 1 and np.isfinite([space.low, space.high]).all():
         return Box(space.low.astype(np.float32), space.high.astype(np.float32), dtype=np.float32)
     raise UserError(f"env.id: {name} has actions {space}; write one whose actions are discrete or a bounded vector")

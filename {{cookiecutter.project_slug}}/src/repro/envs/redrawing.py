@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from repro.config import EnvConfig, GymConfig
 from repro.envs.gym import explained, find_spec
 from repro.envs.mujoco import forward_warnings
-from repro.envs.rendering import draw, prepare_rendering
+from repro.envs.rendering import draw, prepare_rendering, watched_rate
+from repro.envs.saved_states import is_wrapped
 from repro.reading import UserError
 
 IMAGE_RATE = 15  # steps a second of the environments that are seen as images; Christiano et al. 2017, section A.2
@@ -71,13 +72,14 @@ class Redrawing:
                 forward_warnings()
                 settings |= {"width": 320, "height": 240}
             prepare_rendering()
-            self.env = gymnasium.make(config.id, disable_env_checker=True, render_mode="rgb_array", **settings)
-        self.rate = int(self.env.metadata.get("render_fps", 15))  # steps a second at which it is watched
+            settings |= {"render_mode": "rgb_array"}
+            self.env = gymnasium.make(config.id, max_episode_steps=-1, disable_env_checker=True, **settings)
+        self.rate = watched_rate(self.env.metadata)
         self.env.reset(seed=0)
         inner: Any = self.env.unwrapped
         self.structure: dict[str, int] = getattr(inner, "observation_structure", {})  # of most of MuJoCo's
         self.restore = RESTORE.get(type(inner))
-        if not self.restore and not self.structure:
+        if is_wrapped(self.env) or not (self.restore or self.structure):
             raise UserError(
                 f"env.id: {config.id} cannot be drawn from its observations; say in src/repro/envs/redrawing.py how "
                 "they give its state"

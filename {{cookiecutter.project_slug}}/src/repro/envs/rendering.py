@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
 from gymnasium.error import DependencyNotInstalled
@@ -22,6 +23,11 @@ def prepare_rendering() -> None:
     os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
     if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
         os.environ.setdefault("MUJOCO_GL", "egl")
+
+
+def watched_rate(metadata: dict[str, Any]) -> int:
+    """Steps a second at which an environment with this metadata is to be watched; 15 where it does not say."""
+    return max(1, round(metadata.get("render_fps") or 15))
 
 
 def draw(render: Callable[[], Iterable[object]], name: str) -> tuple[NDArray[np.uint8], ...]:

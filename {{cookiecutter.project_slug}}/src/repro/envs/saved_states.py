@@ -13,6 +13,7 @@ from gymnasium.envs.classic_control.mountain_car import MountainCarEnv
 from gymnasium.envs.classic_control.pendulum import PendulumEnv
 from gymnasium.envs.toy_text.cliffwalking import CliffWalkingEnv
 from gymnasium.envs.toy_text.frozen_lake import FrozenLakeEnv
+from gymnasium.wrappers import OrderEnforcing
 
 # The attribute that holds all that a step depends on, beside the generator.
 ATTRIBUTES: dict[type, str] = {
@@ -30,8 +31,16 @@ MUJOCO_DERIVED = ("xpos", "xipos")
 
 
 def can_save(env: gymnasium.Env) -> bool:
-    """Whether the functions below are exact for `env`: a class of Gymnasium's own, not one derived."""
-    return type(env.unwrapped) in ATTRIBUTES or _is_mujoco(env)
+    """Whether the functions below are exact for `env`: a class of Gymnasium's own, neither derived nor wrapped."""
+    return not is_wrapped(env) and (type(env.unwrapped) in ATTRIBUTES or _is_mujoco(env))
+
+
+def is_wrapped(env: gymnasium.Env) -> bool:
+    """Whether wrappers stand around `env`, which may keep a state or change what is observed.
+
+    The one that Gymnasium itself puts there does neither: it sees to it that `reset` comes first.
+    """
+    return (env.env if isinstance(env, OrderEnforcing) else env) is not env.unwrapped
 
 
 def get_env_state(env: gymnasium.Env) -> dict[str, Any]:

@@ -28,7 +28,7 @@ class OnPolicyTrainer(Trainer):
         with self._timed("update"):
             metrics |= self.agent.update(self.storage.rollout(rewards, terminated), progress)
             metrics |= self.movement.measure()
-        if isinstance(actions := self.envs.single_action_space, Discrete):
+        if isinstance(actions := self.envs.single_action_space, Discrete) and actions.n > 1:
             metrics["policy/entropy_share"] = metrics["policy/entropy"] / math.log(actions.n)
         return metrics
 
