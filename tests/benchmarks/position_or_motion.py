@@ -10,9 +10,12 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from repro.config import MovingDotConfig
 from repro.envs.moving_dot import MovingDotVectorEnv
 from torch import Tensor, nn
 
+FRAMES = {"image_size": 36, "frame_stack": 4, "frame_skip": 4, "max_frames": 1000}
+DOT = MovingDotConfig(id="moving-dot", actions="discrete", target=[0.5, 0.5], num_envs=16, **FRAMES)
 SEGMENT_STEPS, HELD_OUT, DATA_SETS, GRADIENT_STEPS, BATCH = 15, 1000, 5, 600, 32
 ACTION_REPEAT = 0.8  # as in the preset: probability that the random policy repeats its action
 MOTION_SCALE = 20.0
@@ -20,18 +23,18 @@ MOTION_SCALE = 20.0
 
 def collect(comparisons: int, seed: int) -> tuple[Tensor, Tensor]:
     """Positions (2 * comparisons, steps + 1, 2) relative to the target, and true returns (2 * comparisons,)."""
-    envs = MovingDotVectorEnv(16, image_size=36)
+    envs = MovingDotVectorEnv(DOT, DOT.num_envs)
     envs.reset(seed=seed)
     generator = np.random.default_rng(seed)
     actions = generator.integers(5, size=16)
     positions, returns = [], []
     while len(positions) < 2 * comparisons:
-        path, rewards = [np.array(envs.get_state()["positions"])], []
+        path, rewards = [envs.get_state()["positions"]], []
         for _ in range(SEGMENT_STEPS):
             repeat = generator.random(16) < ACTION_REPEAT
             actions = np.where(repeat, actions, generator.integers(5, size=16))
             _, reward, *_ = envs.step(actions)
-            path.append(np.array(envs.get_state()["positions"]))
+            path.append(envs.get_state()["positions"])
             rewards.append(reward)
         if min(envs.get_state()["steps"]) > SEGMENT_STEPS:  # no reset within
             positions += list(np.stack(path, axis=1))

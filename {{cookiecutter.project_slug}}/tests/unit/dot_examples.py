@@ -2,23 +2,31 @@
 
 import numpy as np
 
+from repro.config import MovingDotConfig
 from repro.envs.moving_dot import MovingDotVectorEnv
 
 WIDTH, HEIGHT = 160, 210
 
 
+def dot_config(num_envs=4, **settings):
+    frames = {"image_size": 36, "frame_stack": 4, "frame_skip": 4, "max_frames": 1000}
+    values = {"id": "moving-dot", "num_envs": num_envs, "actions": "discrete", "target": (0.5, 0.5)} | frames | settings
+    return MovingDotConfig(**values | {"target": list(values["target"])})
+
+
 def small_envs(num_envs=4, **settings):
-    return MovingDotVectorEnv(num_envs, **{"image_size": 36, **settings})
+    return MovingDotVectorEnv(dot_config(num_envs, **settings), num_envs)
 
 
 def positions_of(envs):
-    return np.array(envs.get_state()["positions"])
+    return envs.get_state()["positions"]
 
 
 def place(envs, positions):
     """Move the dots; the images follow with the next step."""
-    positions = np.asarray(positions).tolist()
-    envs.set_state(envs.get_state() | {"positions": positions, "starts": positions})
+    state = envs.get_state()
+    positions = np.array(positions, state["positions"].dtype)
+    envs.set_state(state | {"positions": positions, "starts": positions})
 
 
 def assert_same_steps(first, second):

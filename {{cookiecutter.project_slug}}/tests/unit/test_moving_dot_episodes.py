@@ -12,7 +12,6 @@ from gymnasium.utils.env_checker import check_env
 from repro.config import load_config
 from repro.envs import make_envs
 from repro.envs.base import SingleEnv
-from repro.envs.moving_dot import MovingDotVectorEnv
 
 
 @pytest.mark.parametrize("actions", ["discrete", "continuous"])
@@ -20,7 +19,7 @@ def test_it_passes_the_environment_checker(actions):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         warnings.filterwarnings("ignore", message=".*spec.*|.*Not able to test.*")  # it is not registered
-        check_env(SingleEnv(MovingDotVectorEnv(num_envs=1, actions=actions, image_size=36), render_mode="rgb_array"))
+        check_env(SingleEnv(small_envs(1, actions=actions), render_mode="rgb_array"))
 
 
 def test_a_stack_is_the_one_before_moved_on_by_one_image():
@@ -151,7 +150,7 @@ def test_a_batch_equals_single_environments():
 
 
 def test_the_single_environment_plays_episode_after_episode():
-    env = SingleEnv(MovingDotVectorEnv(num_envs=1, image_size=36, max_frames=8))
+    env = SingleEnv(small_envs(1, max_frames=8))
     first, _ = env.reset(seed=11)
     for _ in range(3):
         assert [env.step(1)[2:4] for _ in range(2)] == [(False, False), (False, True)]

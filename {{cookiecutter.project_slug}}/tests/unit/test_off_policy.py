@@ -138,9 +138,8 @@ def trained(folder: Path, algorithm: str, source: str, **distortion: bool) -> to
     folder.mkdir()
     few = (f"reward.source={source}", "preferences.total_labels=16", "training.total_steps=1536")
     with trainer_of(folder, algorithm, *few) as trainer:
-        trainer.envs = Distorted(
-            8, actions=trainer.config.env.actions, image_size=36, max_frames=80, frame_stack=2, frame_skip=4
-        )
+        env = trainer.config.env
+        trainer.envs = Distorted(env, env.num_envs)
         for name, value in distortion.items():
             setattr(trainer.envs, name, value)
         for _ in trainer.rows():

@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from dot_examples import small_envs
 
 import repro
 from repro.checkpoint import load_checkpoint, save_checkpoint
 from repro.device import choose_device
-from repro.envs.moving_dot import MovingDotVectorEnv
 from repro.reading import UserError
 from repro.seeding import derive_seed, numpy_generator, torch_generator
 
@@ -102,7 +102,7 @@ def test_a_checkpoint_holds_what_was_saved_arrays_as_tensors(tmp_path):
 
 
 def test_an_environment_continues_exactly_through_a_checkpoint(tmp_path):
-    envs, resumed = (MovingDotVectorEnv(3, image_size=36, max_frames=20) for _ in range(2))
+    envs, resumed = (small_envs(3, max_frames=20) for _ in range(2))
     envs.reset(seed=1)
     for _ in range(4):
         envs.step(np.array([1, 2, 3]))

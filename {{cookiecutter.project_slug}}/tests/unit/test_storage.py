@@ -6,14 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from dot_examples import Distorted
+from dot_examples import Distorted, small_envs
 from gymnasium.spaces import Box, Discrete
 
 from repro.agents.rollout import Rollout
 from repro.asking.questions import segments_of
 from repro.config import load_config
 from repro.envs.base import ResumableVectorEnv
-from repro.envs.moving_dot import MovingDotVectorEnv
 from repro.experience.episodes import EpisodeStatistics, score, score_scale
 from repro.experience.storage import Storage
 from repro.preferences.store import PreferenceStore
@@ -108,7 +107,7 @@ def test_no_row_joins_two_episodes(envs, steps):
 
 @pytest.mark.parametrize("actions", ["discrete", "continuous"])
 def test_buffers_have_the_types_of_the_spaces(actions):
-    envs = MovingDotVectorEnv(3, actions=actions, image_size=36)
+    envs = small_envs(3, actions=actions)
     storage = Storage.for_envs(envs, 2)
     storage.observations[-1], _ = envs.reset(seed=0)
     for step in storage.begin_rollout():
@@ -191,7 +190,7 @@ def trained_agent(tmp_path, source, *, all_labels_first=True, **distortion):
     name = "-".join([source, str(all_labels_first), *distortion])
     with PreferenceStore(tmp_path / f"{name}.db", "dot") as store:
         trainer = OnPolicyTrainer(config, 5, "run", store)
-        trainer.envs = Distorted(4, image_size=36, max_frames=40, frame_stack=2)
+        trainer.envs = Distorted(config.env, config.env.num_envs)
         for key, value in distortion.items():
             setattr(trainer.envs, key, value)
         rows = trainer.rows()

@@ -26,19 +26,12 @@ def make_envs(
 
     Raises UserError if there is no such environment, or what it needs is not installed.
     """
+    num_envs = num_envs or config.num_envs
     if isinstance(config, MovingDotConfig):
-        return MovingDotVectorEnv(
-            num_envs=num_envs or config.num_envs,
-            actions=config.actions,
-            target=config.target,
-            image_size=config.image_size,
-            frame_stack=config.frame_stack,
-            frame_skip=config.frame_skip,
-            max_frames=config.max_frames,
-        )
+        return MovingDotVectorEnv(config, num_envs)
     if isinstance(config, GymConfig):
-        return make_gym_envs(config, num_envs or config.num_envs, render)
-    return AtariVectorEnv(config, num_envs or config.num_envs, evaluation, render)
+        return make_gym_envs(config, num_envs, render)
+    return AtariVectorEnv(config, num_envs, evaluation, render)
 
 
 def describe_environment(config: EnvConfig) -> str:

@@ -8,14 +8,15 @@ Native batches in numpy: one step of all environments is a handful of array oper
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from gymnasium.spaces import Box, Discrete, MultiDiscrete
+from gymnasium.spaces import Box, Discrete
 from gymnasium.vector import AutoresetMode
+from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
+from repro.config import MovingDotConfig
 from repro.envs.base import ResumableVectorEnv
 
 SCREEN = np.array([160, 210])  # width, height in pixels
@@ -30,8 +31,6 @@ class MovingDotVectorEnv(ResumableVectorEnv):
     Observations: uint8 (num_envs, frame_stack, image_size, image_size), oldest image first; each image is the
     grey screen resized by area averaging. A step repeats its action for `frame_skip` frames and sums rewards.
 
-    target: shares of the screen's width and height, to the whole pixel; it has to be where the dot can be.
-
     Discrete actions (5) move one pixel a frame. Continuous actions in [-1, 1]^2 move up to one pixel a frame
     along x and y, and the reward is the decrease of the Euclidean distance: with gym-moving-dot's +1 for any
     move closer, creeping would earn the most.
@@ -39,37 +38,24 @@ class MovingDotVectorEnv(ResumableVectorEnv):
 
     metadata = {"autoreset_mode": AutoresetMode.NEXT_STEP, "render_modes": ["rgb_array"], "render_fps": 15}
 
-    def __init__(
-        self,
-        num_envs: int,
-        actions: str = "discrete",
-        target: Sequence[float] = (0.5, 0.5),
-        image_size: int = 84,
-        frame_stack: int = 4,
-        frame_skip: int = 4,
-        max_frames: int = 1000,
-        render_mode: str | None = "rgb_array",
-    ):
-        self.num_envs = num_envs
-        self.discrete = actions == "discrete"
-        self.target = np.rint(np.array(target) * SCREEN).astype(np.int64)  # x, y in pixels
-        self.image_size = image_size
-        self.frame_skip = frame_skip
-        self.max_steps = max_frames // frame_skip
-        self.render_mode = render_mode
-        image = (image_size, image_size)
-        self.single_observation_space = Box(0, 255, (frame_stack, *image), np.uint8)
-        self.observation_space = Box(0, 255, (num_envs, frame_stack, *image), np.uint8)
+    def __init__(self, config: MovingDotConfig, num_envs: int):
+        self.num_envs, self.render_mode = num_envs, "rgb_array"
+        self.discrete = config.actions == "discrete"
+        self.target = np.rint(np.array(config.target) * SCREEN).astype(np.int64)  # x, y in pixels
+        self.frame_skip, self.max_steps = config.frame_skip, config.max_steps
+        stack = (config.frame_stack, config.image_size, config.image_size)
+        self.single_observation_space = Box(0, 255, stack, np.uint8)
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.single_action_space = Discrete(len(MOVES)) if self.discrete else Box(-1, 1, (2,), np.float32)
-        self.action_space = (
-            MultiDiscrete([len(MOVES)] * num_envs) if self.discrete else Box(-1, 1, (num_envs, 2), np.float32)
-        )
+        self.action_space = batch_space(self.single_action_space, num_envs)
+        # Of the columns and rows of an image, in pixels of the screen, (2, image_size + 1).
+        self._edges = np.arange(config.image_size + 1) * (SCREEN[:, None] / config.image_size)
         self._generators: list[np.random.Generator] = []
         self._positions = np.zeros((num_envs, 2), np.int64 if self.discrete else np.float64)  # x, y in pixels
         self._starts = self._positions.copy()
         self._steps = np.zeros(num_envs, np.int64)
         self._done = np.zeros(num_envs, bool)
-        self._stack = np.zeros(self.observation_space.shape, np.uint8)
+        self._stack = np.zeros((num_envs, *stack), np.uint8)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[NDArray, dict]:
         """Start all episodes; `seed` makes every later start of every environment reproducible."""
@@ -122,10 +108,10 @@ class MovingDotVectorEnv(ResumableVectorEnv):
         """Everything that the next steps depend on, for an exact resume."""
         return {
             "generators": [generator.bit_generator.state for generator in self._generators],
-            "positions": self._positions.tolist(),
-            "starts": self._starts.tolist(),
-            "steps": self._steps.tolist(),
-            "done": self._done.tolist(),
+            "positions": self._positions.copy(),
+            "starts": self._starts.copy(),
+            "steps": self._steps.copy(),
+            "done": self._done.copy(),
             "stack": self._stack.copy(),
         }
 
@@ -134,11 +120,11 @@ class MovingDotVectorEnv(ResumableVectorEnv):
         self._generators = [np.random.default_rng() for _ in range(self.num_envs)]
         for generator, generator_state in zip(self._generators, state["generators"], strict=True):
             generator.bit_generator.state = generator_state
-        self._positions = np.array(state["positions"], self._positions.dtype)
-        self._starts = np.array(state["starts"], self._starts.dtype)
+        self._positions = np.asarray(state["positions"]).copy()  # may be a tensor
+        self._starts = np.asarray(state["starts"]).copy()
         self._steps = np.asarray(state["steps"]).copy()
         self._done = np.asarray(state["done"]).copy()
-        self._stack = np.asarray(state["stack"]).copy()  # may be a tensor
+        self._stack = np.asarray(state["stack"]).copy()
 
     def _start(self, which: NDArray[np.bool_]) -> None:
         """Begin new episodes in the environments of the mask `which`."""
@@ -158,8 +144,7 @@ class MovingDotVectorEnv(ResumableVectorEnv):
 
         The dot covers a rectangle, so that each image is the outer product of its coverage of columns and rows.
         """
-        edges = np.arange(self.image_size + 1) * (SCREEN[:, None] / self.image_size)  # (2, image_size + 1)
-        dot = self._positions[:, :, None]
+        edges, dot = self._edges, self._positions[:, :, None]
         covered = np.minimum(dot + HALF_SIZE, edges[:, 1:]) - np.maximum(dot - HALF_SIZE, edges[:, :-1])
         columns, rows = np.moveaxis(np.maximum(covered, 0) / (edges[:, 1] - edges[:, 0])[:, None], 1, 0)
         return np.rint(255 * rows[:, :, None] * columns[:, None, :]).astype(np.uint8)
