@@ -46,13 +46,10 @@ class EpisodeStatistics:
             "reward/std": float(rewards[valid].std()),
             "reward/correlation": correlation(rewards[valid], storage.true_rewards[valid]),
         }
-        finished = self._add(np.where(valid, [storage.true_rewards, rewards, np.ones_like(rewards)], 0.0), storage.done)
-        returns, predicted, lengths = finished
+        steps = np.where(valid, [storage.true_rewards, rewards, np.ones_like(rewards)], 0.0)
+        returns, predicted, lengths = self._finish(steps, storage.done)
         if len(returns):
-            environments, rows = np.nonzero(storage.done.T)
-            scale = np.array(
-                [scales[row][:, env] for env, row in zip(environments.tolist(), rows.tolist(), strict=True)]
-            ).T
+            scale = np.concatenate([scales[row][:, ends] for row, ends in enumerate(storage.done) if ends.any()], 1)
             metrics |= (
                 describe("return/", returns)
                 | describe("episode/length_", lengths)
@@ -64,20 +61,19 @@ class EpisodeStatistics:
             )
         return metrics
 
-    def _add(self, steps: NDArray, done: NDArray) -> NDArray:
-        """Go on by a rollout; returns the totals (3, E) of the episodes that ended in it, by environment and then time.
+    def _finish(self, steps: NDArray, done: NDArray) -> NDArray:
+        """Go on by a rollout; returns the totals (3, E) of the episodes that ended in it, in the order of time.
 
         steps: of each step what is added to the totals, (3, T, N). done: where an episode ended, bool (T, N).
         """
-        sums = self.totals[:, None] + np.cumsum(steps, axis=1, dtype=np.float64)
-        environments, rows = np.nonzero(done.T)
-        ended = sums[:, rows, environments]
-        first = np.diff(environments, prepend=-1) > 0  # of an environment in this rollout
-        before = np.where(first, 0.0, np.roll(ended, 1, axis=1))
-        last = np.diff(environments, append=-1) != 0
-        self.totals = sums[:, -1].copy()
-        self.totals[:, environments[last]] -= ended[:, last]
-        return ended - before
+        finished, start = [np.zeros((3, 0))], 0
+        for row in np.flatnonzero(done.any(axis=1)):
+            self.totals += steps[:, start : row + 1].sum(axis=1, dtype=np.float64)
+            finished.append(self.totals[:, done[row]])
+            self.totals[:, done[row]] = 0
+            start = row + 1
+        self.totals += steps[:, start:].sum(axis=1, dtype=np.float64)
+        return np.concatenate(finished, axis=1)
 
     def state_dict(self) -> dict[str, Any]:
         """For an exact resume."""

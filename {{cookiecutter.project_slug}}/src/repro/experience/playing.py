@@ -45,9 +45,8 @@ def policy_of(agent: Agent, actions: str) -> Policy:
 
     def act(observations: NDArray) -> NDArray:
         acted = agent.act(observations, greedy=actions == "greedy")
-        return (
-            acted[0] if isinstance(acted, tuple) else acted
-        ).numpy()  # on-policy with their probabilities and values
+        chosen = acted[0] if isinstance(acted, tuple) else acted  # on-policy ones come with probabilities and values
+        return chosen.numpy()
 
     return act
 

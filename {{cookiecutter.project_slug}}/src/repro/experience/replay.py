@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from gymnasium.spaces import Box
 from numpy.typing import NDArray
 
 from repro.envs.base import ResumableVectorEnv
@@ -40,7 +39,7 @@ class Replay:
         shape = (self.length, envs.num_envs)
         frame = observation.shape[1:] if self.images else observation.shape
         self.frames = np.zeros((*shape, *frame), observation.dtype)
-        self.actions = np.zeros((*shape, *(action.shape or ())), np.float32 if isinstance(action, Box) else np.int64)
+        self.actions = np.zeros((*shape, *(action.shape or ())), action.dtype)
         self.true_rewards = np.zeros(shape, np.float32)
         self.terminated = np.zeros(shape, bool)
         self.whole = np.zeros(shape, bool)  # a transition starts here, and all that it needs is still there

@@ -33,11 +33,9 @@ class Storage:
         """Empty buffers for `steps` steps of `envs`."""
         rows = (steps, envs.num_envs)
         observation, action = envs.single_observation_space, envs.single_action_space
-        action_shape = action.shape or ()
-        action_dtype = torch.float32 if action_shape else torch.int64
         return cls(
             observations=np.zeros((steps + 1, envs.num_envs, *observation.shape), observation.dtype),
-            actions=torch.zeros((*rows, *action_shape), dtype=action_dtype),
+            actions=torch.from_numpy(np.zeros((*rows, *(action.shape or ())), action.dtype)),
             log_probs=torch.zeros(rows),
             values=torch.zeros((steps + 1, envs.num_envs)),
             true_rewards=np.zeros(rows, np.float32),
