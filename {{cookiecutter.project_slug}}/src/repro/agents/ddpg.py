@@ -23,6 +23,8 @@ from repro.agents.transitions import Transitions
 from repro.config import DDPGConfig
 from repro.device import autocast
 
+SAVED = ("network", "value", "target", "target_value", "optimizer", "value_optimizer")  # attributes with a state_dict
+
 
 class Actor(nn.Module):
     """Observations to actions, scaled to [-1, 1]: float32 (batch, actions)."""
@@ -147,13 +149,12 @@ class DDPG:
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that `act` and `update` depend on."""
-        modules = ("network", "value", "target", "target_value", "optimizer", "value_optimizer")
-        states = {name: getattr(self, name).state_dict() for name in modules}
+        states = {name: getattr(self, name).state_dict() for name in SAVED}
         return states | {"generator": self.generator.get_state(), "updates": self.updates}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from what `state_dict` returned."""
-        for name in ("network", "value", "target", "target_value", "optimizer", "value_optimizer"):
+        for name in SAVED:
             getattr(self, name).load_state_dict(state[name])
         self.generator.set_state(state["generator"].cpu())
         self.updates = state["updates"]

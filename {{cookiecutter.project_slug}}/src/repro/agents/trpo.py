@@ -44,7 +44,7 @@ class TRPO:
         self.network = SeparateActorCritic(observation_space, action_space)
         self.runner = PolicyRunner(self.network, config, device, generator, precision)
         value = self.network.value.parameters()
-        self.optimizer = torch.optim.Adam(value, config.value_learning_rate, eps=1e-5, fused=True)
+        self.value_optimizer = torch.optim.Adam(value, config.value_learning_rate, eps=1e-5, fused=True)
 
     def act(self, observations: NDArray, greedy: bool = False) -> tuple[Tensor, Tensor, Tensor]:
         """Actions (N, ...), their log-probabilities (N,) and values (N,), on the CPU. Raises UserError (diverged)."""
@@ -63,7 +63,13 @@ class TRPO:
         observations, actions, old_log_probs, row_advantages, row_returns = rows
         metrics = self._improve_policy(observations, actions, old_log_probs, normalise(row_advantages))
         value_loss = fit_values(
-            self.network.value, self.optimizer, observations, row_returns, config, self.generator, self.runner.precision
+            self.network.value,
+            self.value_optimizer,
+            observations,
+            row_returns,
+            config,
+            self.generator,
+            self.runner.precision,
         )
         return metrics | {
             "value/loss": value_loss.item(),
@@ -124,14 +130,14 @@ class TRPO:
         """Everything that `act` and `update` depend on."""
         return {
             "network": self.network.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "value_optimizer": self.value_optimizer.state_dict(),
             "generator": self.generator.get_state(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from what `state_dict` returned."""
         self.network.load_state_dict(state["network"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        self.value_optimizer.load_state_dict(state["value_optimizer"])
         self.generator.set_state(state["generator"].cpu())
 
 

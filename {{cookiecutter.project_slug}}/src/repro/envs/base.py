@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 class ResumableVectorEnv(VectorEnv, abc.ABC):
     """A vector environment with NEXT_STEP autoreset that can be saved, and knows what is optimal.
 
-    The info of a step may hold `over`, bool (num_envs,): where the environment's episode ended, so that the next step
-    only resets, if some are terminated for the agent alone (a life was lost and the game goes on).
+    Where a step may terminate an episode for the agent alone (a life was lost, and the game goes on), its info holds
+    `over`, bool (num_envs,): in which environments the episode ended, so that the next step only resets.
     If it was made for rendering, `render()` returns one uint8 (H, W, 3) picture an environment. Where that shows people
     more than the agent observes, `screen_shape` is (H, W, 3), and the info of a step holds the `screens` after it,
     uint8 (num_envs, H, W, 3).

@@ -86,7 +86,7 @@ def _save_networks(trainer: Trainer, run: RunFolder) -> None:
 
 def save_agent(path: Path, trainer: Trainer) -> None:
     """Write the network that acts, and the algorithm that trained it, for `repro.results.evaluate.load_agent`."""
-    network = trainer.agent.state_dict()["network"]
+    network = trainer.agent.network.state_dict()
     save_checkpoint(path, {"algorithm": trainer.config.agent.algorithm, "network": network})
 
 

@@ -66,15 +66,12 @@ class OffPolicyTrainer(Trainer):
         metrics |= {name: total.item() / updates for name, total in self.totals.items()}
         if updates:
             metrics |= self.movement.measure()
-        return (
-            metrics
-            | exploration
-            | {
-                "learning_rate": self.settings.learning_rate,
-                "replay/size": self.replay.size,
-                "updates": self.agent.updates,
-            }
-        )
+        return metrics | {
+            **exploration,
+            "learning_rate": self.settings.learning_rate,
+            "replay/size": self.replay.size,
+            "updates": self.agent.updates,
+        }
 
     def _choose(self, observations: NDArray) -> NDArray:
         """Actions (N, ...): at random before there is anything to learn from."""
