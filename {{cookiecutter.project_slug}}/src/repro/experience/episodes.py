@@ -38,7 +38,7 @@ class EpisodeStatistics:
 
         Args:
             rewards: what the agent was trained on, (T, N).
-            scales: `score_scale` (2, N) of the episodes current at a row, for rows where one ended.
+            scales: `score_scale` (2, N) of the episodes current at a row, for the rows where one ended, in their order.
         """
         valid = storage.valid
         metrics = {
@@ -49,7 +49,7 @@ class EpisodeStatistics:
         steps = np.where(valid, [storage.true_rewards, rewards, np.ones_like(rewards)], 0.0)
         returns, predicted, lengths = self._finish(steps, storage.done)
         if len(returns):
-            scale = np.concatenate([scales[row][:, ends] for row, ends in enumerate(storage.done) if ends.any()], 1)
+            scale = np.concatenate([scale[:, storage.done[row]] for row, scale in scales.items()], axis=1)
             metrics |= (
                 describe("return/", returns)
                 | describe("episode/length_", lengths)
@@ -68,9 +68,10 @@ class EpisodeStatistics:
         """
         finished, start = [np.zeros((3, 0))], 0
         for row in np.flatnonzero(done.any(axis=1)):
+            ended = np.flatnonzero(done[row])
             self.totals += steps[:, start : row + 1].sum(axis=1, dtype=np.float64)
-            finished.append(self.totals[:, done[row]])
-            self.totals[:, done[row]] = 0
+            finished.append(self.totals[:, ended])
+            self.totals[:, ended] = 0
             start = row + 1
         self.totals += steps[:, start:].sum(axis=1, dtype=np.float64)
         return np.concatenate(finished, axis=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
@@ -82,7 +83,5 @@ def play_episodes(
 def film_episode(config: Config, policy: Policy, seed: int, path: Path) -> Episodes:
     """Write a video of one full episode to `path`; returns what came of the episode. Raises UserError (disk full)."""
     envs = make_envs(config.env, num_envs=1, evaluation=True, render=True)
-    with VideoWriter(path, envs.metadata["render_fps"]) as video:
-        episode = play_episodes(envs, seed, policy, watch=lambda: video.add(np.asarray(envs.render())[0]))
-    envs.close()
-    return episode
+    with contextlib.closing(envs), VideoWriter(path, envs.metadata["render_fps"]) as video:
+        return play_episodes(envs, seed, policy, watch=lambda: video.add(np.asarray(envs.render())[0]))
