@@ -76,8 +76,10 @@ class NativeCartPole(ScaledVectorEnv, CartPoleVectorEnv):
 
     def _stop_at_twice_the_limits(self) -> None:
         """Keep cart and pole within them; what runs into one rests."""
-        cart, pole = (X, VELOCITY, 2 * self.x_threshold), (ANGLE, ANGULAR_VELOCITY, 2 * self.theta_threshold_radians)
-        for position, velocity, limit in (cart, pole):
+        for position, velocity, limit in (
+            (X, VELOCITY, 2 * self.x_threshold),
+            (ANGLE, ANGULAR_VELOCITY, 2 * self.theta_threshold_radians),
+        ):
             self.state[position] = np.clip(self.state[position], -limit, limit)
             self.state[velocity][self.state[position] * np.sign(self.state[velocity]) == limit] = 0
 
