@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from repro.agents.acting import PolicyRunner
-from repro.agents.flat_parameters import clip_gradient, flatten_parameters
+from repro.agents.flat_parameters import clip_gradient, flatten_parameters, zero_gradient
 from repro.agents.networks import ActorCritic
 from repro.agents.rollout import Rollout, approximate_kl, generalised_advantages, normalise, take
 from repro.agents.values import value_metrics
@@ -90,7 +90,7 @@ class PenaltyPPO:
         entropy = policy.entropy().mean()
         loss = policy_loss + config.value_coefficient * value_loss - config.entropy_coefficient * entropy
 
-        self.optimizer.zero_grad(set_to_none=False)
+        zero_gradient(self.parameters)
         loss.backward()
         gradient_norm = clip_gradient(self.parameters, config.max_gradient_norm)
         self.optimizer.step()
