@@ -67,7 +67,7 @@ class EpisodeStatistics:
         steps: of each step what is added to the totals, (3, T, N). done: where an episode ended, bool (T, N).
         """
         finished, start = [np.zeros((3, 0))], 0
-        for row in np.flatnonzero(done.any(axis=1)):
+        for row in np.flatnonzero(done.any(axis=1)).tolist():
             ended = np.flatnonzero(done[row])
             self.totals += steps[:, start : row + 1].sum(axis=1, dtype=np.float64)
             finished.append(self.totals[:, ended])
