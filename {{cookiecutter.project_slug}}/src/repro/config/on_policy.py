@@ -21,7 +21,7 @@ class PPOConfig(Section):
     discount: Fraction
     gae_lambda: Fraction
     clip_range: PositiveFloat
-    value_coefficient: NonNegativeFloat
+    value_coefficient: NonNegativeFloat  # of half the mean squared error of values
     entropy_coefficient: NonNegativeFloat
     max_gradient_norm: PositiveFloat
 
@@ -41,7 +41,7 @@ class A2CConfig(Section):
     rollout_steps: Annotated[int, Field(ge=2)]  # steps of each env between updates
     discount: Fraction
     gae_lambda: Fraction  # 1: returns of up to rollout_steps steps
-    value_coefficient: NonNegativeFloat
+    value_coefficient: NonNegativeFloat  # of half the mean squared error of values
     entropy_coefficient: NonNegativeFloat
     max_gradient_norm: PositiveFloat
     rmsprop_decay: OpenFraction  # of the running mean of squared gradients
