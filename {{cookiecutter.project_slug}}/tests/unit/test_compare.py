@@ -13,7 +13,7 @@ from rich.console import Console
 from repro.reading import UserError
 from repro.tracking.archive import finish_run
 from repro.views.compare import check_different, print_comparison, short_names
-from repro.views.compare_plot import _levels, labels, write_plot
+from repro.views.compare_plot import labels, write_plot
 
 RETURNS = (-3.0, 0.0, 3.0, 6.0)
 HOSTILE = "why | [red]not[/red] :smile: 🦊 \x1b[31m\nnext"
@@ -156,22 +156,6 @@ class TestPlot:
         for name in ("plot.PNG", "plot-dark.PNG"):
             assert (repository / name).read_bytes().startswith(b"\x89PNG")
         assert (repository / "plot.PNG").read_bytes() != (repository / "plot-dark.PNG").read_bytes()
-
-    def test_shares_of_the_optimal_return_have_their_levels(self, repository, two):
-        write_plot(repository / "returns.svg", two)
-        for run, score in zip(two, (0.1, 0.3), strict=True):
-            rows = [json.loads(line) for line in (run.path / "metrics.jsonl").read_text().splitlines()]
-            rows = [row | {"return/fraction_of_optimal": row["return/mean"] / 8} for row in rows]
-            (run.path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-            run.update(params=run.record["params"] | {"evaluation": {"success_score": 0.85}})
-            run.update(evaluation={"random": {"score": score}, "sampled": {}, "greedy": {}})
-        assert _levels(two) == {"optimal": (1.0, "-"), "success 0.85": (0.85, "--"), "random": (0.2, ":")}
-        write_plot(repository / "shares.svg", two)
-        returns, shares = ((repository / name).read_text() for name in ("returns.svg", "shares.svg"))
-        for text in ("return / optimal return", "optimal", "success 0.85", "random"):
-            assert f"<!-- {text} -->" in shares and f"<!-- {text} -->" not in returns
-        two[1].update(params=two[1].record["params"] | {"evaluation": {"success_score": 0.9}}, evaluation=None)
-        assert _levels(two) == {"optimal": (1.0, "-"), "random": (0.1, ":")}
 
     def test_same_bytes_again(self, repository, two):
         for name in ("one.svg", "other.svg"):

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from repro.reading import UserError
 from repro.terminal.sparkline import sparkline
-from repro.terminal.text import plain
+from repro.terminal.text import counted, plain
 from repro.tracking.archive import RunFolder, effective_status
 from repro.tracking.curves import sample_curve
 from repro.tracking.difference import circumstances, differing, first_difference, same_task
@@ -125,11 +125,12 @@ def _section(table: Table, title: str, rows: Mapping[str, Iterable[Any]]) -> Non
 def _add(table: Table, label: str, values: Iterable[Any]) -> None:
     table.add_row(
         Text(f"{label[: len(label) - len(label.lstrip())]}{plain(label)}"),
-        *(value if isinstance(value, Text) else Text(_shown(value)) for value in values),
+        *(value if isinstance(value, Text) else Text(shown_value(value)) for value in values),
     )
 
 
-def _shown(value: Any) -> str:
+def shown_value(value: Any) -> str:
+    """A parameter's value, or another fact, in a line."""
     if value is None:
         return "-"
     return plain(value if isinstance(value, str) else json.dumps(value))
@@ -164,7 +165,7 @@ def _print_code(root: Path, runs: tuple[RunFolder, RunFolder], title: str, conso
     except UserError as error:  # deleted to make room: the rest can be compared all the same
         _say(console, f"\nCode, {title}: cannot be compared: {error}")
         return
-    _say(console, f"\nCode, {title}: {len(files)} file{'s' if len(files) > 1 else ''}")
+    _say(console, f"\nCode, {title}: {counted(len(files), 'file')}")
     size = max((len(file.name) for file in files), default=0)
     for file in files:
         _say(console, f"  {file.name:<{size}}  {file}")

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from repro.files import write_atomic
 from repro.reading import UserError
-from repro.terminal.text import format_count, format_score, plain
+from repro.terminal.text import counted, format_count, format_score, plain
 from repro.tracking import provenance
 from repro.tracking.archive import Record, effective_status
 from repro.tracking.curves import sample_curve
@@ -34,11 +34,9 @@ def write_runs_page(root: Path, summaries: Sequence[Record], path: Path) -> Path
     rows = [_row(root, run, folders, with_curve=number < CURVES) for number, run in enumerate(summaries)]
     parts = {"title": html.escape(plain(title)), "summary": _summary(summaries), "rows": "\n".join(rows)}
     page = Path(__file__).with_name("runs_page.html").read_text(encoding="utf-8")
-    before, *pieces = page.split("<!-- ")
-    for piece in pieces:
-        name, _, rest = piece.partition(" -->")
-        before += parts[name] + rest
-    write_atomic(path, before.encode())
+    for name, part in parts.items():  # escaped, so that no part holds the name of another
+        page = page.replace(f"<!-- {name} -->", part)
+    write_atomic(path, page.encode())
     return path
 
 
@@ -46,8 +44,7 @@ def _summary(summaries: Sequence[Record]) -> str:
     """How many runs there are, of each status; when this was."""
     statuses = [effective_status(run) for run in summaries]
     counts = ", ".join(f"{statuses.count(status)} {status}" for status in sorted(set(statuses)))
-    runs = "1 run" if len(summaries) == 1 else f"{len(summaries)} runs"
-    return f"{runs}: {html.escape(counts)}; {datetime.now().astimezone():%Y-%m-%d %H:%M}"
+    return f"{counted(len(summaries), 'run')}: {html.escape(counts)}; {datetime.now().astimezone():%Y-%m-%d %H:%M}"
 
 
 def _row(root: Path, run: Record, folders: str, with_curve: bool) -> str:
