@@ -87,3 +87,5 @@ def test_power_equals_scipys_and_what_is_drawn() -> None:
 def test_what_no_number_of_seeds_shows() -> None:
     assert required_seeds(0.0, 1.0) is None and required_seeds(-1.0, 0.0) is None and required_seeds(0.001, 1.0) is None
     assert required_seeds(0.1, 0.0) == required_seeds(100.0, 1.0) == SEEDS_FOR_INTERVAL
+    equal = np.full(3, 0.7).std(ddof=1)  # but for rounding
+    assert equal > 0 and required_seeds(0.1, equal) == SEEDS_FOR_INTERVAL

@@ -10,6 +10,7 @@ from repro.results.statistics import SEEDS_FOR_INTERVAL, UPPER
 
 POWER = 0.8  # the chance to show what is there (Cohen 1988)
 MOST_SEEDS = 1000
+NO_DEVIATION = 1e-6  # of the effect: equal scores differ by rounding, and the noncentral t is nan of far less
 
 
 def power(effect: float, deviation: float, seeds: int) -> float:
@@ -26,6 +27,6 @@ def required_seeds(effect: float, deviation: float) -> int | None:
     """The fewest seeds, SEEDS_FOR_INTERVAL at least, with which `power` is POWER; None if MOST_SEEDS are too few."""
     if effect <= 0:
         return None
-    if deviation == 0:
+    if deviation <= NO_DEVIATION * effect:
         return SEEDS_FOR_INTERVAL
     return next((n for n in range(SEEDS_FOR_INTERVAL, MOST_SEEDS + 1) if power(effect, deviation, n) >= POWER), None)

@@ -143,7 +143,8 @@ def plan_seeds(claim: Claim, groups: Mapping[str, Sequence[Cell]], tuning: Seque
     seen = f"{len(pilots)} tuning seeds have {sample.mean():.3g}, deviation {sample.std(ddof=1):.2g}"
     if needed is None:
         return f"{seen}: if final ones are like them, no number of seeds will show {claim.threshold:g}"
-    return f"{seen}: if final ones are like them, {needed} seeds show {claim.threshold:g} with 80% chance"
+    needed = max(needed, claim.min_seeds)
+    return f"{seen}: if final ones are like them, {needed} seeds show {claim.threshold:g} with at least 80% chance"
 
 
 def _interval(claim: Claim, values: Sequence[np.ndarray]) -> tuple[float, float, float, str]:
