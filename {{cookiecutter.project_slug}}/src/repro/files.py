@@ -36,6 +36,14 @@ def write_atomic(path: Path, content: bytes) -> None:
         raise
 
 
+def make_folder(path: Path) -> None:
+    """Make the folder, and those above it, where they are not there. Raises UserError."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise storage_error(path, error) from None
+
+
 def storage_error(path: Path, error: OSError) -> UserError:
     """The line a user can act on, for an error met while writing `path`."""
     if error.errno in DISK_FULL:

@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 from repro.config import Config
-from repro.files import storage_error
+from repro.files import make_folder
 from repro.reading import UserError
 
 
@@ -16,10 +16,7 @@ def collect_preferences(config: Config, seed: int, folder: Path) -> str:
     Where rewards are not learned there is nothing to collect: the folder stays empty, as the pipeline expects one.
     """
     if config.reward.source != "learned":
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise storage_error(folder, error) from None
+        make_folder(folder)
         return "nothing to collect, as reward.source is environment"
     if config.preferences.annotator != "oracle":
         raise UserError(
@@ -37,4 +34,4 @@ def collect_preferences(config: Config, seed: int, folder: Path) -> str:
         steps = collect_initial_labels(config, seed, store, "initial")
         store.export(folder, name=config.name, seed=seed, env_steps=steps)
         counts = store.counts()
-    return f"{counts['labels']} labels ({counts['ties']} ties) from {steps:,} steps"
+    return f"{counts['labels']} labels ({counts['tie']} ties) from {steps:,} steps"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from repro.config import Config
-from repro.files import storage_error, write_atomic
+from repro.files import make_folder, storage_error, write_atomic
 from repro.reading import UserError
 from repro.tracking.archive import RunFolder
 from repro.tracking.durations import timestamp
@@ -41,9 +41,9 @@ def publish_training(root: Path, run: RunFolder, cell: str) -> None:
         "wall_seconds": last.get("time/wall"),
         "tuning_runs": count_tuning_runs(root, run),
     }
+    make_folder(models)
+    make_folder(curve.parent)
     try:
-        models.mkdir(parents=True, exist_ok=True)
-        curve.parent.mkdir(parents=True, exist_ok=True)
         for file in (models / "run.json", models / SEGMENTS_VIDEO, *models.glob("*.pt")):
             file.unlink(missing_ok=True)  # run.json first: it says which run all others are of
         for file in sorted((run.path / "checkpoints").glob("*.pt")):
@@ -97,10 +97,7 @@ def publish_evaluation(root: Path, config: Config, cell: str, evaluation: dict[s
         "evaluation": evaluation,
     }
     path = root / "results/cells" / f"{cell}.json"
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise storage_error(path.parent, error) from None
+    make_folder(path.parent)
     write_atomic(path, _json(content))
     return path
 
