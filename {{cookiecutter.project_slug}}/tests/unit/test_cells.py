@@ -141,11 +141,11 @@ def test_a_report_leaves_out_seeds_that_are_not_asked_for(tmp_path):
     (tmp_path / "README.md").write_text("<!-- results:start -->\n<!-- results:end -->\n")
     for seed in (100, 101, 102):
         make_cell(tmp_path, seed)
-    outcome = write_report(tmp_path, {"moving-dot": [100, 101]})
+    outcome = write_report(tmp_path, load_config(PRESET, ["seeds.pipeline=[100, 101]"]))
     assert any("seeds 102 are not in seeds.pipeline" in warning for warning in outcome.warnings)
     assert "| seed 101 |" in (page := (tmp_path / "reports/results.md").read_text()) and "| seed 102 |" not in page
     with pytest.raises(UserError, match=r"dvc repro"):
-        write_report(tmp_path, {"moving-dot": [7]})
+        write_report(tmp_path, load_config(PRESET, ["seeds.pipeline=[7]"]))
 
 
 def test_without_answer_noise_sure_predictions_have_finite_losses():

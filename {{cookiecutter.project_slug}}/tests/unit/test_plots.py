@@ -128,8 +128,8 @@ def test_seed_scores_of_one_seed_have_no_interval() -> None:
 
 
 def test_reward_model_shows_training_and_held_out_accuracy() -> None:
-    training, validation = curves(0, 1), {seed: (steps, values - 0.1) for seed, (steps, values) in curves(0, 1).items()}
-    axes = drawn(partial(reward_plots.draw_reward_model, training=training, validation=validation))
+    found = {seed: (steps, values, values - 0.1) for seed, (steps, values) in curves(0, 1).items()}
+    axes = drawn(partial(reward_plots.draw_accuracies, found=found))
     labels = [line.get_label() for line in axes.lines]
     assert {"training: mean, n=2", "held out: mean, n=2"} <= set(labels)
     assert len(bands(axes)) == 2
@@ -138,7 +138,8 @@ def test_reward_model_shows_training_and_held_out_accuracy() -> None:
 def test_the_legend_of_two_groups_of_one_seed_is_no_wider_than_the_plot() -> None:
     with matplotlib.rc_context(plots._style(plots.LIGHT)):
         axes = Figure(figsize=(plots.WIDTH, plots.HEIGHT), layout="constrained").add_subplot()
-        reward_plots.draw_reward_model(axes, plots.LIGHT, training=curves(0), validation=curves(0))
+        ((seed, (steps, values)),) = curves(0).items()
+        reward_plots.draw_accuracies(axes, plots.LIGHT, {seed: (steps, values, values)})
         axes.figure.canvas.draw()
     assert axes.get_legend().get_window_extent().x1 <= axes.figure.bbox.x1
 

@@ -11,11 +11,14 @@ import numpy as np
 import pytest
 from report_examples import GREEDY, SAMPLED, Page, make_cell, make_results, table_rows
 
+from repro.config import load_config
 from repro.config.ablations import ABLATIONS
 from repro.reading import UserError
 from repro.report.writing import write_report
 from repro.results.aggregates import probability_of_improvement
 from repro.results.statistics import difference_interval, paired_interval
+
+PRESET = Path(__file__).parents[2] / "presets/moving-dot.yaml"
 
 
 @pytest.fixture
@@ -118,7 +121,7 @@ def test_ablations_without_the_whole_method_are_reported_alone(tmp_path: Path) -
 
 
 def test_only_the_seeds_of_the_pipeline_are_compared(project: Path) -> None:
-    result = write_report(project, {"moving-dot": [100, 101]})
+    result = write_report(project, load_config(PRESET, ["seeds.pipeline=[100, 101]"]))
     rows = comparison(project)
     assert rows["none"]["seeds"] == rows["no-ensemble"]["seeds"] == "2"
     assert "moving-dot/no-ensemble: cells of seeds 102 are not in seeds.pipeline, and left out" in result.warnings

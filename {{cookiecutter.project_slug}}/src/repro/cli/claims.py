@@ -78,9 +78,8 @@ def report() -> None:
     from repro.report.writing import write_report
 
     root = project_root()
-    config = load_config(root / "params.yaml")
     gc.disable()  # nearly all that is made is kept to the end, and looking through it takes a tenth of the time
-    outcome = write_report(root, {config.name: config.seeds.pipeline}, config)
+    outcome = write_report(root, load_config(root / "params.yaml"))
     for path in outcome.written:
         print(f"written: {shown_path(path)}")
     for warning in [*outcome.warnings, *outcome.not_made]:

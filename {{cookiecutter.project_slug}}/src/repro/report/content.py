@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 
 from repro.health.of_rewards import first_hacking
 from repro.report.plots import PLOTTED, Plot, make_plots, seed_list
@@ -15,6 +16,8 @@ from repro.results.statistics import SEEDS_FOR_INTERVAL, spread
 from repro.tracking.durations import format_hours
 
 NOTHING = "–"
+# That all seeds of an experiment have in common.
+COMMON = ("code_hash", "params_hash", "success_score", "env_steps", "labels", "evaluation.episodes", "evaluation.seed")
 
 
 @dataclass(frozen=True)
@@ -140,19 +143,10 @@ def _warnings(cells: list[Cell], curves: dict[int, Rows]) -> list[str]:
         warnings.append(
             f"dirty: {seed_list(dirty)} ran on uncommitted changes, so no commit holds the code behind them"
         )
-    settings: dict[str, Callable[[Cell], object]] = {
-        "code_hash": lambda cell: cell.code_hash,
-        "params_hash": lambda cell: cell.params_hash,
-        "success_score": lambda cell: cell.success_score,
-        "env_steps": lambda cell: cell.env_steps,
-        "labels": lambda cell: cell.labels,
-        "evaluation.episodes": lambda cell: cell.evaluation.episodes,
-        "evaluation.seed": lambda cell: cell.evaluation.seed,
-    }
-    for name, setting in settings.items():
+    for name in COMMON:
         seeds: dict[object, list[int]] = {}
         for cell in cells:
-            seeds.setdefault(setting(cell), []).append(cell.seed)
+            seeds.setdefault(attrgetter(name)(cell), []).append(cell.seed)
         if len(seeds) > 1:
             found = "; ".join(f"{value} ({seed_list(members)})" for value, members in seeds.items())
             warnings.append(f"{name} differs among seeds, so their mean mixes different experiments: {found}")
@@ -163,7 +157,7 @@ def _warnings(cells: list[Cell], curves: dict[int, Rows]) -> list[str]:
         rows = curves[cell.seed]
         if not rows or rows[-1]["env_step"] != cell.env_steps:
             warnings.append(f"{cell.curve_path} does not end at the {cell.env_steps:,} steps of {cell.path}")
-        bad = [name for name in PLOTTED if any(not math.isfinite(row.get(name, 0)) for row in rows)]
+        bad = [name for name in sorted(PLOTTED) if any(not math.isfinite(row.get(name, 0)) for row in rows)]
         if hacking := first_hacking(rows):
             warnings.append(f"seed {cell.seed}: {hacking}")
         if bad:

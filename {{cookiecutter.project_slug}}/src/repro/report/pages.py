@@ -1,6 +1,6 @@
 """The markup of a report: Markdown for the repository, one self-contained HTML page for everyone else.
 
-All text that comes from files is escaped.
+All text that comes from files is escaped. The head of the HTML page, with its style, is in `report.html`.
 """
 
 from __future__ import annotations
@@ -9,13 +9,14 @@ import base64
 import html
 import re
 from collections.abc import Collection, Sequence
+from pathlib import Path
 from urllib.parse import quote
 
 from repro.report.content import NOTHING, Section, Table
 from repro.report.overview import Overview
 from repro.report.plots import Plot
-from repro.report.style import PAGE_END, PAGE_START
 from repro.results.statistics import SEEDS_FOR_INTERVAL
+from repro.terminal.text import counted
 
 LEGEND = (
     "Scores are of true returns: 0 is about random, 1 the best possible or known. In brackets: 95% intervals over "
@@ -51,7 +52,9 @@ def markdown_summary(overview: Overview, summary: Table, sections: Sequence[Sect
     """The README's tables, with the warnings under them."""
     parts = [_markdown_table(overview.claims), CLAIMS, _markdown(overview.registered)] if overview.claims else []
     if overview.deviations:
-        parts.append(f"{len(overview.deviations)} deviations from what was preregistered: see `reports/results.md`.")
+        parts.append(
+            f"{counted(len(overview.deviations), 'deviation')} from what was preregistered: see `reports/results.md`."
+        )
     parts += [_markdown_table(summary), f"{LEGEND} Every seed: `reports/results.md`, written by `repro report`."]
     warnings = [f"{section.experiment}: {text}" for section in sections for text in section.warnings]
     parts += [f"> **Warning.** {_markdown(text)}" for text in warnings]
@@ -83,7 +86,9 @@ def markdown_page(overview: Overview, summary: Table, sections: Sequence[Section
             parts.append("\n".join(f"- {_markdown(text)}" for text in section.not_made))
         parts += ["### Where the numbers come from", _markdown_table(section.sources)]
     if overview.paper.rows:
-        parts.append(f"## Deviations from the paper\n\n{len(overview.paper.rows)} details, in `paper/deviations.md`.")
+        parts.append(
+            f"## Deviations from the paper\n\n{counted(len(overview.paper.rows), 'detail')}, in `paper/deviations.md`."
+        )
     return "\n\n".join(parts) + "\n"
 
 
@@ -121,9 +126,10 @@ def html_page(overview: Overview, summary: Table, sections: Sequence[Section]) -
     body += [f"<h2>Compute spent</h2>{_html_table(overview.compute)}<p class=legend>{COMPUTE}</p>"]
     body += [_html_section(section) for section in sections]
     if overview.paper.rows:
-        listed = f"<summary>{len(overview.paper.rows)} details</summary>{_html_table(overview.paper)}"
+        listed = f"<summary>{counted(len(overview.paper.rows), 'detail')}</summary>{_html_table(overview.paper)}"
         body.append(f"<h2>Deviations from the paper</h2><details>{listed}</details>")
-    return PAGE_START + f"<title>Results: {html.escape(names)}</title>\n</head>\n<body>\n" + "\n".join(body) + PAGE_END
+    page = Path(__file__).with_name("report.html").read_text(encoding="utf-8")
+    return page.replace("<!-- title -->", html.escape(names)).replace("<!-- body -->", "\n".join(body))
 
 
 def _html_claims(overview: Overview) -> list[str]:

@@ -3,36 +3,88 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
+from matplotlib.axes import Axes
 
 from repro.preferences.regularisation import LOSS_RATIO
-from repro.results import plots, predicted_plot, reward_plots
+from repro.results import plots, reward_plots
+from repro.results.predicted_plot import MOST_DOTS, draw_predicted_return
 from repro.results.recolouring import for_dark_pages
 from repro.results.records import MOST_ROWS, Cell, Columns, Rows, columns
 from repro.results.statistics import SEEDS_FOR_INTERVAL
 
-PLOT_NAMES = (
-    "curves",
-    "seeds",
-    "reward_model",
-    "reward_losses",
-    "loss_ratio",
-    "predicted_return",
-    "reward_correlation",
-    "disagreement",
-    "ablations",
-)
-RETURN, SCORE, PREDICTED = "return/mean", "return/score", "predicted_return/mean"
-ACCURACIES = ("reward_model/accuracy_train", "reward_model/accuracy_val")
-LOSSES = ("reward_model/loss_train", "reward_model/loss_val", "reward_model/loss_floor")
-RATIO, DISAGREEMENT = "reward_model/loss_ratio", "reward_model/disagreement"
-CORRELATIONS = ("reward_model/return_correlation", "reward/correlation")
-PLOTTED = (RETURN, SCORE, PREDICTED, *ACCURACIES)
 BAND = " Thin: each seed. Thick: their mean, over the steps that all of them cover. Band: "
+
+
+@dataclass(frozen=True)
+class RewardPlot:
+    """A plot of metrics of the reward model."""
+
+    name: str
+    title: str
+    metrics: tuple[str, ...]
+    caption: str
+    draw: Callable[[Axes, plots.Theme, Mapping[int, Columns]], None]  # seed -> env steps and the metrics
+    over_steps: bool = True  # a curve for each seed
+
+
+REWARD_PLOTS = (
+    RewardPlot(
+        "reward_model",
+        "Accuracy of the reward model",
+        ("reward_model/accuracy_train", "reward_model/accuracy_val"),
+        "Share of comparisons that the reward model orders as the annotator did, of those it learns from and of those "
+        "held out.",
+        reward_plots.draw_accuracies,
+    ),
+    RewardPlot(
+        "reward_losses",
+        "Losses of the reward model",
+        ("reward_model/loss_train", "reward_model/loss_val", "reward_model/loss_floor"),
+        "Cross-entropy on comparisons learned from and held out. Dashed: ln 2, of a model that takes no side. Dotted: "
+        "what no model can go below, as ties cost ln 2 each and some answers are assumed to be random.",
+        reward_plots.draw_losses,
+    ),
+    RewardPlot(
+        "loss_ratio",
+        "Overfitting of the reward model",
+        ("reward_model/loss_ratio",),
+        "Validation loss by training loss; Christiano et al. (2017) hold it between {} and {}.".format(*LOSS_RATIO),
+        reward_plots.draw_loss_ratio,
+    ),
+    RewardPlot(
+        "predicted_return",
+        "Predicted against true return",
+        ("return/mean", "predicted_return/mean"),
+        "Each point is a rollout of one seed: the means over the episodes that end in it; of more than "
+        f"{MOST_DOTS:,} some are left out, evenly. Predicted returns have no unit of their own; what counts is that "
+        "they rise with the true ones. Correlation: Pearson's r.",
+        draw_predicted_return,
+        over_steps=False,
+    ),
+    RewardPlot(
+        "reward_correlation",
+        "Predicted against true reward",
+        ("reward_model/return_correlation", "reward/correlation"),
+        "Pearson's r of predicted and true returns of held-out segments, and of rewards of the rollout's steps.",
+        reward_plots.draw_correlations,
+    ),
+    RewardPlot(
+        "disagreement",
+        "Disagreement of the ensemble",
+        ("reward_model/disagreement",),
+        "Standard deviation of a step's normalised reward over the members, mean over the steps of a rollout.",
+        reward_plots.draw_disagreement,
+    ),
+)
+PLOT_NAMES = ("curves", "seeds", "ablations", *(plot.name for plot in REWARD_PLOTS))
+SCORE = "return/score"
+UNDEFINED = "reward/correlation"  # in rollouts whose true rewards do not vary
+PLOTTED = {SCORE, *(metric for plot in REWARD_PLOTS for metric in plot.metrics)} - {UNDEFINED}
 
 
 @dataclass(frozen=True)
@@ -56,14 +108,13 @@ def make_plots(cells: list[Cell], curves: dict[int, Rows]) -> tuple[list[Plot], 
 
     `curves`: seed -> rows of metrics.jsonl, for the seeds that have them.
     """
-    made, not_made = [], []
-    makers = [_learning_curves, _seed_scores]
+    makers = [partial(_learning_curves, cells, curves), partial(_seed_scores, cells)]
     if any(name.startswith("reward_model/") for rows in curves.values() for row in rows for name in row):
-        makers += [_reward_model, _reward_losses, _loss_ratio]  # else nothing was predicted
-        makers += [_predicted_return, _reward_correlation, _disagreement]
+        makers += [partial(_reward_plot, plot, cells, curves) for plot in REWARD_PLOTS]  # else nothing was predicted
+    made, not_made = [], []
     for make in makers:
         try:
-            made.append(make(cells, curves))
+            made.append(make())
         except MissingMetricError as error:
             not_made.append(str(error))
     return made, not_made
@@ -85,8 +136,7 @@ def _learning_curves(cells: list[Cell], curves: dict[int, Rows]) -> Plot:
     return make_plot("curves", title, caption + _seeds_shown(cells, scores), draw)
 
 
-def _seed_scores(cells: list[Cell], curves: dict[int, Rows]) -> Plot:
-    del curves  # the scores lie in the cells
+def _seed_scores(cells: list[Cell]) -> Plot:
     judged = cells[0].judged
     draw = partial(
         plots.draw_seed_scores,
@@ -109,70 +159,10 @@ def _seed_scores(cells: list[Cell], curves: dict[int, Rows]) -> Plot:
     return make_plot("seeds", "Score of each seed", caption, draw, plots.seed_scores_height(len(cells)))
 
 
-def _reward_model(cells: list[Cell], curves: dict[int, Rows]) -> Plot:
-    title = "Accuracy of the reward model"
-    both = _metrics(title, curves, *ACCURACIES)
-    draw = partial(
-        reward_plots.draw_reward_model,
-        training={seed: (steps, accuracy) for seed, (steps, accuracy, _) in both.items()},
-        validation={seed: (steps, accuracy) for seed, (steps, _, accuracy) in both.items()},
-    )
-    caption = (
-        "Share of comparisons that the reward model orders as the annotator did, of those it learns from and of those "
-        "held out."
-    )
-    return make_plot("reward_model", title, caption + _seeds_shown(cells, both), draw)
-
-
-def _predicted_return(cells: list[Cell], curves: dict[int, Rows]) -> Plot:
-    title = "Predicted against true return"
-    points = _metrics(title, curves, RETURN, PREDICTED)
-    caption = (
-        "Each point is a rollout of one seed: the means over the episodes that end in it. Predicted returns have no "
-        "unit of their own; what counts is that they rise with the true ones. Correlation: Pearson's r."
-    )
-    if sum(len(steps) for steps, *_ in points.values()) > predicted_plot.MOST_DOTS:
-        caption += f" Of more than {predicted_plot.MOST_DOTS:,} points some are left out, evenly."
-    draw = partial(predicted_plot.draw_predicted_return, points=points)
-    return make_plot("predicted_return", title, caption + _left_out(cells, points), draw)
-
-
-def _reward_losses(cells: list[Cell], curves: dict[int, Rows]) -> Plot:
-    title = "Losses of the reward model"
-    losses = _metrics(title, curves, *LOSSES)
-    caption = (
-        "Cross-entropy on comparisons learned from and held out. Dashed: ln 2, of a model that takes no side. Dotted: "
-        "what no model can go below, as ties cost ln 2 each and some answers are assumed to be random."
-    )
-    draw = partial(reward_plots.draw_losses, losses=losses)
-    return make_plot("reward_losses", title, caption + _seeds_shown(cells, losses), draw)
-
-
-def _loss_ratio(cells: list[Cell], curves: dict[int, Rows]) -> Plot:
-    title = "Overfitting of the reward model"
-    ratios = _metrics(title, curves, RATIO)
-    low, high = LOSS_RATIO
-    caption = f"Validation loss by training loss; Christiano et al. (2017) hold it between {low} and {high}."
-    draw = partial(reward_plots.draw_loss_ratio, ratios=ratios)
-    return make_plot("loss_ratio", title, caption + _seeds_shown(cells, ratios), draw)
-
-
-def _reward_correlation(cells: list[Cell], curves: dict[int, Rows]) -> Plot:
-    title = "Predicted against true reward"
-    found = _metrics(title, curves, *CORRELATIONS)
-    caption = "Pearson's r of predicted and true returns of held-out segments, and of rewards of the rollout's steps."
-    draw = partial(reward_plots.draw_correlations, found=found)
-    return make_plot("reward_correlation", title, caption + _seeds_shown(cells, found), draw)
-
-
-def _disagreement(cells: list[Cell], curves: dict[int, Rows]) -> Plot:
-    title = "Disagreement of the ensemble"
-    found = _metrics(title, curves, DISAGREEMENT)
-    if not any(values.any() for _, values in found.values()):
-        raise MissingMetricError(f"{title}: not drawn, since one member has nobody to disagree with")
-    caption = "Standard deviation of a step's normalised reward over the members, mean over the steps of a rollout."
-    draw = partial(reward_plots.draw_disagreement, found=found)
-    return make_plot("disagreement", title, caption + _seeds_shown(cells, found), draw)
+def _reward_plot(plot: RewardPlot, cells: list[Cell], curves: dict[int, Rows]) -> Plot:
+    found = _metrics(plot.title, curves, *plot.metrics)
+    shown = _seeds_shown(cells, found) if plot.over_steps else _left_out(cells, found)
+    return make_plot(plot.name, plot.title, plot.caption + shown, lambda axes, theme: plot.draw(axes, theme, found))
 
 
 def make_plot(name: str, title: str, caption: str, draw: plots.Draw, height: float = plots.HEIGHT) -> Plot:

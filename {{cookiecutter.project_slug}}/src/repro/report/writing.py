@@ -6,15 +6,16 @@ the same in another clone. The same results give the same bytes: no file holds t
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import dataclasses
 import io
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from repro.config import Config
-from repro.files import storage_error, write_atomic
+from repro.files import make_folder, storage_error, write_atomic
 from repro.reading import UserError
 from repro.report.ablations import compare_ablations
 from repro.report.content import Section, make_section, make_summary
@@ -35,22 +36,18 @@ class ReportResult:
     not_made: list[str]  # plots for which the metrics are missing
 
 
-def write_report(
-    root: Path, seeds: Mapping[str, Collection[int]] | None = None, config: Config | None = None
-) -> ReportResult:
+def write_report(root: Path, config: Config | None = None) -> ReportResult:
     """Write `reports/` and the README's results table of the project at `root`.
 
     Everything is read and drawn before the first file is written, and each file is replaced whole. Plots of an earlier
     report of the same experiments that this one lacks are removed. Raises UserError if there are no results, a file is
     damaged, or the README lacks the markers of its table.
 
-    Args:
-        seeds: by experiment, those that are reported; so that tuning seeds of earlier do not mix with final ones.
-        config: params.yaml, for the claims; without it nothing is said of them.
+    config: params.yaml, for its claims, and its seeds.pipeline: tuning seeds of earlier do not mix with final ones.
     """
     readme = root / "README.md"
     _around_results(readme)  # a README that cannot take the table is refused before minutes of drawing
-    groups, left_out = _select(read_cells(root), seeds or {})
+    groups, left_out = _select(read_cells(root), config)
     sections = [_with_ablations(_section(root, name, cells), groups) for name, cells in groups.items()]
     overview, summary = make_overview(root, config, groups), make_summary(sections)
 
@@ -88,10 +85,9 @@ def write_report(
     )
 
 
-def _select(
-    groups: dict[str, list[Cell]], seeds: Mapping[str, Collection[int]]
-) -> tuple[dict[str, list[Cell]], list[str]]:
+def _select(groups: dict[str, list[Cell]], config: Config | None) -> tuple[dict[str, list[Cell]], list[str]]:
     """The cells of the seeds that are wanted, and a note on each group of which some are left out."""
+    seeds = {config.name: config.seeds.pipeline} if config else {}
     selected, left_out = {}, []
     for name, cells in groups.items():
         wanted = [cell for cell in cells if cell.seed in seeds.get(cell.experiment, [cell.seed])]
@@ -171,10 +167,8 @@ def _around_results(readme: Path) -> tuple[bytes, bytes]:
 
 def _write(path: Path, content: bytes) -> None:
     """Write a whole file or nothing; leave an equal one alone, so that nothing takes it for changed."""
-    try:
-        if path.is_file() and path.read_bytes() == content:
+    with contextlib.suppress(OSError):  # one that cannot be read is replaced
+        if path.read_bytes() == content:
             return
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise storage_error(path, error) from None
+    make_folder(path.parent)
     write_atomic(path, content)

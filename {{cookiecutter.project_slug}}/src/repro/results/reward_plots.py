@@ -14,20 +14,17 @@ from repro.results.records import Columns
 CHANCE_LOSS = float(np.log(2))  # nats; of a model that gives both segments of every comparison the same chance
 
 
-def draw_reward_model(
-    axes: Axes, theme: Theme, training: Mapping[int, Columns], validation: Mapping[int, Columns]
-) -> None:
+def draw_accuracies(axes: Axes, theme: Theme, found: Mapping[int, Columns]) -> None:
     """Share of comparisons the reward model orders as the annotator did; every seed, means, intervals.
 
-    Both map a seed to (env steps, accuracies).
+    `found`: seed -> (env steps, of those learned from, of those held out).
     """
-    draw_group(axes, list(training.values()), theme.orange, "--", "training: ")
-    draw_group(axes, list(validation.values()), theme.blue, "-", "held out: ")
+    _draw_learned_and_held_out(axes, theme, found)
     axes.axhline(0.5, color=theme.faint, linestyle=":", linewidth=1.1, zorder=1.5)
     step_axis(axes)
     axes.set_ylabel("accuracy on comparisons")
-    values = np.concatenate([values for _, values in (*training.values(), *validation.values())])
-    axes.set_ylim(min(0.45, values.min() - 0.03), 1.02)
+    lowest = min(accuracies.min() for _, *both in found.values() for accuracies in both)
+    axes.set_ylim(min(0.45, lowest - 0.03), 1.02)
     label_levels(axes, theme, {0.5: "chance"})
     legend_above(axes, columns=2)
 
@@ -37,8 +34,7 @@ def draw_losses(axes: Axes, theme: Theme, losses: Mapping[int, Columns]) -> None
 
     `losses`: seed -> (env steps, training, validation, lowest possible).
     """
-    draw_group(axes, [(steps, train) for steps, train, _, _ in losses.values()], theme.orange, "--", "training: ")
-    draw_group(axes, [(steps, held_out) for steps, _, held_out, _ in losses.values()], theme.blue, "-", "held out: ")
+    _draw_learned_and_held_out(axes, theme, losses)
     floors = np.concatenate([floor for *_, floor in losses.values()])
     for steps, _, _, floor in losses.values():
         axes.plot(steps, floor, color=theme.faint, linestyle=":", linewidth=1.1, zorder=1.5)
@@ -79,3 +75,9 @@ def draw_disagreement(axes: Axes, theme: Theme, found: Mapping[int, Columns]) ->
     axes.set_ylabel("disagreement of the ensemble")
     axes.set_ylim(bottom=0)
     legend_above(axes)
+
+
+def _draw_learned_and_held_out(axes: Axes, theme: Theme, found: Mapping[int, Columns]) -> None:
+    """`found`: seed -> (env steps, of labels learned from, of labels held out, ...)."""
+    draw_group(axes, [(steps, learned) for steps, learned, *_ in found.values()], theme.orange, "--", "training: ")
+    draw_group(axes, [(steps, held_out) for steps, _, held_out, *_ in found.values()], theme.blue, "-", "held out: ")
