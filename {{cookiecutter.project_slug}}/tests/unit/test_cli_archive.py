@@ -49,8 +49,14 @@ class TestRuns:
         assert repro("runs", "--status", "failed") == (0, "no run of 2 is like that: 0 with --status failed\n", "")
         assert repro("runs", "--stage", "final")[1] == "no run of 2 is like that: 0 with --stage final\n"
         for options, message in (
-            (["--sort", "date"], "--sort date: will not do; known: started, score, return, time, seed, name"),
-            (["--outcome", "fialed"], "--outcome fialed: will not do; did you mean 'failed'?"),
+            (
+                ["--sort", "date"],
+                "--sort date: write one of 'started', 'score', 'return', 'time', 'seed', 'name'; see repro runs --help",
+            ),
+            (
+                ["--outcome", "fialed"],
+                "--outcome fialed: write one of 'succeeded', 'failed', 'open'; see repro runs --help",
+            ),
             (["--name", "tinny"], "--name tinny: no run is of this experiment; did you mean 'tiny'?"),
             (["--stage", "finale"], "--stage finale: no such stage in budget.yaml; did you mean 'final'?"),
             (["--out", "x.html"], "--out x.html: is where the page goes; add --html to write it"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -17,10 +17,16 @@ app = typer.Typer()
 
 @app.command()
 def runs(
-    sort: Annotated[str, typer.Option(help="By: started, score, return, time, seed or name.")] = "started",
-    status: Annotated[str | None, typer.Option(help="Only: queued, running, finished, failed, crashed, ...")] = None,
+    sort: Annotated[
+        Literal["started", "score", "return", "time", "seed", "name"], typer.Option(help="By what.")
+    ] = "started",
+    status: Annotated[
+        Literal["queued", "running", "finished", "failed", "interrupted", "crashed", "unreadable"] | None,
+        typer.Option(help="Only those that are so; what they were closed as is for --outcome."),
+    ] = None,
     outcome: Annotated[
-        str | None, typer.Option(help="Only: succeeded or failed, as they were closed; or open: ended, and not closed.")
+        Literal["succeeded", "failed", "open"] | None,
+        typer.Option(help="Only those that were closed so; or open: ended, and not closed."),
     ] = None,
     name: Annotated[str | None, typer.Option(help="Only runs of this experiment.")] = None,
     stage: Annotated[str | None, typer.Option(help="Only runs booked to this stage of budget.yaml.")] = None,

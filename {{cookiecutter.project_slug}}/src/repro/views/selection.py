@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from operator import itemgetter
 from typing import Any
 
 from repro.reading import UserError, nearest
-from repro.tracking.archive import STATUSES, Record, effective_status, is_live
+from repro.tracking.archive import Record, effective_status, is_live
 from repro.tracking.durations import timestamp
-
-SHOWN_STATUSES = (*STATUSES, "crashed", "unreadable")
-OUTCOMES = ("succeeded", "failed", "open")
 
 # Field to sort by -> value, and whether the largest comes first.
 ORDERS: Mapping[str, tuple[Callable[[Record], Any], bool]] = {
@@ -57,16 +54,11 @@ def parse_day(text: str, option: str = "--since") -> date:
 def select(runs: Sequence[Record], wanted: Selection) -> list[Record]:
     """The summaries that are wanted, in the wanted order; `runs` are newest first.
 
-    Raises UserError for what no run can have, and for the name of an experiment that none has.
+    Raises UserError for the name of an experiment that none has.
     """
-    _expect("--sort", wanted.sort, ORDERS)
-    if wanted.status == "closed":  # as lists show it
-        raise UserError("--status closed: what runs were closed as is for --outcome succeeded, or --outcome failed")
-    _expect("--status", wanted.status, SHOWN_STATUSES)
-    _expect("--outcome", wanted.outcome, OUTCOMES)
-    if runs:
-        names = sorted({str(run["name"]) for run in runs if run.get("name")})
-        _expect("--name", wanted.name, names, "no run is of this experiment")
+    names = sorted({str(run["name"]) for run in runs if run.get("name")})
+    if runs and wanted.name not in (None, *names):
+        raise UserError(f"--name {wanted.name}: no run is of this experiment{nearest(wanted.name, names)}")
     filters = _filters(wanted).values()
     found = [run for run in runs if all(fits(run) for fits in filters)]
     value, largest_first = ORDERS[wanted.sort]
@@ -80,11 +72,6 @@ def explain_empty(runs: Sequence[Record], wanted: Selection) -> str:
     """Why none of these runs is listed: how many each option alone would leave."""
     counts = [f"{sum(map(fits, runs))} with {option}" for option, fits in _filters(wanted).items()]
     return f"no run of {len(runs)} is like that: {', '.join(counts)}"
-
-
-def _expect(option: str, value: str | None, known: Collection[str], problem: str = "will not do") -> None:
-    if value is not None and value not in known:
-        raise UserError(f"{option} {value}: {problem}{nearest(value, known)}")
 
 
 def _filters(wanted: Selection) -> dict[str, Callable[[Record], bool]]:
