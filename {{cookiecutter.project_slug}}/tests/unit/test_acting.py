@@ -1,5 +1,7 @@
 """Acting by numpy says what the network says, whatever somebody makes of the network."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -19,7 +21,7 @@ ACTIONS = {"discrete": Discrete(4), "continuous": Box(-1, 1, (2,), np.float32)}
 
 def make_runner(actions="discrete", space=VECTORS):
     torch.manual_seed(0)
-    config = load_config("presets/cartpole.yaml").agent
+    config = load_config(Path("presets/cartpole.yaml")).agent
     return PolicyRunner(ActorCritic(space, ACTIONS[actions]), config, torch.device("cpu"), torch.Generator(), "float32")
 
 

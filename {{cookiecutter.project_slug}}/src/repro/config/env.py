@@ -11,6 +11,15 @@ from repro.config.base import FiniteFloat, PositiveInt, Section
 ScreenShare = Annotated[float, Field(ge=0.05, le=0.95)]  # so far from the edges that all of the dot can be there
 
 
+def _scores_grow(config: Any) -> Any:
+    """Scores, 0 at one return and 1 at the other, are to grow with returns."""
+    if config.reference_return <= config.random_return:
+        raise ValueError(
+            f"reference_return ({config.reference_return:g}) must be above random_return ({config.random_return:g})"
+        )
+    return config
+
+
 class MovingDotConfig(Section):
     """A dot to be moved to a place on the screen. Steps are agent steps; a frame is one tick of the simulator."""
 
@@ -50,9 +59,7 @@ class GymConfig(Section):
     random_return: FiniteFloat  # of uniformly random actions
     reference_return: FiniteFloat  # the best there is, or the best known
 
-    @model_validator(mode="after")
-    def scale_of_scores(self) -> GymConfig:
-        return _scores_grow(self)
+    scores_grow = model_validator(mode="after")(_scores_grow)
 
     @property
     def frame_skip(self) -> int:
@@ -74,22 +81,12 @@ class AtariConfig(Section):
     random_return: FiniteFloat  # of uniformly random actions
     reference_return: FiniteFloat  # e.g. of a person: human-normalised scores
 
-    @model_validator(mode="after")
-    def scale_of_scores(self) -> AtariConfig:
-        return _scores_grow(self)
+    scores_grow = model_validator(mode="after")(_scores_grow)
 
     @property
     def max_steps(self) -> int:
         """Of an episode."""
         return self.max_frames // self.frame_skip
-
-
-def _scores_grow(config: Any) -> Any:
-    if config.reference_return <= config.random_return:
-        raise ValueError(
-            f"reference_return ({config.reference_return:g}) must be above random_return ({config.random_return:g})"
-        )
-    return config
 
 
 def _kind(values: Any) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,8 @@ from repro.config.parameters import Config
 from repro.reading import UserError, parse_yaml, read_yaml
 
 
-def load_config(path: Path | str = "params.yaml", overrides: list[str] | tuple[str, ...] = ()) -> Config:
+def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
     """Read a parameter file and apply `section.key=value` overrides. Raises UserError."""
-    path = Path(path)
     values = read_yaml(path)
     if not isinstance(values, dict):
         raise UserError(f"{path}: expected sections such as 'env:' and 'agent:', found {type(values).__name__}")
