@@ -89,8 +89,8 @@ def test_all_numbers_are_there_for_programs(run, repro):
 
 
 def test_segments_that_labels_show_again_are_counted(tmp_path):
+    from repro.labels.statistics import label_statistics
     from repro.labels.statistics_text import format_labels
-    from repro.results.label_statistics import label_statistics
 
     clips = [Segment(np.full((5, 2), i, np.float32), np.zeros(5), np.zeros(5, np.float32)) for i in range(6)]
     with PreferenceStore(tmp_path / "labels.db", "dot") as store:
@@ -105,8 +105,8 @@ def test_segments_that_labels_show_again_are_counted(tmp_path):
 
 @pytest.mark.parametrize("columns", [80, 200])
 def test_the_page_fits_the_terminal(run, project, columns):
+    from repro.labels.statistics import label_statistics
     from repro.labels.statistics_text import format_labels
-    from repro.results.label_statistics import label_statistics
 
     with PreferenceStore(run.path / "preferences.db") as store:
         lines = format_labels(label_statistics(store, run.id), columns).splitlines()
@@ -119,8 +119,8 @@ def test_the_page_fits_the_terminal(run, project, columns):
 
 
 def test_an_oracle_has_no_times_to_show(run):
+    from repro.labels.statistics import label_statistics
     from repro.labels.statistics_text import format_labels
-    from repro.results.label_statistics import label_statistics
 
     with PreferenceStore(run.path / "preferences.db") as store:
         found = label_statistics(store, run.id)
@@ -159,12 +159,12 @@ def test_what_cannot_be_shown_exported_or_imported_is_one_line(run, project, rep
     PreferenceStore(other.path / "preferences.db", "dot").close()
     assert f"holds no comparisons yet of run {other.id}" in repro("prefs", "show", other.id, code=2)
     assert f"holds no labels yet of run {other.id}" in repro("prefs", "export", other.id, code=2)
-    assert f"query 0, which run {other.id} has not asked" in repro("prefs", "import", "data/x", other.id, code=2)
+    assert f"run {other.id} has not asked query 0" in repro("prefs", "import", "data/x", other.id, code=2)
     with PreferenceStore(other.path / "preferences.db") as store:
         segment = Segment(np.ones((5, 2), np.float32), np.zeros(5), np.zeros(5, np.float32))
         store.add_query(other.id, 0, segment, segment, 100, "uniform")
     refusal = repro("prefs", "import", "data/x", other.id, code=2)
-    assert f"data/x: query 0 compares other segments than that of run {other.id}; import into" in refusal
+    assert f"data/x: run {other.id} has not asked query 0, or of other segments; import into" in refusal
     PreferenceStore(project.root / "pong.db", "pong").close()
     assert "holds preferences for pong, not for dot" in repro("prefs", "import", "data/x", "pong.db", code=2)
     assert "data/none: holds no exported preferences" in repro("prefs", "import", "data/none", "new.db", code=2)

@@ -94,7 +94,7 @@ def test_bodies_that_are_no_answers(page, changes):
 def test_pairs_that_were_never_sent(page, change):
     pair = page.work()["pairs"][0] | change
     status, content, _ = page.request("POST", "/api/answers", good_body(page, pair=pair))
-    assert (status, content) == (400, {"error": "pair: expected one as it was sent"})
+    assert (status, content) == (400, {"error": "pair: not as the page sends it"})
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b"\xff", b"[" * 4000, b"7", b'{"a":' * 500])

@@ -102,7 +102,7 @@ def test_a_round_trip_keeps_who_said_what_when_and_which_answer_stands(exported,
 def test_answers_from_elsewhere_join_those_to_the_same_queries_only(exported, tmp_path, segments):
     with PreferenceStore(tmp_path / "run.db", "dot") as run:
         run.add_query("run", 0, segments[0], segments[1], 0, "uniform")
-        with pytest.raises(UserError, match="holds an answer to query 1, which run run has not asked; start a run"):
+        with pytest.raises(UserError, match="run run has not asked query 1, or of other segments; import into"):
             run.import_from(exported, "run", new_queries=False)
         assert run.value("SELECT count(*) FROM labels") == 0
         run.add_query("run", 1, segments[1], segments[2], 0, "uniform")

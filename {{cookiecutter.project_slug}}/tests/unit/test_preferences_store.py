@@ -68,7 +68,7 @@ def test_incomparable_is_an_answer_but_not_a_label_to_learn_from(store):
     store.add_label("r", 1, "tie", "anna", 2.0, 0)
     assert [c.number for c in store.labelled("r")] == [1]
     assert store.waiting() == 1
-    assert store.counts() == {"labels": 1, "ties": 1, "left": 0, "right": 0, "incomparable": 1}
+    assert store.counts() == {"labels": 1, "tie": 1, "left": 0, "right": 0, "incomparable": 1}
 
 
 def test_the_last_answer_of_a_person_stands_and_undo_withdraws_it(store):

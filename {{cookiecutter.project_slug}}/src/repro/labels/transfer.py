@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from repro.labels.statistics import label_statistics
 from repro.preferences.export import read_meta
 from repro.preferences.store import PreferenceStore
 from repro.reading import UserError
-from repro.results.label_statistics import label_statistics
 from repro.terminal.text import shown_path
 from repro.tracking.lookup import find_own_run, find_run_folder
 
@@ -59,17 +59,9 @@ def import_labels(root: Path, folder: Path, target: str) -> str:
     meta = read_meta(folder)
     if target.endswith(DATABASE):
         with PreferenceStore(Path(target), meta["environment"]) as store:
-            entered = _entered(store, folder, f"{meta['name']}-seed-{meta['seed']}", new_queries=True)
+            entered = store.import_from(folder, f"{meta['name']}-seed-{meta['seed']}")
         return f"{entered} answers entered: {shown_path(Path(target))}"
     run = find_own_run(root, target)
     with _open(run.path / "preferences.db") as store:
-        entered = _entered(store, folder, run.id, new_queries=False)
-
+        entered = store.import_from(folder, run.id, new_queries=False)
     return f"{entered} answers entered: {run.id}"
-
-
-def _entered(store: PreferenceStore, folder: Path, run: str, new_queries: bool) -> int:
-    count = "SELECT count(*) FROM labels"
-    before = store.value(count)
-    store.import_from(folder, run, new_queries)
-    return store.value(count) - before

@@ -36,8 +36,8 @@ class Database:
     Whatever fails in the database is raised as a UserError that names the file.
     """
 
-    def __init__(self, path: Path | str, environment: str | None = None) -> None:
-        self.path = Path(path)
+    def __init__(self, path: Path, environment: str | None = None) -> None:
+        self.path = path
         self._file: tuple[int, int] | None = None  # which file it is, once it is open
         with self._explained():  # transactions are begun and ended here, not by the module (isolation_level)
             self._connection = sqlite3.connect(self.path, timeout=_BUSY_SECONDS, isolation_level=None)

@@ -9,40 +9,73 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Field
 
 from repro.config import Config
+from repro.config.base import NonNegativeFloat, Record, parse_record
 from repro.files import write_atomic
+from repro.preferences.schema import Answer
 from repro.preferences.segments import Segment, load_segments, save_segments
-from repro.reading import UserError, parse_json
+from repro.reading import UserError
 
-ANSWERS = ("left", "right", "tie", "incomparable")
 FORMAT = 2  # of the folder; one more with every change to it
+REMEDY = "export the preferences again"
 
-_META_FIELDS: dict[str, Any] = {
-    "format": int,
-    "name": str,
-    "seed": int,
-    "env_steps": int,
-    "labels": int,  # comparisons that somebody answered
-    "answers": int,  # lines of labels.jsonl
-    "environment": (str, type(None)),
-}
-_LABEL_FIELDS: dict[str, Any] = {
-    "number": int,
-    "repeat": bool,
-    "answer": str,
-    "annotator": str,
-    "left": str,
-    "right": str,
-    "strategy": str,
-    "env_step": int,
-    "latency_seconds": (int, float, type(None)),
-    "labelled_at": int,
-    "created": (str, type(None)),
-}
+
+def _with_zone(time: str) -> str:
+    with suppress(ValueError, OverflowError):
+        parsed = datetime.fromisoformat(time)
+        if parsed.tzinfo and parsed.astimezone(UTC):
+            return time
+    raise ValueError("write a time with its zone, such as 2026-11-21T09:30:00+00:00")
+
+
+def _printable(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("it holds unprintable characters")
+    return text
+
+
+Number = Annotated[int, Field(ge=0, lt=2**63)]  # as a database holds it
+Text = Annotated[str, AfterValidator(_printable)]
+
+
+class _Format(Record):
+    """What every version of meta.json says; the first said nothing."""
+
+    format: Number = 1
+
+
+class _Meta(_Format):
+    """meta.json."""
+
+    name: Text
+    seed: Number
+    env_steps: Number
+    labels: Number  # comparisons that somebody answered
+    answers: Number  # lines of labels.jsonl
+    environment: Text | None
+
+
+class _Label(Record):
+    """A line of labels.jsonl."""
+
+    number: Number
+    repeat: bool
+    answer: Answer
+    annotator: Text
+    left: Text
+    right: Text
+    strategy: Text
+    env_step: Number
+    latency_seconds: NonNegativeFloat | None
+    labelled_at: Number
+    created: Annotated[Text, AfterValidator(_with_zone)] | None
 
 
 def write_export(
@@ -55,7 +88,7 @@ def write_export(
     lines = []
     for label in labels:
         returns = [segments[label[side]].true_return for side in ("left", "right")]
-        line = {field: label[field] for field in _LABEL_FIELDS}
+        line = {field: label[field] for field in _Label.model_fields}
         line |= {"repeat": bool(label["repeat"]), "true_returns": returns}
         lines.append(json.dumps(line, ensure_ascii=False) + "\n")
     write_atomic(directory / "labels.jsonl", "".join(lines).encode())
@@ -71,14 +104,10 @@ def read_export(directory: Path) -> tuple[dict[str, Any], list[dict[str, Any]], 
     answered: set[tuple[Any, ...]] = set()
     for line_number, line in enumerate(_read(path).split("\n")[:-1], start=1):
         place = f"{path}, line {line_number}"
-        label = _parse_object(line, place, _LABEL_FIELDS)
+        label = parse_record(_Label, line, place, REMEDY).model_dump()
         for side in ("left", "right"):
             if label[side] not in segments:
                 raise UserError(f"{place}: {side} names segment {label[side]}, which segments.npz does not hold")
-        if label["answer"] not in ANSWERS:
-            raise UserError(f"{place}: answer {label['answer']!r} is not one of {', '.join(ANSWERS)}")
-        if label["created"] is not None:
-            _check_time(label["created"], place)
         given = tuple(label[field] for field in ("number", "repeat", "annotator"))
         if given in answered:
             raise UserError(f"{place}: query {label['number']} is labelled twice by {label['annotator']}")
@@ -96,12 +125,12 @@ def read_meta(directory: Path) -> dict[str, Any]:
         raise UserError(
             f"{directory}: holds no exported preferences (no meta.json); make them with: repro prefs export"
         )
-    meta = _parse_object(_read(path), str(path), {})
-    found = meta.get("format", 1)
+    text = _read(path)
+    found = parse_record(_Format, text, str(path), REMEDY).format
     if found != FORMAT:
-        remedy = "export the preferences again" if found in range(FORMAT) else "use the newer code that wrote it"
-        raise UserError(f"{path}: has format {json.dumps(found)[:20]}; this code reads format {FORMAT} only; {remedy}")
-    return _parse_object(_read(path), str(path), _META_FIELDS)
+        remedy = REMEDY if found < FORMAT else "use the newer code that wrote it"
+        raise UserError(f"{path}: has format {found}; this code reads format {FORMAT} only; {remedy}")
+    return parse_record(_Meta, text, str(path), REMEDY).model_dump()
 
 
 def check_export(config: Config, environment: str, directory: Path, seed: int) -> None:
@@ -136,40 +165,11 @@ def check_export(config: Config, environment: str, directory: Path, seed: int) -
         )
 
 
-def _check_time(text: str, place: str) -> None:
-    try:
-        if datetime.fromisoformat(text).astimezone(UTC) and datetime.fromisoformat(text).tzinfo:
-            return
-    except (ValueError, OverflowError):
-        pass
-    raise UserError(f"{place}: created is {text[:40]!r}, no time with its zone such as 2026-11-21T09:30:00+00:00")
-
-
-def _parse_object(text: str, place: str, fields: dict[str, Any]) -> dict[str, Any]:
-    """A JSON object that has these fields with these types."""
-    try:
-        value = parse_json(text)
-    except ValueError as error:
-        raise UserError(f"{place}: not valid JSON: {error}") from None
-    if not isinstance(value, dict):
-        raise UserError(f"{place}: expected an object, found {type(value).__name__}")
-    for field, kinds in fields.items():
-        if field not in value:
-            raise UserError(f"{place}: {field} is missing")
-        if not isinstance(value[field], kinds) or (isinstance(value[field], bool) and kinds is not bool):
-            raise UserError(f"{place}: {field} is {json.dumps(value[field])[:60]}, which has the wrong type")
-        if isinstance(value[field], int) and not 0 <= value[field] < 2**63:
-            raise UserError(f"{place}: {field} is out of range")
-        if isinstance(value[field], str) and not value[field].isprintable():
-            raise UserError(f"{place}: {field} holds unprintable characters")
-    return value
-
-
 def _read(path: Path) -> str:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise UserError(f"{path}: no such file; export the preferences again") from None
+        raise UserError(f"{path}: no such file; {REMEDY}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot be read: {error}") from None
     if not text.endswith("\n"):

@@ -150,11 +150,11 @@ class Labelling:
     def given(self, annotator: str, count: int, before: int | None = None) -> list[dict[str, Any]]:
         """The annotator's standing answers, latest first; `before`: only those with a smaller `id`.
 
-        Each has id, key, answer, latency_seconds and created.
+        Each has id, key, repeated (0 or 1), number, answer, latency_seconds and created.
         """
         return self.store.rows(
-            "SELECT id, iif(run = ?1, '', 'r') AS mark, number, answer, latency_seconds, created FROM labels "
-            "WHERE annotator = ?2 AND answer <> ?3 AND id < ?4 AND id IN "
+            "SELECT id, number || iif(run = ?1, '', 'r') AS key, run <> ?1 AS repeated, number, answer, "
+            "latency_seconds, created FROM labels WHERE annotator = ?2 AND answer <> ?3 AND id < ?4 AND id IN "
             "(SELECT max(id) FROM labels WHERE run IN (?1, ?1 || ?5) AND annotator = ?2 GROUP BY run, number) "
             "ORDER BY id DESC LIMIT ?6",
             (self.run, annotator, UNDO, 2**62 if before is None else before, REPEATS, count),
@@ -163,7 +163,7 @@ class Labelling:
     def last(self, annotator: str) -> Pair | None:
         """The comparison that the annotator answered last, if not undone: what an undo takes back."""
         given = self.given(annotator, 1)
-        return self.pair(f"{given[0]['number']}{given[0]['mark']}", annotator) if given else None
+        return self.pair(given[0]["key"], annotator) if given else None
 
     def progress(self, annotator: str) -> dict[str, Any]:
         """Counts for the page.
@@ -177,10 +177,9 @@ class Labelling:
             (self.run,),
         )[0]
         given = self.given(annotator, 2**31)
-        first = {row["number"]: row["answer"] for row in given if not row["mark"]}
-        again = {row["number"]: row["answer"] for row in given if row["mark"] and row["number"] in first}
-        exchanged = {"left": "right", "right": "left"}
-        consistent = sum(exchanged.get(answer, answer) == first[number] for number, answer in again.items())
+        first = {row["number"]: row["answer"] for row in given if not row["repeated"]}
+        again = {row["number"]: row["answer"] for row in given if row["repeated"] and row["number"] in first}
+        consistent = sum(exchanged(answer) == first[number] for number, answer in again.items())
         rate = labels_per_hour([row["created"] for row in given[:RATE_ANSWERS]])
         return counts | {"mine": len(first), "per_hour": rate, "repeated": len(again), "consistent": consistent}
 
@@ -191,6 +190,11 @@ class Labelling:
         return self.store.value(
             "SELECT count(*) FROM labels WHERE run = ? AND number = ? AND annotator = ?", (run, number, annotator)
         )
+
+
+def exchanged(answer: str) -> str:
+    """What an answer says of the same pair, shown the other way round."""
+    return {"left": "right", "right": "left"}.get(answer, answer)
 
 
 def labels_per_hour(created: list[str]) -> float | None:

@@ -55,9 +55,7 @@ class Validation:
     def __init__(self) -> None:
         self._loss, self._correct, self._count = 0.0, 0.0, 0
         self._parts: list[tuple[Tensor, ...]] = []
-        self.normalised: list[
-            Tensor
-        ] = []  # rewards of all their steps, (M, steps), which are to be of mean 0 and std 1
+        self.normalised: list[Tensor] = []  # rewards (M, steps) of their steps, which are to be of mean 0 and std 1
 
     def add(
         self,

@@ -1,8 +1,11 @@
 """The tables of the preference store (SQLite)."""
 
-from repro.preferences.export import ANSWERS
+from typing import Literal, get_args
+
 from repro.preferences.oracle import ORACLE
 
+Answer = Literal["left", "right", "tie", "incomparable"]
+ANSWERS: tuple[str, ...] = get_args(Answer)
 UNDO = "undo"
 REPEATS = " repeats"  # a run's name and this: its comparisons that were asked once more, under the same numbers
 APPLICATION = 0x52505246  # "RPRF" marks the file as a preference store

@@ -24,7 +24,7 @@ from pathlib import Path
 
 import numpy as np
 
-from repro.files import storage_error, write_atomic
+from repro.files import make_folder, write_atomic
 from repro.reading import UserError
 
 # What damaged files, or files of other contents, may raise on the way to arrays.
@@ -159,13 +159,12 @@ def from_blobs(blobs: Sequence[bytes], name: str) -> Segment:
     return segment
 
 
-def save_segments(path: Path | str, segments: Sequence[Segment]) -> None:
+def save_segments(path: Path, segments: Sequence[Segment]) -> None:
     """Write all segments into one compressed npz file; the same segments give the same bytes.
 
     Segments may differ in length, but not in the shape and dtype of a frame, vector or action.
     The file appears whole or not at all. Raises UserError.
     """
-    path = Path(path)
     if not segments:
         raise UserError(f"{path}: there are no segments to save")
     arrays = {
@@ -178,10 +177,7 @@ def save_segments(path: Path | str, segments: Sequence[Segment]) -> None:
     }
     buffer = io.BytesIO()
     np.savez_compressed(buffer, allow_pickle=False, **arrays)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise storage_error(path, error) from None
+    make_folder(path.parent)
     write_atomic(path, buffer.getvalue())
 
 
@@ -190,9 +186,8 @@ def _join(arrays: list[np.ndarray]) -> np.ndarray:
     return np.concatenate(arrays, dtype=arrays[0].dtype, casting="no")
 
 
-def load_segments(path: Path | str) -> list[Segment]:
+def load_segments(path: Path) -> list[Segment]:
     """Read a file of `save_segments`, checking every segment against its hash. Raises UserError."""
-    path = Path(path)
     try:
         with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file}

@@ -19,9 +19,9 @@ from typing import Any, Literal
 import numpy as np
 
 from repro.preferences.database import Database
-from repro.preferences.export import ANSWERS, read_export, write_export
+from repro.preferences.export import read_export, write_export
 from repro.preferences.oracle import ORACLE
-from repro.preferences.schema import REPEATS, UNDO
+from repro.preferences.schema import ANSWERS, REPEATS, UNDO
 from repro.preferences.segments import Segment, from_blobs, to_blobs, unpack
 from repro.reading import UserError
 
@@ -189,14 +189,13 @@ class PreferenceStore(Database):
         )
 
     def counts(self) -> dict[str, int]:
-        """Standing answers by kind; `labels` are those that can be learned from, all but `incomparable`."""
+        """Standing answers by kind; `labels`: those that can be learned from."""
         rows = self.rows(
             "SELECT answer, count(*) AS number FROM standing_labels WHERE run NOT LIKE '%' || ? GROUP BY answer",
             (REPEATS,),
         )
-        of = dict.fromkeys(ANSWERS, 0) | {row["answer"]: row["number"] for row in rows}
-        labels = sum(of[answer] for answer in PREFERENCES)
-        return {"labels": labels, "ties": of["tie"], **{name: of[name] for name in ("left", "right", "incomparable")}}
+        counts = dict.fromkeys(ANSWERS, 0) | {row["answer"]: row["number"] for row in rows}
+        return counts | {"labels": sum(counts[answer] for answer in PREFERENCES)}
 
     def only_run(self, table: Literal["queries", "answers"], run: str | None = None) -> str:
         """The one run that the table has rows of, or `run` if it has some of it. Raises UserError."""
@@ -209,7 +208,7 @@ class PreferenceStore(Database):
             raise UserError(f"{self.path}: holds several runs ({', '.join(runs)}); name one of them")
         return runs[0]
 
-    def export(self, directory: Path | str, *, name: str, seed: int, env_steps: int, run: str | None = None) -> None:
+    def export(self, directory: Path, *, name: str, seed: int, env_steps: int, run: str | None = None) -> None:
         """Write `segments.npz`, `labels.jsonl` (an annotator's standing answer a line) and `meta.json`.
 
         The same content gives the same bytes: an oracle's answers have no times of day. name, seed: of the experiment;
@@ -227,41 +226,36 @@ class PreferenceStore(Database):
         hashes = dict.fromkeys(label[side] for label in labels for side in ("left", "right"))
         segments = {digest: self.segment(digest) for digest in hashes}
         meta = {"name": name, "seed": seed, "env_steps": env_steps, "environment": self.environment}
-        write_export(Path(directory), meta, labels, segments)
+        write_export(directory, meta, labels, segments)
 
-    def import_from(
-        self, directory: Path | str, run: str, new_queries: bool = True, renumber: bool = False
-    ) -> dict[str, Any]:
-        """Enter an export under `run`, whole or not at all; once more changes nothing. Returns its `meta.json`.
+    def import_from(self, directory: Path, run: str, new_queries: bool = True, renumber: bool = False) -> int:
+        """Enter an export under `run`, whole or not at all; once more changes nothing. Returns how many answers it did.
 
         Of an annotator who has answered a query here, the answer there is left out. new_queries: whether there may be
         queries that the run has not asked. renumber: for a run that goes on asking, see `_without_gaps`.
         """
-        meta, labels, segments = read_export(Path(directory))
+        meta, labels, segments = read_export(directory)
         if renumber:
             labels = _without_gaps(labels)
         if None not in (self.environment, meta["environment"]) and self.environment != meta["environment"]:
             raise UserError(f"{directory}: holds preferences for {meta['environment']}, not for {self.environment}")
+        entered = 0
         with self.transaction():
             for label in labels:
                 asked_in = run + REPEATS if label["repeat"] else run
                 number, annotator = label["number"], label["annotator"]
-                if not (new_queries or label["repeat"]) and self._hashes(run, number) is None:
-                    raise UserError(
-                        f"{directory}: holds an answer to query {number}, which run {run} has not asked; "
-                        f"start a run from all of them: repro train --preferences {directory}"
-                    )
                 left, right = segments[label["left"]], segments[label["right"]]
                 if not (new_queries or label["repeat"]) and self._hashes(run, number) != (left.hash, right.hash):
                     raise UserError(
-                        f"{directory}: query {number} compares other segments than that of run {run}; import into the "
-                        "run they are from, or into a database, NAME.db"
+                        f"{directory}: run {run} has not asked query {number}, or of other segments; import into the "
+                        f"run they are of, or a database (NAME.db), or start one: repro train --preferences {directory}"
                     )
                 self.add_query(asked_in, number, left, right, label["env_step"], label["strategy"])
                 if self.last_answer(asked_in, number, annotator) is None:
                     given = (label["answer"], annotator, label["latency_seconds"], label["labelled_at"])
                     self.add_label(asked_in, number, *given, created=label["created"])
-        return meta
+                    entered += 1
+        return entered
 
 
 def _without_gaps(labels: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -8,22 +8,18 @@ the pipeline only, so what is read here does not depend on `runs/`.
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
-import pydantic
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
 
+from repro.config.base import FiniteFloat, NonNegativeFloat, NonNegativeInt, PositiveInt, Record, parse_record
 from repro.reading import UserError
 from repro.results.cells import SEGMENTS_VIDEO
 from repro.tracking.metrics import read_metrics
 
-Number = Annotated[float, Field(allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=0)]
 Rows = list[dict[str, Any]]
 Columns = tuple[NDArray[np.float64], ...]  # of equal length, a row each rollout
 
@@ -31,26 +27,20 @@ MOST_ROWS = 200  # of a curve; so many steps has the grid of a mean curve too
 REMEDY = "delete the file and run `dvc repro` to make it anew"
 
 
-class Record(BaseModel):
-    """A JSON object of a cell; keys that are not needed here are allowed."""
-
-    model_config = ConfigDict(extra="ignore", frozen=True, strict=True)
-
-
 class Score(Record):
     """True returns of one policy over the evaluation's episodes, and their score."""
 
-    score: Number
-    return_mean: Number
-    return_std: Number
-    returns_sum: Number
+    score: FiniteFloat
+    return_mean: FiniteFloat
+    return_std: FiniteFloat
+    returns_sum: FiniteFloat
 
 
 class Evaluation(Record):
     """Full episodes from fixed starts."""
 
-    episodes: Annotated[int, Field(gt=0)]
-    seed: Count
+    episodes: PositiveInt
+    seed: NonNegativeInt
     code_hash: str | None = None  # of the code that evaluated, where the writer records it
     sampled: Score
     greedy: Score
@@ -63,17 +53,17 @@ class Cell(Record):
 
     experiment: str
     ablation: str | None = None  # None: the whole method
-    seed: Count
+    seed: NonNegativeInt
     run: str
     code_hash: str
     params_hash: str | None = None  # as they were resolved at launch, where the writer records it
     dirty: bool
-    env_steps: Count
-    labels: Count | None  # None: trained without preferences
-    wall_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)]  # of training
-    tuning_runs: Count | None = None  # on other than final seeds before it, where the writer counted them
+    env_steps: NonNegativeInt
+    labels: NonNegativeInt | None  # None: trained without preferences
+    wall_seconds: NonNegativeFloat  # of training
+    tuning_runs: NonNegativeInt | None = None  # on other than final seeds before it, where the writer counted them
     judged: Literal["sampled", "greedy"]
-    success_score: Number
+    success_score: FiniteFloat
     evaluation: Evaluation
 
     @property
@@ -122,31 +112,15 @@ def find_cells(root: Path) -> dict[str, list[Cell]]:
     folder = root / "results" / "cells"
     groups: dict[str, list[Cell]] = {}
     for path in sorted(folder.rglob("*.json")):
-        cell = _read_cell(path, path.relative_to(root).as_posix())
-        if path.relative_to(root).as_posix() != cell.path:
-            raise UserError(
-                f"{path.relative_to(root).as_posix()}: as its contents say, it should be {cell.path}; {REMEDY}"
-            )
+        shown = path.relative_to(root).as_posix()
+        try:
+            cell = parse_record(Cell, path.read_bytes(), shown, REMEDY)
+        except OSError as error:
+            raise UserError(f"{shown}: cannot be read ({error.strerror}); {REMEDY}") from None
+        if cell.path != shown:
+            raise UserError(f"{shown}: as its contents say, it should be {cell.path}; {REMEDY}")
         groups.setdefault(cell.group, []).append(cell)
     return {name: sorted(cells, key=lambda cell: cell.seed) for name, cells in sorted(groups.items())}
-
-
-def _read_cell(path: Path, shown: str) -> Cell:
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:  # bad UTF-8 and bad JSON are ValueErrors
-        raise UserError(f"{shown}: cannot be read as JSON: {error}; {REMEDY}") from None
-    try:
-        return Cell.model_validate(values)
-    except pydantic.ValidationError as error:
-        problem = error.errors(include_url=False)[0]
-        key = ".".join(str(part) for part in problem["loc"])
-        if problem["type"] == "missing":
-            raise UserError(f"{shown}: {key}: missing; {REMEDY}") from None
-        message = problem["msg"]
-        if key:
-            message = f"{key}: {json.dumps(problem['input'])[:60]} will not do: {message[0].lower()}{message[1:]}"
-        raise UserError(f"{shown}: {message}; {REMEDY}") from None
 
 
 def read_curve(root: Path, cell: Cell) -> Rows | None:

@@ -15,7 +15,7 @@ from repro.experience.playing import film_episode, make_player, policy_of
 from repro.health.checks import find_problems
 from repro.health.history import History
 from repro.health.subject import Subject
-from repro.preferences.export import check_export
+from repro.preferences.export import check_export, read_meta
 from repro.preferences.store import PreferenceStore
 from repro.reading import UserError
 from repro.session.progress import Progress
@@ -49,7 +49,8 @@ def train_run(run: RunFolder, config: Config, settings: WandbSettings, preferenc
         initial_steps = 0 if given.exists() else None
         if preferences and not checkpoint:
             check_export(config, describe_environment(config.env), preferences, seed)
-            initial_steps = store.import_from(preferences, run.id, renumber=True)["env_steps"]
+            store.import_from(preferences, run.id, renumber=True)
+            initial_steps = read_meta(preferences)["env_steps"]
         trainer = make_trainer(config, seed, run.id, store, initial_steps)
         if trainer.learning and given.exists():
             trainer.learning.begin_with(load_checkpoint(given), fixed=preferences is None)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import ipaddress
 import secrets
 import socket
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
@@ -63,8 +63,8 @@ class Guard:
         host = _split_host(request.headers.get("host", ""))
         if host is None or host[1] not in (self.port, None) or not self._is_ours(host[0]):
             return refuse(421, "this page is not known by that name; open the link that repro label printed")
-        if self.token and not self._has_token(request):
-            if request.method == "GET" and _equal(_token_in(request), self.token):
+        if self.token and not _equal(request.cookies.get(self.cookie, ""), self.token):
+            if request.method == "GET" and _equal(request.query_params.get("token", ""), self.token):
                 response = RedirectResponse(request.url.path, 303)
                 response.set_cookie(self.cookie, self.token, httponly=True, samesite="strict")
                 return response
@@ -87,13 +87,6 @@ class Guard:
         except ValueError:
             return name in {socket.gethostname().lower(), socket.getfqdn().lower()}
         return True
-
-    def _has_token(self, request: Request) -> bool:
-        return _equal(request.cookies.get(self.cookie, ""), self.token or "")
-
-
-def _token_in(request: Request) -> str:
-    return parse_qs(request.url.query).get("token", [""])[0]
 
 
 def _equal(given: str, wanted: str) -> bool:

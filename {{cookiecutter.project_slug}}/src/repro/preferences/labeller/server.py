@@ -4,31 +4,50 @@ from __future__ import annotations
 
 import errno
 import json
-import math
 import re
 import socket
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import uvicorn
+from pydantic import Field, ValidationError
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from repro.preferences.export import ANSWERS
+from repro.config.base import NonNegativeFloat, Record
 from repro.preferences.labeller.desk import Desk
 from repro.preferences.labeller.guard import MAX_BODY, Guard, refuse
 from repro.preferences.labelling import Labelling, Pair, Stale, check_annotator
-from repro.preferences.schema import UNDO
-from repro.reading import UserError, parse_json
+from repro.preferences.schema import Answer
+from repro.reading import UserError
 
 PAGES = Path(__file__).parent / "pages"
 KINDS = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 AHEAD = 3  # pairs that a page has at hand, the one that is shown included
 REVIEWED = 30  # answers that the review page asks for at once
 DAY = 86400.0
+Hash = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+
+class SentPair(Record):
+    """A pair as `_show` gave it to the page."""
+
+    key: Annotated[str, Field(pattern="^[0-9]{1,18}r?$")]
+    version: Annotated[int, Field(ge=0, lt=10**18)]
+    left: Hash
+    right: Hash
+
+
+class SentAnswer(Record):
+    """What the page sends."""
+
+    pair: SentPair
+    answer: Answer | Literal["undo"]
+    seconds: NonNegativeFloat | None = None  # that it took
+    annotator: str | None = None
 
 
 class BadRequest(UserError):
@@ -96,16 +115,15 @@ class _Api:
 
     async def answer(self, request: Request) -> Response:
         """Store an answer, or an `undo`; returns the pair as it is then, when the answer is on disk."""
-        body = await _read_json(request)
-        annotator = self._annotator(body.get("annotator"))
-        pair, answer, seconds = _parse_pair(body.get("pair")), body.get("answer"), _parse_seconds(body.get("seconds"))
-        if answer not in (*ANSWERS, UNDO):
-            raise BadRequest(f"answer: expected one of {', '.join((*ANSWERS, UNDO))}")
+        sent = await _read_answer(request)
+        annotator, key = self._annotator(sent.annotator), sent.pair.key
+        pair = Pair(int(key.removesuffix("r")), key.endswith("r"), sent.pair.version, sent.pair.left, sent.pair.right)
+        seconds = None if sent.seconds is None else min(sent.seconds, DAY)
         env_step = self.task.situation().env_step
 
         def store(labelling: Labelling) -> Pair:
-            labelling.answer(annotator, pair, answer, seconds, env_step)
-            return labelling.pair(pair.key, annotator)
+            labelling.answer(annotator, pair, sent.answer, seconds, env_step)
+            return labelling.pair(key, annotator)
 
         return JSONResponse(_show(await self.desk.ask(store)))
 
@@ -117,9 +135,6 @@ class _Api:
         rows = await self.desk.ask(
             lambda labelling: labelling.given(annotator, REVIEWED, None if before is None else int(before))
         )
-        for row in rows:
-            row["repeated"] = bool(row.pop("mark"))
-            row["key"] = f"{row['number']}{'r' if row['repeated'] else ''}"
         progress = await self.desk.ask(lambda labelling: labelling.progress(annotator))
         return JSONResponse({"given": rows, "progress": progress, "more": len(rows) == REVIEWED})
 
@@ -137,13 +152,11 @@ class _Api:
         headers = {"Clip": json.dumps(clip.description()), "Cache-Control": "private, max-age=86400, immutable"}
         return Response(clip.image, media_type="image/webp", headers=headers)
 
-    def _annotator(self, name: Any) -> str:
+    def _annotator(self, name: str | None) -> str:
         if self.task.annotator is not None:
             return self.task.annotator
-        if not isinstance(name, str):
-            raise BadRequest("annotator: expected a name")
         try:
-            return check_annotator(name)
+            return check_annotator(name or "")
         except UserError as error:
             raise BadRequest(str(error)) from None
 
@@ -152,42 +165,17 @@ def _show(pair: Pair) -> dict[str, Any]:
     return {"key": pair.key, "version": pair.version, "left": pair.left, "right": pair.right}
 
 
-async def _read_json(request: Request) -> dict[str, Any]:
+async def _read_answer(request: Request) -> SentAnswer:
     content = b""
     async for part in request.stream():
         content += part
         if len(content) > MAX_BODY:
             raise BadRequest(f"more than {MAX_BODY} bytes")
     try:
-        body = parse_json(content)
-    except ValueError:
-        raise BadRequest("not valid JSON") from None
-    if not isinstance(body, dict):
-        raise BadRequest("expected an object")
-    return body
-
-
-def _parse_pair(value: Any) -> Pair:
-    """A pair as `_show` sent it."""
-    kinds = {"key": r"[0-9]{1,18}r?", "left": r"[0-9a-f]{64}", "right": r"[0-9a-f]{64}", "version": r"[0-9]{1,18}"}
-    if not isinstance(value, dict) or type(value.get("version")) is not int:
-        raise BadRequest("pair: expected one as it was sent")
-    texts = {name: str(value.get(name)) for name in kinds}
-    if any(value.get(name) != texts[name] for name in ("key", "left", "right")) or not all(
-        re.fullmatch(kinds[name], text) for name, text in texts.items()
-    ):
-        raise BadRequest("pair: expected one as it was sent")
-    key = texts["key"]
-    return Pair(int(key.removesuffix("r")), key.endswith("r"), value["version"], texts["left"], texts["right"])
-
-
-def _parse_seconds(value: Any) -> float | None:
-    """How long an answer took."""
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not (math.isfinite(value) and value >= 0):
-        raise BadRequest("seconds: expected a number, 0 or more")
-    return min(float(value), DAY)
+        return SentAnswer.model_validate_json(content)
+    except ValidationError as error:
+        place = error.errors(include_url=False)[0]["loc"] or ("answer",)
+        raise BadRequest(f"{place[0]}: not as the page sends it") from None
 
 
 def bind(host: str, port: int) -> socket.socket:

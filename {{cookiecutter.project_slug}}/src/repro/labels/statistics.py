@@ -12,9 +12,8 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from repro.preferences.export import ANSWERS
-from repro.preferences.labelling import labels_per_hour
-from repro.preferences.schema import REPEATS, UNDO
+from repro.preferences.labelling import exchanged, labels_per_hour
+from repro.preferences.schema import ANSWERS, REPEATS, UNDO
 from repro.preferences.store import PREFERENCES, PreferenceStore
 from repro.results.proportions import wilson_interval
 
@@ -40,7 +39,7 @@ def label_statistics(store: PreferenceStore, run: str | None = None) -> dict[str
         (run, REPEATS),
     )
     returns = store.true_returns()
-    by_annotator = {name: _of(answers, "annotator", name) for name in sorted({row["annotator"] for row in answers})}
+    by_annotator = _grouped(answers, "annotator")
     labelled = [row for row in queries if row["answer"] in PREFERENCES]
     labels = [row["answer"] for row in labelled]
     return {
@@ -56,7 +55,7 @@ def label_statistics(store: PreferenceStore, run: str | None = None) -> dict[str
         # The mean entropy of (1, 0), (0, 1) and (.5, .5) in nats: no model's cross-entropy on these labels is lower.
         "entropy": math.log(2) * labels.count("tie") / len(labels) if labels else None,
         "true_agreement": _agreement_with_truth(queries, returns),
-        "strategies": {name: _strategy(_of(queries, "strategy", name), returns) for name in _names(queries)},
+        "strategies": {name: _strategy(rows, returns) for name, rows in _grouped(queries, "strategy").items()},
         "annotators": {name: _annotator(store, run, name, rows, returns) for name, rows in by_annotator.items()},
         "agreements": [
             {"annotators": [one, other]} | found
@@ -66,12 +65,10 @@ def label_statistics(store: PreferenceStore, run: str | None = None) -> dict[str
     }
 
 
-def _names(queries: Iterable[Row]) -> list[str]:
-    return sorted({row["strategy"] for row in queries})
-
-
-def _of(rows: Iterable[Row], field: str, value: Any) -> list[Row]:
-    return [row for row in rows if row[field] == value]
+def _grouped(rows: Iterable[Row], field: str) -> dict[Any, list[Row]]:
+    """The rows by the values of a field, in the order of these."""
+    values = sorted({row[field] for row in rows})
+    return {value: [row for row in rows if row[field] == value] for value in values}
 
 
 def _first(rows: Iterable[Row]) -> dict[int, str]:
@@ -101,7 +98,7 @@ def _annotator(store: PreferenceStore, run: str, name: str, rows: list[Row], ret
     undone = "SELECT count(*) FROM labels WHERE run IN (?1, ?1 || ?2) AND annotator = ?3 AND answer = ?4"
     sides = {row["number"]: row["left"] for row in rows if not row["repeat"]}
     repeats = {
-        row["number"]: row["answer"] if row["left"] == sides.get(row["number"]) else _exchanged(row["answer"])
+        row["number"]: row["answer"] if row["left"] == sides.get(row["number"]) else exchanged(row["answer"])
         for row in rows
         if row["repeat"]
     }
@@ -124,11 +121,6 @@ def _agreement_with_truth(rows: Iterable[Row], returns: dict[str, float]) -> Row
         if row["answer"] in SIDES and returns[row["left"]] != returns[row["right"]]
     ]
     return share(sum(right_ones), len(right_ones))
-
-
-def _exchanged(answer: str) -> str:
-    """What an answer says of the same pair, shown the other way round."""
-    return {"left": "right", "right": "left"}.get(answer, answer)
 
 
 def agreement(one: dict[int, str], other: dict[int, str]) -> Row | None:
