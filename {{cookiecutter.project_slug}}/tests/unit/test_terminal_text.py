@@ -1,4 +1,4 @@
-"""Paths and times as a person reads them."""
+"""Paths, counts and times as a person reads them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from repro.terminal.text import shorten, shown_path
+from repro.terminal.text import format_count, shorten, shown_path
 from repro.tracking.durations import now, session_start, shown_time, timestamp
 
 
@@ -36,6 +36,12 @@ def test_paths_in_a_text_are_shortened(here):
     assert shorten(f"{here}/x: gone, '{here}/y' ({here}/z) --plot={here}/p") == "x: gone, 'y' (z) --plot=p"
     for other in (f"{here}", f"/disk{here}/x", f"{here}s/x"):
         assert shorten(other) == other
+
+
+def test_counts_have_three_digits():
+    counts = (999, 1000, 999_499, 999_936, 1_000_000, 999_600_000, 10**9)
+    assert [format_count(count) for count in counts] == ["999", "1k", "999k", "1M", "1M", "1G", "1G"]
+    assert format_count(None) == ""
 
 
 def test_times():

@@ -41,7 +41,7 @@ def format_count(number: Any) -> str:
     if not isinstance(number, int):
         return ""
     for size, letter in ((10**9, "G"), (10**6, "M"), (10**3, "k")):
-        if number >= size:
+        if number >= 0.9995 * size:  # else three digits would make 1e+03 of it
             return f"{number / size:.3g}{letter}"
     return str(number)
 

@@ -132,11 +132,12 @@ class _Api:
         annotator, before = self._annotator(request.query_params.get("annotator")), request.query_params.get("before")
         if before is not None and not re.fullmatch(r"\d{1,18}", before):
             raise BadRequest("before: expected a number")
-        rows = await self.desk.ask(
-            lambda labelling: labelling.given(annotator, REVIEWED, None if before is None else int(before))
-        )
-        progress = await self.desk.ask(lambda labelling: labelling.progress(annotator))
-        return JSONResponse({"given": rows, "progress": progress, "more": len(rows) == REVIEWED})
+
+        def look(labelling: Labelling) -> dict[str, Any]:
+            rows = labelling.given(annotator, REVIEWED, None if before is None else int(before))
+            return {"given": rows, "progress": labelling.progress(annotator), "more": len(rows) == REVIEWED}
+
+        return JSONResponse(await self.desk.ask(look))
 
     async def pair(self, request: Request) -> Response:
         """One pair, to look at again."""
