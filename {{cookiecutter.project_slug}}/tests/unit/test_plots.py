@@ -18,8 +18,9 @@ from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 
-from repro.results import plots, predicted_plot, reward_plots
-from repro.results.recolouring import for_dark_pages
+from repro.report import predicted_plot, reward_plots, score_plots
+from repro.report.recolouring import for_dark_pages
+from repro.results import plots
 from repro.results.records import Columns
 from repro.results.statistics import t_interval
 
@@ -42,7 +43,7 @@ def bands(axes: Axes) -> list[PolyCollection]:
 
 
 def learning_curves(*seeds: int) -> plots.Draw:
-    return partial(plots.draw_learning_curves, curves=curves(*seeds), random=0.02, success=0.85)
+    return partial(score_plots.draw_learning_curves, curves=curves(*seeds), random=0.02, success=0.85)
 
 
 @pytest.mark.parametrize("seeds", [(0, 1, 4), (0, 1, 2, 4, 6)])
@@ -80,20 +81,20 @@ def test_one_seed_has_no_band_and_says_so() -> None:
 
 def test_seeds_without_common_steps_are_drawn_without_a_mean() -> None:
     apart = {0: (np.array([1.0, 2.0]), np.array([0.1, 0.2])), 1: (np.array([3.0, 4.0]), np.array([0.3, 0.4]))}
-    axes = drawn(partial(plots.draw_learning_curves, curves=apart, random=0.0, success=0.85))
+    axes = drawn(partial(score_plots.draw_learning_curves, curves=apart, random=0.0, success=0.85))
     assert not bands(axes)
     assert {len(line.get_xdata()) for line in axes.lines} == {2}
 
 
 def test_a_single_point_is_visible() -> None:
     point = {0: (np.array([100.0]), np.array([0.5]))}
-    axes = drawn(partial(plots.draw_learning_curves, curves=point, random=0.0, success=0.85))
+    axes = drawn(partial(score_plots.draw_learning_curves, curves=point, random=0.0, success=0.85))
     assert axes.lines[0].get_marker() == "o"
 
 
 @pytest.mark.parametrize("success", [0.85, 0.99, 1.0])
 def test_names_of_levels_do_not_overlap(success: float) -> None:
-    axes = drawn(partial(plots.draw_learning_curves, curves=curves(0, 1), random=0.97, success=success))
+    axes = drawn(partial(score_plots.draw_learning_curves, curves=curves(0, 1), random=0.97, success=success))
     boxes = sorted((text.get_window_extent() for text in axes.texts), key=lambda box: box.y0)
     for lower, upper in itertools.pairwise(boxes):
         assert lower.y1 - upper.y0 < 0.25 * lower.height  # the boxes hold room for descenders
@@ -102,7 +103,7 @@ def test_names_of_levels_do_not_overlap(success: float) -> None:
 def seed_scores(n: int) -> plots.Draw:
     judged, other = np.linspace(0.8, 0.95, n), np.linspace(0.7, 0.9, n)
     return partial(
-        plots.draw_seed_scores,
+        score_plots.draw_seed_scores,
         seeds=list(range(n)),
         scores=(judged, other),
         names=("sampled (judged)", "greedy"),
@@ -232,8 +233,9 @@ def test_exchanged_colours_are_those_of_a_plot_drawn_for_dark_pages(draw: plots.
 
 def test_pyplot_stays_out() -> None:
     program = (
-        "import sys, numpy as np; from repro.results import plots; c = {0: (np.arange(3.), np.arange(3.))}\n"
-        "plots.render(lambda axes, theme: plots.draw_learning_curves(axes, theme, c, 0, 1), plots.DARK, 'png')\n"
+        "import sys, numpy as np; from repro.report import score_plots; from repro.results import plots\n"
+        "c = {0: (np.arange(3.), np.arange(3.))}\n"
+        "plots.render(lambda axes, theme: score_plots.draw_learning_curves(axes, theme, c, 0, 1), plots.DARK, 'png')\n"
         "sys.exit('matplotlib.pyplot' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False, timeout=60).returncode == 0

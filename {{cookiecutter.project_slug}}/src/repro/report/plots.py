@@ -11,9 +11,10 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from repro.preferences.regularisation import LOSS_RATIO
-from repro.results import plots, reward_plots
-from repro.results.predicted_plot import MOST_DOTS, draw_predicted_return
-from repro.results.recolouring import for_dark_pages
+from repro.report import reward_plots, score_plots
+from repro.report.predicted_plot import MOST_DOTS, draw_predicted_return
+from repro.report.recolouring import for_dark_pages
+from repro.results import plots
 from repro.results.records import MOST_ROWS, Cell, Columns, Rows, columns
 from repro.results.statistics import SEEDS_FOR_INTERVAL
 
@@ -128,7 +129,7 @@ def _learning_curves(cells: list[Cell], curves: dict[int, Rows]) -> Plot:
     title = "Learning curves"
     scores = _metrics(title, curves, SCORE)
     draw = partial(
-        plots.draw_learning_curves, curves=scores, random=_random_score(cells), success=cells[0].success_score
+        score_plots.draw_learning_curves, curves=scores, random=_random_score(cells), success=cells[0].success_score
     )
     caption = "Score, by true return, of the episodes that end in a rollout; not smoothed."
     if any(len(rows) == MOST_ROWS for rows in curves.values()):
@@ -139,7 +140,7 @@ def _learning_curves(cells: list[Cell], curves: dict[int, Rows]) -> Plot:
 def _seed_scores(cells: list[Cell]) -> Plot:
     judged = cells[0].judged
     draw = partial(
-        plots.draw_seed_scores,
+        score_plots.draw_seed_scores,
         seeds=[cell.seed for cell in cells],
         scores=(
             np.array([cell.judged_score.score for cell in cells]),
@@ -156,7 +157,7 @@ def _seed_scores(cells: list[Cell]) -> Plot:
     few = len(cells) < SEEDS_FOR_INTERVAL
     bars = " Bars: from the lowest to the highest seed." if few else " Bars: 95% t-interval of the mean."
     caption += bars if len(cells) > 1 else " One seed (n=1): no interval."
-    return make_plot("seeds", "Score of each seed", caption, draw, plots.seed_scores_height(len(cells)))
+    return make_plot("seeds", "Score of each seed", caption, draw, score_plots.seed_scores_height(len(cells)))
 
 
 def _reward_plot(plot: RewardPlot, cells: list[Cell], curves: dict[int, Rows]) -> Plot:

@@ -1,4 +1,4 @@
-"""The plots of a report, each drawn on given axes and rendered to bytes.
+"""Plots, each drawn on given axes and rendered to bytes; what several of them have in common.
 
 Colours are those of Okabe and Ito (2008), which stay apart for colour-blind readers; lines and markers
 also differ in style, so that a grey print can be read. The same input gives the same bytes.
@@ -7,7 +7,7 @@ also differ in style, so that a grey print can be read. The same input gives the
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -18,11 +18,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator
 from matplotlib.transforms import ScaledTranslation
-from numpy.typing import NDArray
 
 from repro.reading import UserError
 from repro.results.records import Columns
-from repro.results.statistics import align_curves, curve_spread, spread, spread_name
+from repro.results.statistics import align_curves, curve_spread, spread_name
 
 if TYPE_CHECKING:
     from matplotlib.typing import RcKeyType
@@ -131,85 +130,6 @@ def _style(theme: Theme) -> dict[RcKeyType, Any]:
         "lines.solid_capstyle": "round",
         "legend.frameon": False,
     }
-
-
-def draw_learning_curves(
-    axes: Axes, theme: Theme, curves: Mapping[int, Columns], random: float, success: float
-) -> None:
-    """Scores while training, unsmoothed: every seed, their mean and its interval, or range.
-
-    `curves`: seed -> (env steps, scores). `random` and `success` are scores too; the best known return's is 1.
-    """
-    draw_group(axes, list(curves.values()), theme.blue, "-", "")
-    for level, style in ((1.0, "-"), (success, "--"), (random, ":")):
-        axes.axhline(level, color=theme.faint, linestyle=style, linewidth=1.1, zorder=1.5)
-    step_axis(axes)
-    axes.set_ylabel("score (1: best known return)")
-    low = min(random, min(values.min() for _, values in curves.values()))
-    high = max(1.0, max(values.max() for _, values in curves.values()))
-    axes.set_ylim(low - 0.06 * (high - low), high + 0.04 * (high - low))
-    label_levels(axes, theme, {1.0: "best known", success: f"success {success:g}", random: "random"})
-    legend_above(axes)
-
-
-def draw_seed_scores(
-    axes: Axes,
-    theme: Theme,
-    seeds: Sequence[int],
-    scores: tuple[NDArray[np.float64], NDArray[np.float64]],
-    names: tuple[str, str],
-    random: float,
-    success: float,
-) -> None:
-    """The score of each seed, a row each: the judged actions and the others beside; below, their mean.
-
-    `scores`: judged and other, each (seeds,); `names`: what they are called. Bars: 95% t-intervals, or ranges.
-    """
-    rows = np.arange(len(seeds))
-    styles: tuple[dict[str, Any], ...] = (
-        {"color": theme.blue, "marker": "o", "markersize": 7, "zorder": 4},
-        {"color": theme.orange, "marker": "D", "markersize": 6, "markerfacecolor": theme.background, "zorder": 3},
-    )
-    axes.hlines(rows, *np.sort(np.stack(scores), axis=0), color=theme.faint, alpha=0.5, linewidth=1.5, zorder=1.5)
-    for values, name, style in zip(scores, names, styles, strict=True):
-        axes.plot(values, rows, linestyle="none", label=name, **style)
-    if len(seeds) == 1:
-        axes.set_yticks([0], [f"seed {seeds[0]} (n=1)"])
-        axes.set_ylim(0.7, -0.7)
-    else:
-        mean_row = len(seeds) + 0.4
-        for values, style, shift in zip(scores, styles, (-0.2, 0.2), strict=True):
-            mean, low, high = spread(values)
-            bar = [[mean - low], [high - mean]]
-            axes.errorbar(mean, mean_row + shift, xerr=bar, capsize=3, linewidth=1.6, **style)
-        axes.axhline(len(seeds) - 0.3, color=theme.faint, linewidth=0.8)
-        axes.set_yticks(
-            [*rows, mean_row],
-            [
-                *(f"seed {seed}" for seed in seeds),
-                f"mean, {spread_name(len(seeds)).removesuffix('-interval')}\n(n={len(seeds)})",
-            ],
-        )
-        axes.set_ylim(mean_row + 0.7, -0.7)
-    axes.tick_params(axis="y", length=0)
-    axes.grid(visible=False, axis="y")
-    low, high = axes.get_xlim()
-    axes.set_xlim(min(low, random - 0.05), max(high, 1.03))
-    axes.set_xlabel("score (1: best known return)")
-    above = ScaledTranslation(0, 0.05, axes.figure.dpi_scale_trans)
-    for level, line, name, side in (
-        (random, ":", "random", "center"),
-        (success, "--", f"success {success:g}", "right"),
-        (1.0, "-", "best known", "left"),
-    ):
-        axes.axvline(level, color=theme.faint, linestyle=line, linewidth=1.1, zorder=1)
-        axes.text(level, 1, name, transform=axes.get_xaxis_transform() + above, ha=side, va="bottom", fontsize=9.5)
-    axes.figure.legend(loc="outside upper left", ncols=2, borderaxespad=0.2)
-
-
-def seed_scores_height(seeds: int) -> float:
-    """Inches that give each of so many seeds a row of its own."""
-    return 1.7 + 0.28 * seeds
 
 
 def draw_group(axes: Axes, curves: Sequence[Columns], color: str, style: str, prefix: str) -> None:

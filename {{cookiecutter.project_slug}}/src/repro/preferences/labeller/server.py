@@ -19,7 +19,7 @@ from starlette.routing import Route
 
 from repro.config.base import NonNegativeFloat, Record
 from repro.preferences.labeller.desk import Desk
-from repro.preferences.labeller.guard import MAX_BODY, Guard, refuse
+from repro.preferences.labeller.guard import Guard, refuse
 from repro.preferences.labelling import Labelling, Pair, Stale, check_annotator
 from repro.preferences.schema import Answer
 from repro.reading import UserError
@@ -29,6 +29,7 @@ KINDS = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".s
 AHEAD = 3  # pairs that a page has at hand, the one that is shown included
 REVIEWED = 30  # answers that the review page asks for at once
 DAY = 86400.0
+MAX_BODY = 4096  # bytes of a request
 Hash = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 

@@ -6,8 +6,8 @@ import re
 
 from matplotlib.colors import to_hex
 
+from repro.report.predicted_plot import colour_scale
 from repro.results.plots import DARK, LIGHT, Theme
-from repro.results.predicted_plot import colour_scale
 
 
 def for_dark_pages(svg: bytes) -> bytes:
