@@ -36,19 +36,6 @@ def read_yaml(path: Path) -> Any:
     return parse_yaml(text, str(path))
 
 
-def expect_entries(value: Any, names: Collection[str], where: str) -> dict[str, Any]:
-    """A mapping with exactly these names. Raises UserError that begins with `where`."""
-    if not isinstance(value, dict):
-        raise UserError(f"{where}: expected the entries {', '.join(names)}")
-    for name in value:
-        if name not in names:
-            raise UserError(f"{where}: unknown entry {name!r}{nearest(name, names)}")
-    missing = [name for name in names if name not in value]
-    if missing:
-        raise UserError(f"{where}: missing: {', '.join(missing)}; add it")
-    return value
-
-
 def nearest(name: object, known: Collection[str]) -> str:
     """The end of an error line: what may have been meant, else what there is."""
     matches = difflib.get_close_matches(str(name), known, n=1)
@@ -103,12 +90,7 @@ def syntax_errors_in_a_line() -> Iterator[None]:
     try:
         yield
     except SyntaxError as error:
-        file = Path(error.filename or _file_with_null_byte() or "")
+        file = Path(error.filename or "")
         if not file.is_relative_to(Path(__file__).parent):
             raise
         raise UserError(f"{file}:{error.lineno or 1}: {error.msg}; correct it and try again") from None
-
-
-def _file_with_null_byte() -> Path | None:
-    """A module of this package that holds one: Python does not say where it met it."""
-    return next((file for file in Path(__file__).parent.rglob("*.py") if b"\0" in file.read_bytes()), None)

@@ -28,7 +28,7 @@ def edit(root, old, new):
 
 def test_the_shipped_budget(root):
     budget = read_budget(root)
-    assert (budget.currency, budget.prices, budget.stage) == ("USD", {"cpu": 0.1, "gpu": 1.5}, "debugging")
+    assert (budget.currency, budget.prices_per_hour, budget.stage) == ("USD", {"cpu": 0.1, "gpu": 1.5}, "debugging")
     assert [stage.name for stage in budget.stages] == [
         "reading",
         "implementing",
@@ -37,7 +37,13 @@ def test_the_shipped_budget(root):
         "final",
         "writing",
     ]
-    assert budget.stages[4] == Stage("final", "final experiments and ablations", "cpu", 200.0, 10.0)
+    assert budget.stages[4] == Stage(
+        name="final",
+        about="final experiments and ablations",
+        machine="cpu",
+        compute_hours=200.0,
+        person_hours=10.0,
+    )
     assert sum(stage.compute_hours for stage in budget.stages) == 410  # as paper/scope.md says
     assert sum(stage.person_hours for stage in budget.stages) == 250
 
@@ -51,7 +57,7 @@ def test_a_person_may_plan_with_machines_and_stages_of_their_own(root):
     )
     edit(root, "USD", "€")
     budget = read_budget(root)
-    assert (budget.currency, budget.prices["big-box"], budget.stages[4].machine) == ("€", 9.0, "big-box")
+    assert (budget.currency, budget.prices_per_hour["big-box"], budget.stages[4].machine) == ("€", 9.0, "big-box")
 
 
 def test_the_stage_that_is_booked_to(root):
@@ -67,25 +73,26 @@ def test_the_stage_that_is_booked_to(root):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("currency:", "curency:", "unknown entry 'curency'; did you mean 'currency'?"),
-        ("currency: USD", "", "missing: currency; add it"),
-        ("currency: USD", "currency: 5", "currency: 5 will not do; write a text"),
-        ("cpu: 0.10", "cpu: -0.10", "prices_per_hour.cpu: -0.1 will not do; write a number, 0 or more"),
-        ("cpu: 0.10", "cpu: .inf", "prices_per_hour.cpu: inf will not do"),
-        ("cpu: 0.10", "cpu: .nan", "prices_per_hour.cpu: nan will not do"),
-        ("cpu: 0.10", "cpu: true", "prices_per_hour.cpu: True will not do"),
+        ("currency:", "curency:", "curency: unknown entry; did you mean 'currency'?"),
+        ("currency: USD", "", "currency: missing; add it"),
+        ("currency: USD", "currency: 5", "currency: '5' will not do: input should be a valid string"),
+        ("currency: USD", "currency: ' '", "currency: ' ' will not do"),
+        ("cpu: 0.10", "cpu: -0.10", "cpu: '-0.1' will not do: input should be greater than or equal to 0"),
+        ("cpu: 0.10", "cpu: .inf", "prices_per_hour.cpu: 'inf' will not do"),
+        ("cpu: 0.10", "cpu: .nan", "prices_per_hour.cpu: 'nan' will not do"),
+        ("cpu: 0.10", "cpu: true", "prices_per_hour.cpu: 'True' will not do"),
         ("cpu: 0.10", "cpu: '0.10'", "prices_per_hour.cpu: '0.10' will not do"),
         ("stage: debugging", "stage: debuging", "stage: 'debuging' is not among the stages; did you mean 'debugging'?"),
-        ("stage: debugging", "stage:", "stage: None will not do"),
+        ("stage: debugging", "stage:", "stage: null will not do"),
         ("machine: cpu", "machine: cpus", "stages[0].machine: 'cpus' has no price in prices_per_hour; did you mean"),
-        ("compute_hours: 10,", "compute_hours: -10,", "stages[1].compute_hours: -10 will not do"),
+        ("compute_hours: 10,", "compute_hours: -10,", "stages[1].compute_hours: '-10' will not do"),
         ("person_hours: 60", "person_hours: many", "stages[1].person_hours: 'many' will not do"),
-        ("person_hours: 60", "hours: 60", "stages[1]: unknown entry 'hours'"),
-        ("name: tuning,", "name: debugging,", "stages: 'debugging' is the name of more than one"),
-        ("name: tuning,", "name: 'Tuning | final',", "stages[3].name: 'Tuning | final' will not do; use lower-case"),
-        ("name: tuning,", "name: total,", "stages[3].name: 'total' is another row of repro ledger; give the stage"),
+        ("person_hours: 60", "hours: 60", "stages[1].hours: unknown entry; known: "),
+        ("name: tuning,", "name: debugging,", "stages[2].name: 'debugging' is the name of more than one"),
+        ("name: tuning,", "name: 'Tuning | final',", "stages[3].name: 'Tuning | final' will not do"),
+        ("name: tuning,", "name: total,", "stages[3].name: 'total' is another row of repro ledger; rename it"),
         ("name: tuning,", "name: unknown,", "stages[3].name: 'unknown' is another row of repro ledger"),
-        ("name: tuning,", "", "stages[3]: missing: name; add it"),
+        ("name: tuning,", "", "stages[3].name: missing; add it"),
         ("currency: USD", "currency: [", "not valid YAML"),
     ],
 )

@@ -93,7 +93,7 @@ def test_causes_are_ranked_and_joined():
             run("h", 0.1, "succeeded"),
         ]
     )
-    assert [(cause.text, cause.count, cause.foreseen, cause.unforeseen) for cause in found.causes] == [
+    assert [(cause.text, len(cause.runs), cause.foreseen, cause.unforeseen) for cause in found.causes] == [
         ("labels too few", 3, 3, 0),
         ("rewards  flat.", 2, 0, 2),
         ("a bug", 1, 0, 1),

@@ -28,12 +28,6 @@ def test_a_syntax_error_is_one_line_and_starts_nothing(project, command, file, t
     assert not (project.root / "runs").exists()
 
 
-def test_a_null_byte_is_one_line(project):
-    append(project, "agents/ppo.py", "\0")
-    assert "src/repro/agents/ppo.py" in (line := project.refused("train", "--seed", "100"))
-    assert "source code string cannot contain null bytes; correct it and try again" in line
-
-
 def test_a_run_that_meets_one_says_so(project):
     """As its code imports a part only when it needs it."""
     append(project, "results/late.py", "(\n")

@@ -10,8 +10,8 @@ from datetime import date, datetime, timedelta
 import pytest
 from ledger_examples import make_project, record, write_run
 
-from repro.accounts.budget import Budget, read_budget
-from repro.accounts.ledger import add_up, book_runs, compare_estimates
+from repro.accounts.budget import read_budget
+from repro.accounts.ledger import add_up, book_runs, total_of
 from repro.accounts.ledger_text import format_ledger
 from repro.terminal.text import width as columns_of
 from repro.tracking.process import process_start
@@ -84,10 +84,10 @@ class TestBooking:
         assert book(root, budget, status="queued", active_seconds=0.0).problem is None
 
     def test_a_machine_without_a_price(self, root, budget):
-        cheap = Budget("USD", {"cpu": 0.1}, "debugging", budget.stages)
+        cheap = budget.model_copy(update={"prices_per_hour": {"cpu": 0.1}})
         booked = book_runs(root, [record("a", device="cuda"), record("b")], cheap)
-        total = add_up(booked)["total"]
-        assert booked[0].cost is None and (total.hours, total.cost, total.unpriced) == (2.0, 0.1, 1.0)
+        total = total_of(booked)
+        assert booked[0].cost is None and (total.hours, total.cost) == (2.0, 0.1)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -105,7 +105,8 @@ def test_sums_by_stage_month_and_run_agree(root, budget, seed):
         for number in range(200)
     ]
     booked = book_runs(root, records, budget)
-    for groups in (add_up(booked), add_up(booked, lambda run: run.stage), add_up(booked, lambda run: run.month)):
+    by_stage, by_month = add_up(booked, lambda run: run.stage), add_up(booked, lambda run: run.month)
+    for groups in ({"all": total_of(booked)}, by_stage, by_month):
         assert sum(total.runs for total in groups.values()) == 200
         for name in ("hours", "cost"):
             by_group = math.fsum(getattr(total, name) for total in groups.values())
@@ -122,28 +123,25 @@ def test_short_runs_show_in_minutes_and_seconds_and_small_costs_are_not_nothing(
         "2026-11-21_moving-dot_b debugging finished cpu 4.7 s <0.01 3 s 1.57",
     ):
         assert line in lines
-    assert "estimated at 30.1 min and took 1.6 min" in text and "(1.00 h, what experience recommends" in text
+    assert "estimated at 30.1 min, took 1.6 min" in text and "(1.00 h, what experience recommends" in text
 
 
 def test_estimates_against_what_finished_runs_took(root, budget):
-    assert compare_estimates([]) is None
-    found = compare_estimates(
-        book_runs(
-            root,
-            [
-                record("a", active_seconds=900.0),  # of 1800 estimated
-                record("b", active_seconds=3600.0),  # exactly the doubled estimate
-                record("c", active_seconds=5400.0),
-                record("d", active_seconds=9e9, status="failed"),
-                record("e", active_seconds=9e9, estimate_minutes=None),
-                record("f", active_seconds=9e9, estimate_minutes=0.0),
-            ],
-            budget,
-        )
-    )
-    assert (found.runs, found.estimated, found.actual) == (3, 1.5, 2.75)
-    assert (found.median, found.lowest, found.highest) == (2.0, 0.5, 3.0)
-    assert (found.within, found.within_doubled) == (1, 2)
+    records = [
+        record("a", active_seconds=900.0),  # of 1800 estimated
+        record("b", active_seconds=3600.0),  # exactly the doubled estimate
+        record("c", active_seconds=5400.0),
+        record("d", active_seconds=9e9, status="failed"),
+        record("e", active_seconds=9e9, estimate_minutes=None),
+        record("f", active_seconds=9e9, estimate_minutes=0.0),
+    ]
+    text = format_ledger(book_runs(root, records, budget), [], [], budget, False, None)
+    assert "estimates: 3 finished runs, estimated at 1.50 h, took 2.75 h\n" in text
+    assert "  actual / estimated: median 2.00, from 0.50 to 3.00\n" in text
+    assert "  within the estimate: 1 of 3; within the doubled estimate (3.00 h, what experience" in text
+    assert "to plan with): 2\n" in text
+    none = format_ledger(book_runs(root, records[3:], budget), [], [], budget, False, None)
+    assert "estimates: no finished run has one yet" in none
 
 
 class TestText:
@@ -213,7 +211,7 @@ class TestText:
         assert "--runs" not in text
 
     def test_what_is_wrong_is_named_but_not_a_thousand_times(self, root, budget):
-        cheap = Budget("€", {"cpu": 0.1}, "debugging", budget.stages)
+        cheap = budget.model_copy(update={"currency": "€", "prices_per_hour": {"cpu": 0.1}})
         records = [record(f"{number}", status="running", active_seconds=0.0) for number in range(8)]
         text = self.text(root, cheap, [*records, record("gpu", device="cuda")])
         assert text.count("crashed before its first metrics") == 5 and "… and 3 more" in text

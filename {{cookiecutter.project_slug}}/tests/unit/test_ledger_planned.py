@@ -8,7 +8,7 @@ import re
 import pytest
 from ledger_examples import make_project, record
 
-from repro.accounts.budget import Budget, read_budget
+from repro.accounts.budget import read_budget
 from repro.accounts.ledger import book_runs
 from repro.accounts.ledger_text import format_plans
 from repro.accounts.planning import plan_runs
@@ -138,7 +138,7 @@ def test_ablations_are_added_up_and_doubled(root):
         ["total", "14.00", "h", "15.40"],
         ["doubled", "28.00", "h", "30.80"],
     ]
-    cheap = Budget("USD", {"cpu": 0.1}, "debugging", budget.stages)
+    cheap = budget.model_copy(update={"prices_per_hour": {"cpu": 0.1}})
     text = format_plans(plans, cheap, 80)
     assert "gpu has no price in budget.yaml" in text
     assert re.search(r"\ntotal \(1 unknown\) +14.00 h +at least 0.40\ndoubled +28.00 h +at least 0.80\n", text)

@@ -36,7 +36,7 @@ def write_answers(root, **changes):
 
 
 def test_an_answers_file_passes_without_a_terminal(root):
-    record, _ = run_gate(root, interactive=False, answers_file=write_answers(root))
+    record, _ = run_gate(root, interactive=False, answers=write_answers(root))
     assert record["answers"] == {"question": "Does it learn?", "outcomes": "yes: on\nno: debug"}
     assert record["prediction"] == {"failure_probability": 0.0, "surprise": "very", "causes": []}
     assert run_gate(root, interactive=False)[0] == record
@@ -44,19 +44,19 @@ def test_an_answers_file_passes_without_a_terminal(root):
 
 def test_a_question_given_with_the_command_fills_in_what_the_file_leaves_empty(root):
     options = {"interactive": False, "question": "Given?"}
-    record, _ = run_gate(root, answers_file=write_answers(root), **options)
+    record, _ = run_gate(root, answers=write_answers(root), **options)
     assert record["question"] == "Does it learn?"
-    record, _ = run_gate(root, answers_file=write_answers(root, **{"  question": "  question:"}), **options)
+    record, _ = run_gate(root, answers=write_answers(root, **{"  question": "  question:"}), **options)
     assert record["question"] == record["answers"]["question"] == "Given?"
     with pytest.raises(UserError, match=r"not answered: answers\.outcomes"):
-        run_gate(root, answers_file=write_answers(root, **{"  outcomes": "  outcomes:"}), **options)
+        run_gate(root, answers=write_answers(root, **{"  outcomes": "  outcomes:"}), **options)
 
 
 def test_an_answers_file_as_it_was_written_names_all_that_is_missing(root):
     path = root / "a.yaml"
     write_answers_template(path, read_checklist(root), CODE, prelaunch.launched_params(config()))
     with pytest.raises(UserError) as error:
-        run_gate(root, interactive=False, answers_file=path)
+        run_gate(root, interactive=False, answers=path)
     for name in ("answers.question", "answers.outcomes", "surprise", "failure_probability"):
         assert name in str(error.value)
     with pytest.raises(UserError, match="exists already"):
@@ -70,7 +70,8 @@ def test_a_full_disk_leaves_no_half_written_answers_file(root):
 
     script = (
         "import sys; from pathlib import Path; from repro.gate.checklist import *\n"
-        "try: write_answers_template(Path(sys.argv[1]), Checklist((), {}), '0', {'env': {}})\n"
+        "checklist = Checklist.model_construct(questions=[], checks={})\n"
+        "try: write_answers_template(Path(sys.argv[1]), checklist, '0', {'env': {}})\n"
         "except UserError as error: print(error)"
     )
     path = root / "answers.yaml"
@@ -84,29 +85,29 @@ def test_a_full_disk_leaves_no_half_written_answers_file(root):
         ({"code_hash": "code_hash: '1'"}, "stale: written for other code"),
         ({"  name": "  name: 1"}, 'stale: written for other parameters (name 1, now "moving-dot")'),
         ({"  name": "  name: 2024-01-01"}, 'name "2024-01-01", now "moving-dot"'),
-        ({"parameters": "parameter:"}, "unknown entry 'parameter'; did you mean 'parameters'?"),
-        ({"  outcomes": ""}, "answers: missing: outcomes"),
-        ({"  outcomes": "  outcome: x"}, "answers: unknown entry 'outcome'; did you mean 'outcomes'?"),
-        ({"  question": "  question: 12"}, "answers.question: 12 is not a text"),
+        ({"parameters": "parameter:"}, "parameter: unknown entry; did you mean 'parameters'?"),
+        ({"  outcomes": ""}, "not answered: answers.outcomes"),
+        ({"  outcomes": "  outcome: x"}, "answers.outcome: no such question; did you mean 'outcomes'?"),
+        ({"  question": "  question: 12"}, "answers.question: '12' will not do: input should be a valid string"),
         ({"surprise": "surprise: somewhat"}, "surprise: 'somewhat' is too little"),
         ({"surprise": "surprise: a lot"}, "surprise: 'a lot' will not do"),
         ({"failure_probability": "failure_probability: 20%"}, "failure_probability: '20%' will not do"),
-        ({"failure_probability": "failure_probability: .nan"}, "failure_probability: nan will not do"),
-        ({"failure_probability": "failure_probability: true"}, "failure_probability: True will not do"),
+        ({"failure_probability": "failure_probability: .nan"}, "failure_probability: 'nan' will not do"),
+        ({"failure_probability": "failure_probability: true"}, "failure_probability: 'True' will not do"),
         ({"causes": "causes: [{cause: c, response: accepted, reason: ''}]"}, "not answered: causes[0].reason"),
         ({"causes": "causes: [{cause: c, response: maybe, reason: r}]"}, "causes[0].response: 'maybe' will not do"),
-        ({"causes": "causes: [{cause: c}]"}, "causes[0]: missing: response, reason"),
-        ({"causes": "causes: none"}, "causes: expected a list"),
+        ({"causes": "causes: [{cause: c}]"}, "causes[0].response: missing"),
+        ({"causes": "causes: none"}, "causes: 'none' will not do: input should be a valid list"),
         ({"accept": "accept: {seed: x}"}, "accept.seed: no such check; did you mean 'seeds'?"),
         ({"accept": "accept: {seeds: no}"}, "accept.seeds: 'no' is no reason; write two words at least"),
         ({"accept": "accept: {seeds: }"}, "not answered: accept.seeds"),
         ({"accept": "accept: {seeds: [}"}, "not valid YAML"),
-        ({"accept": ""}, "missing: accept"),
+        ({"accept": ""}, "accept: missing"),
     ],
 )
 def test_a_faulty_answers_file_is_refused_in_one_line(root, changes, line):
     with pytest.raises(UserError) as error:
-        run_gate(root, interactive=False, answers_file=write_answers(root, **changes))
+        run_gate(root, interactive=False, answers=write_answers(root, **changes))
     assert line in str(error.value) and "answers.yaml" in str(error.value) and "\n" not in str(error.value)
     assert stored(root) == []
 
@@ -129,7 +130,7 @@ def test_a_faulty_answers_file_is_refused_in_one_line(root, changes, line):
 )
 def test_a_stale_answers_file_says_what_it_was_written_for(root, overrides, code, line):
     with pytest.raises(UserError) as error:
-        prelaunch.check_given(root, config(*overrides), code, write_answers(root), None)
+        prelaunch.check_given(root, config(*overrides), code, prelaunch.Given(write_answers(root)))
     assert line in str(error.value)
 
 
@@ -140,20 +141,20 @@ def test_an_answers_file_fits_runs_that_differ_in_seeds_and_the_gate_only(root):
         path, read_checklist(root), CODE, prelaunch.launched_params(config("agent.learning_rate=1e-05"))
     )
     with pytest.raises(UserError, match="not answered"):
-        prelaunch.check_given(root, small, CODE, path, None)
+        prelaunch.check_given(root, small, CODE, prelaunch.Given(path))
 
 
 def test_an_answers_file_must_accept_what_fails(root):
     break_tracking(root)
     with pytest.raises(UserError, match=r"failed checks: tracking: .*sometimes.*accept\.tracking"):
-        run_gate(root, interactive=False, answers_file=write_answers(root))
+        run_gate(root, interactive=False, answers=write_answers(root))
     path = write_answers(root, accept="accept: {tracking: corrected later}")
-    assert run_gate(root, interactive=False, answers_file=path)[0]["checks"][0]["accepted"] == "corrected later"
+    assert run_gate(root, interactive=False, answers=path)[0]["checks"][0]["accepted"] == "corrected later"
 
 
 def test_a_missing_answers_file_says_how_to_make_one(root):
     with pytest.raises(UserError, match=r"no\.yaml: no such file; repro prelaunch --write-answers"):
-        run_gate(root, answers_file=root / "no.yaml")
+        run_gate(root, answers=root / "no.yaml")
 
 
 @pytest.mark.parametrize(
@@ -182,15 +183,15 @@ def test_a_pass_that_does_not_say_how_and_when_is_none(root, fields):
     "old, new, line",
     [
         ("tracking:", "trakcing:", "checks.trakcing: no such check; did you mean 'tracking'?"),
-        ("runs: all", "runs: some", "checks.tracking.runs: 'some' will not do; write one of: all, learned"),
+        ("runs: all", "runs: some", "checks.tracking.runs: 'some' will not do: input should be 'all' or 'learned'"),
         ("failure: warns", "failure: stops", "checks.seeds.failure: 'stops'"),
-        ("failure: warns", "x: 1", "checks.seeds: unknown entry 'x'"),
+        ("failure: warns", "x: 1", "checks.seeds.x: unknown entry"),
         ("id: question", "id: query", "none has the id 'question'"),
         ("id: outcomes", "id: question", "'question' is the id of more than one"),
         ("id: outcomes", "id: Out comes", "questions[1].id: 'Out comes' will not do"),
-        ("ask: Which question?", "ask: ''", "questions[0].ask: is empty"),
-        ("ask: Which question?, ", "", "questions[0]: missing: ask"),
-        ("questions:", "question:", "unknown entry 'question'; did you mean 'questions'?"),
+        ("ask: Which question?", "ask: ''", "questions[0].ask: '' will not do"),
+        ("ask: Which question?, ", "", "questions[0].ask: missing"),
+        ("questions:", "question:", "question: unknown entry; did you mean 'questions'?"),
         ("checks:", "checks: [", "not valid YAML"),
     ],
 )

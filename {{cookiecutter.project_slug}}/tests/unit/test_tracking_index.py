@@ -51,7 +51,7 @@ def test_a_copy_of_a_folder_is_no_run_and_a_renamed_one_is(tmp_path):
     assert {run["id"] for run in without_copies(listed)} == {first.name, third.name, "best"}
     predicted = [run | {"failure_probability": 0.5} for run in listed]
     assert len(calibrate(predicted).open_runs) == 3
-    assert len(book_runs(tmp_path, listed, Budget("USD", {}, "debugging", ()))) == 3
+    assert len(book_runs(tmp_path, listed, Budget.model_construct(prices_per_hour={}))) == 3
 
 
 def test_the_index_follows_every_change(tmp_path):

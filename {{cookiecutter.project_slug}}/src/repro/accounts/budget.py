@@ -2,60 +2,58 @@
 
 from __future__ import annotations
 
-import math
-import re
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
-from repro.reading import UserError, expect_entries, nearest, read_yaml
+from pydantic import Field, model_validator
+
+from repro.reading import UserError, nearest
+from repro.results.strict_files import Strict, Text, read_strict
 
 ROWS = ("total", "unknown")  # of the ledger, beside the stages
+Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
-@dataclass(frozen=True)
-class Stage:
+class Stage(Strict):
     """A stage of the reproduction and the hours planned for it: of compute on `machine`, and of a person."""
 
-    name: str
-    about: str
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$")]
+    about: Text
     machine: str
-    compute_hours: float
-    person_hours: float
+    compute_hours: Amount
+    person_hours: Amount
 
 
-@dataclass(frozen=True)
-class Budget:
-    """The content of `budget.yaml`. Prices are of an hour, by machine; the currency is only a label."""
+class Budget(Strict):
+    """The content of `budget.yaml`. Prices are by machine; the currency is only a label."""
 
-    currency: str
-    prices: Mapping[str, float]
+    currency: Text
+    prices_per_hour: dict[str, Amount]
     stage: str  # what is booked to when nobody says otherwise
-    stages: tuple[Stage, ...]
+    stages: list[Stage]
+
+    @model_validator(mode="after")
+    def names_are_known(self) -> Budget:
+        names = [stage.name for stage in self.stages]
+        for number, stage in enumerate(self.stages):
+            if stage.name in ROWS:
+                raise ValueError(f"stages[{number}].name: {stage.name!r} is another row of repro ledger; rename it")
+            if names.count(stage.name) > 1:
+                raise ValueError(f"stages[{number}].name: {stage.name!r} is the name of more than one; rename it")
+            if stage.machine not in self.prices_per_hour:
+                known = nearest(stage.machine, self.prices_per_hour)
+                raise ValueError(f"stages[{number}].machine: {stage.machine!r} has no price in prices_per_hour{known}")
+        if self.stage not in names:
+            raise ValueError(f"stage: {self.stage!r} is not among the stages{nearest(self.stage, names)}")
+        return self
+
+
+FIELDS = [*Budget.model_fields, *Stage.model_fields]
 
 
 def read_budget(root: Path) -> Budget:
     """Read `budget.yaml` strictly. Raises UserError that names the entry, the value and the fix."""
-    path = Path(root) / "budget.yaml"
-    if not path.exists():
-        raise UserError(f"{path}: no such file; bring it back with git, e.g. git checkout -- {path.name}")
-    values = expect_entries(read_yaml(path), ("currency", "prices_per_hour", "stage", "stages"), str(path))
-    prices = values["prices_per_hour"]
-    if not isinstance(prices, dict) or not prices:
-        raise UserError(f"{path}: prices_per_hour: expected a price for each machine, such as cpu: 0.10")
-    prices = {str(name): _number(price, f"{path}: prices_per_hour.{name}") for name, price in prices.items()}
-    if not isinstance(values["stages"], list) or not values["stages"]:
-        raise UserError(f"{path}: stages: expected a list of entries with name, about, machine and hours")
-    stages = tuple(_stage(entry, prices, f"{path}: stages[{i}]") for i, entry in enumerate(values["stages"]))
-    names = [stage.name for stage in stages]
-    for name in names:
-        if names.count(name) > 1:
-            raise UserError(f"{path}: stages: {name!r} is the name of more than one; give each its own")
-    stage = _text(values["stage"], f"{path}: stage")
-    if stage not in names:
-        raise UserError(f"{path}: stage: {stage!r} is not among the stages{nearest(stage, names)}")
-    return Budget(_text(values["currency"], f"{path}: currency"), prices, stage, stages)
+    return read_strict(root / "budget.yaml", Budget, FIELDS, "bring it back with git, e.g. git checkout -- budget.yaml")
 
 
 def stage_name(budget: Budget, wanted: str | None) -> str:
@@ -71,29 +69,3 @@ def stage_name(budget: Budget, wanted: str | None) -> str:
 def machine_of(device: str | None) -> str:
     """The machine that hours on a device ("cpu", "cuda") are booked to."""
     return "gpu" if device == "cuda" else "cpu"
-
-
-def _stage(entry: Any, prices: Collection[str], where: str) -> Stage:
-    expect_entries(entry, ("name", "about", "machine", "compute_hours", "person_hours"), where)
-    name, about, machine = (_text(entry[key], f"{where}.{key}") for key in ("name", "about", "machine"))
-    if not re.fullmatch(r"[a-z][a-z0-9-]*", name):
-        raise UserError(f"{where}.name: {name!r} will not do; use lower-case letters, digits and -")
-    if name in ROWS:
-        raise UserError(f"{where}.name: {name!r} is another row of repro ledger; give the stage another name")
-    if machine not in prices:
-        raise UserError(f"{where}.machine: {machine!r} has no price in prices_per_hour{nearest(machine, prices)}")
-    compute, person = (_number(entry[key], f"{where}.{key}") for key in ("compute_hours", "person_hours"))
-    return Stage(name, about, machine, compute, person)
-
-
-def _text(value: Any, where: str) -> str:
-    if not isinstance(value, str) or not value.strip():
-        raise UserError(f"{where}: {value!r} will not do; write a text, in quotes if need be")
-    return value.strip()
-
-
-def _number(value: Any, where: str) -> float:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not math.isfinite(value) or value < 0:
-        raise UserError(f"{where}: {value!r} will not do; write a number, 0 or more")
-    return float(value)

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 from repro.results.proportions import wilson_interval
-from repro.terminal.text import plain
+from repro.terminal.text import counted, plain
 from repro.tracking.archive import Record, effective_status, is_live
 from repro.tracking.index import without_copies
 
@@ -39,12 +39,7 @@ class Cause:
     foreseen: int = 0
     unforeseen: int = 0
     unknown: int = 0
-    runs: list[str] = field(default_factory=list)  # oldest first
-
-    @property
-    def count(self) -> int:
-        """How many runs failed of it."""
-        return len(self.runs)
+    runs: list[str] = field(default_factory=list)  # that failed of it, oldest first
 
 
 @dataclass(frozen=True)
@@ -110,10 +105,9 @@ def question_id(cause: str) -> str:
 
 def question_yaml(cause: Cause, name: str) -> str:
     """An entry for `questions` in checklists/prelaunch.yaml that asks about a cause."""
-    runs = f"{cause.unforeseen} run{'s' if cause.unforeseen > 1 else ''}"
     texts = {
         "ask": f"What tells you that this run will not fail of: {plain(cause.text)}?",
-        "why": f"It made {runs} fail without being foreseen, last {cause.runs[-1]}.",
+        "why": f"It made {counted(cause.unforeseen, 'run')} fail without being foreseen, last {cause.runs[-1]}.",
     }
     lines = [f"  - id: {name}"]
     lines += [f"    {key}: {json.dumps(text, ensure_ascii=False)}" for key, text in texts.items()]  # JSON is YAML
@@ -161,7 +155,7 @@ def _causes(closed: list[Record]) -> tuple[Cause, ...]:
             cause.unforeseen += 1
         else:
             cause.foreseen += 1
-    return tuple(sorted(causes.values(), key=lambda cause: (-cause.count, -cause.unforeseen, cause.text)))
+    return tuple(sorted(causes.values(), key=lambda cause: (-len(cause.runs), -cause.unforeseen, cause.text)))
 
 
 def _key(cause: str) -> str:

@@ -137,7 +137,7 @@ def _causes(found: Calibration, width: int | None) -> list[str]:
     if not found.causes:
         return []
     columns = [
-        Column("runs", [str(cause.count) for cause in found.causes]),
+        Column("runs", [str(len(cause.runs)) for cause in found.causes]),
         Column("foreseen", [str(cause.foreseen) for cause in found.causes]),
         Column("not foreseen", [str(cause.unforeseen) for cause in found.causes]),
         Column("not known", [str(cause.unknown) for cause in found.causes], optional=1),

@@ -18,7 +18,7 @@ def say_expected(root: Path, name: str, device: str, minutes: float, runs: int =
     `device` is "cpu" or "cuda". Raises UserError if budget.yaml cannot be read.
     """
     budget = read_budget(root)
-    price = budget.prices.get(machine_of(device)) or 0.0
+    price = budget.prices_per_hour.get(machine_of(device)) or 0.0
 
     def words(minutes: float) -> str:
         cost = minutes / 60 * price

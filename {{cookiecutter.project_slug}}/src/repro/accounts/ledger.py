@@ -7,9 +7,8 @@ same wherever they are made.
 from __future__ import annotations
 
 import math
-import statistics
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -46,26 +45,11 @@ class Booked:
 
 @dataclass(frozen=True)
 class Total:
-    """The sum over some runs; `unpriced` are hours, within `hours`, that the cost leaves out."""
+    """The sum over some runs; the cost leaves out machines without a price."""
 
     runs: int
     hours: float
     cost: float
-    unpriced: float
-
-
-@dataclass(frozen=True)
-class Estimates:
-    """Estimated against actual hours of the finished runs that were estimated; ratios are actual / estimate."""
-
-    runs: int
-    estimated: float
-    actual: float
-    median: float
-    lowest: float
-    highest: float
-    within: int  # runs that took no longer than estimated
-    within_doubled: int
 
 
 def book_runs(root: Path, records: Iterable[Record], budget: Budget) -> list[Booked]:
@@ -73,29 +57,20 @@ def book_runs(root: Path, records: Iterable[Record], budget: Budget) -> list[Boo
     return [_book(root, record, budget) for record in without_copies(records) if record["status"] != "unreadable"]
 
 
-def add_up(booked: Iterable[Booked], key: Callable[[Booked], str] | None = None) -> dict[str, Total]:
-    """The totals by `key`; without one, of everything, under the name "total"."""
-    groups: dict[str, list[Booked]] = {} if key else {"total": []}
+def add_up(booked: Iterable[Booked], key: Callable[[Booked], str]) -> dict[str, Total]:
+    """The totals by `key`."""
+    groups: dict[str, list[Booked]] = {}
     for run in booked:
-        groups.setdefault(key(run) if key else "total", []).append(run)
-    return {name: _total(runs) for name, runs in groups.items()}
+        groups.setdefault(key(run), []).append(run)
+    return {name: total_of(runs) for name, runs in groups.items()}
 
 
-def compare_estimates(booked: Iterable[Booked]) -> Estimates | None:
-    """None if no finished run was estimated."""
-    runs = [run for run in booked if run.ratio is not None]
-    ratios = [run.ratio for run in runs if run.ratio is not None]
-    if not runs:
-        return None
-    return Estimates(
+def total_of(runs: Sequence[Booked]) -> Total:
+    """The total of all these runs."""
+    return Total(
         runs=len(runs),
-        estimated=math.fsum(run.estimate or 0 for run in runs),
-        actual=math.fsum(run.hours for run in runs),
-        median=statistics.median(ratios),
-        lowest=min(ratios),
-        highest=max(ratios),
-        within=sum(ratio <= 1 for ratio in ratios),
-        within_doubled=sum(ratio <= 2 for ratio in ratios),
+        hours=math.fsum(run.hours for run in runs),
+        cost=math.fsum(run.cost for run in runs if run.cost is not None),
     )
 
 
@@ -103,7 +78,7 @@ def _book(root: Path, record: Record, budget: Budget) -> Booked:
     seconds, problem = _seconds(root, record)
     hours = seconds / 3600
     machine = machine_of(record.get("device"))
-    price = budget.prices.get(machine)
+    price = budget.prices_per_hour.get(machine)
     estimate = record.get("estimate_minutes")
     return Booked(
         run=record["id"],
@@ -128,22 +103,13 @@ def _seconds(root: Path, record: Record) -> tuple[float, str | None]:
             return record.get("active_seconds") or 0.0, problem
         return active_seconds(record, running=True), None
     # Its process is gone, or on another host, of which only the metrics tell.
-    last_row = read_last_row(Path(root) / "runs" / record["id"] / "metrics.jsonl")
+    last_row = read_last_row(root / "runs" / record["id"] / "metrics.jsonl")
     seconds = active_seconds(record, last_row, running=False)
     if seconds:
         return seconds, None
     if effective_status(record) == "crashed":
         return 0.0, "crashed before its first metrics; its hours are not known"
     return 0.0, f"runs on {record['host']}, without metrics yet; counted as 0 hours"
-
-
-def _total(runs: list[Booked]) -> Total:
-    return Total(
-        runs=len(runs),
-        hours=math.fsum(run.hours for run in runs),
-        cost=math.fsum(run.cost for run in runs if run.cost is not None),
-        unpriced=math.fsum(run.hours for run in runs if run.cost is None),
-    )
 
 
 def _month(started: object) -> str:

@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+import statistics
+from collections.abc import Callable, Sequence
 from datetime import date
 
 from repro.accounts.budget import Budget
-from repro.accounts.ledger import Booked, Total, add_up, compare_estimates
+from repro.accounts.ledger import Booked, Total, add_up, total_of
 from repro.accounts.planning import AUTO, Plan
 from repro.terminal.tables import Column, format_table, wrap
-from repro.terminal.text import plain
+from repro.terminal.text import counted, plain
 from repro.tracking.durations import format_hours
 
 TOP = 10  # runs that are listed unless all are asked for
 NAMED = 5  # problems of a kind that are listed
 Work = Sequence[tuple[date, str, float]]  # day, stage, hours of a person
-NO_RUNS = Total(0, 0.0, 0.0, 0.0)
+NO_RUNS = Total(0, 0.0, 0.0)
 
 
 def format_ledger(
     booked: Sequence[Booked], unreadable: Sequence[str], work: Work, budget: Budget, every_run: bool, width: int | None
 ) -> str:
     """All of `repro ledger`. `unreadable`: ids of runs without a readable run.json; `work`: from the work log."""
-    prices = ", ".join(f"{name} {price:g}" for name, price in budget.prices.items())
+    prices = ", ".join(f"{name} {price:g}" for name, price in budget.prices_per_hour.items())
     parts = [
         [f"prices in {budget.currency} an hour: {prices} (budget.yaml)"],
         _by_stage(booked, work, budget, width),
@@ -56,21 +57,21 @@ def format_plans(plans: Sequence[Plan], budget: Budget, width: int | None) -> st
         lines.append(f"{plan.name}: {seeds}; hours: {plan.source}")
         if plan.machine == AUTO:
             lines.append(f"{plan.name}: training.device is auto, and no run tells what that comes to; nor the cost")
-        elif plan.machine not in budget.prices:
+        elif plan.machine not in budget.prices_per_hour:
             lines.append(f"{plan.name}: {plan.machine} has no price in budget.yaml")
     lines.append("Plan with the doubled numbers: no estimate contains what goes wrong.")
     return "\n".join([*format_table(columns, width, last=2), "", *wrap(lines, width)])
 
 
 def _by_stage(booked: Sequence[Booked], work: Work, budget: Budget, width: int | None) -> list[str]:
-    totals = add_up(booked, lambda run: run.stage) | {"total": add_up(booked)["total"]}
+    totals = add_up(booked, lambda run: run.stage) | {"total": total_of(booked)}
     plans = {stage.name: stage for stage in budget.stages}
     names = [*plans, *sorted({*totals, *(stage for _, stage, _ in work)} - {*plans, "total"}), "total"]
     spent = [totals.get(name, NO_RUNS) for name in names]
     compute = {name: stage.compute_hours for name, stage in plans.items()}
-    cost = {name: stage.compute_hours * budget.prices[stage.machine] for name, stage in plans.items()}
+    cost = {name: stage.compute_hours * budget.prices_per_hour[stage.machine] for name, stage in plans.items()}
     person = {name: stage.person_hours for name, stage in plans.items()}
-    worked = [_sum(hours for _, stage, hours in work if name in (stage, "total")) for name in names]
+    worked = [math.fsum(hours for _, stage, hours in work if name in (stage, "total")) for name in names]
     columns = [
         Column("stage", names, text=True),
         Column("runs", [str(total.runs) for total in spent]),
@@ -89,14 +90,14 @@ def _by_month(booked: Sequence[Booked], work: Work, budget: Budget, width: int |
     names = sorted({*totals, *(f"{day:%Y-%m}" for day, _, _ in work)})
     if not names:
         return []
-    spent = [*(totals.get(name, NO_RUNS) for name in names), add_up(booked)["total"]]
-    worked = [_sum(hours for day, _, hours in work if f"{day:%Y-%m}" == name) for name in names]
+    spent = [*(totals.get(name, NO_RUNS) for name in names), total_of(booked)]
+    worked = [math.fsum(hours for day, _, hours in work if f"{day:%Y-%m}" == name) for name in names]
     columns = [
         Column("month", [*names, "total"], text=True),
         Column("runs", [str(total.runs) for total in spent]),
         Column("compute", [_hours(total.hours) for total in spent]),
         Column(budget.currency, [_cost(total.cost) for total in spent]),
-        Column("work", [*map(_hours, worked), _hours(_sum(worked))]),
+        Column("work", [*map(_hours, worked), _hours(math.fsum(worked))]),
     ]
     return format_table(columns, width, last=1)
 
@@ -121,31 +122,35 @@ def _by_run(booked: Sequence[Booked], budget: Budget, every_run: bool, width: in
 
 
 def _estimates(booked: Sequence[Booked]) -> list[str]:
-    found = compare_estimates(booked)
-    if found is None:
+    """Estimated against actual hours of the finished runs that were estimated."""
+    ratios = [run.ratio for run in booked if run.ratio is not None]
+    if not ratios:
         return ["estimates: no finished run has one yet; repro launch estimates each"]
-    runs = "1 finished run was" if found.runs == 1 else f"{found.runs} finished runs were"
+    estimated = math.fsum(run.estimate for run in booked if run.ratio is not None and run.estimate)
+    took = math.fsum(run.hours for run in booked if run.ratio is not None)
+    within, within_doubled = (sum(ratio <= factor for ratio in ratios) for factor in (1, 2))
     return [
-        f"estimates: {runs} estimated at {format_hours(found.estimated)} and took {format_hours(found.actual)}",
-        f"  actual / estimated: median {found.median:.2f}, from {found.lowest:.2f} to {found.highest:.2f}",
-        f"  within the estimate: {found.within} of {found.runs}; within the doubled estimate "
-        f"({format_hours(2 * found.estimated)}, what experience recommends to plan with): {found.within_doubled}",
+        f"estimates: {counted(len(ratios), 'finished run')}, estimated at {format_hours(estimated)}, "
+        f"took {format_hours(took)}",
+        f"  actual / estimated: median {statistics.median(ratios):.2f}, from {min(ratios):.2f} to {max(ratios):.2f}",
+        f"  within the estimate: {within} of {len(ratios)}; within the doubled estimate "
+        f"({format_hours(2 * estimated)}, what experience recommends to plan with): {within_doubled}",
     ]
 
 
 def _notes(booked: Sequence[Booked], unreadable: Sequence[str], work: Work, budget: Budget) -> list[str]:
     notes = []
     for stage in budget.stages:
-        compute = _sum(run.hours for run in booked if run.stage == stage.name)
-        person = _sum(hours for _, name, hours in work if name == stage.name)
+        compute = math.fsum(run.hours for run in booked if run.stage == stage.name)
+        person = math.fsum(hours for _, name, hours in work if name == stage.name)
         for what, spent, planned in (("compute", compute, stage.compute_hours), ("work", person, stage.person_hours)):
             if spent > planned:
                 notes.append(f"over plan: {stage.name}, {format_hours(spent)} of {what}, planned {planned:g} h")
     known = {stage.name for stage in budget.stages}
     strange = sorted(({run.stage for run in booked} | {stage for _, stage, _ in work}) - known)
     notes += [f"not a stage of budget.yaml: {name}" for name in strange]
-    for machine in sorted({run.machine for run in booked} - {*budget.prices}):
-        hours = _sum(run.hours for run in booked if run.machine == machine)
+    for machine in sorted({run.machine for run in booked} - {*budget.prices_per_hour}):
+        hours = math.fsum(run.hours for run in booked if run.machine == machine)
         notes.append(f"no price in budget.yaml: {machine}; its {format_hours(hours)} are not in the cost")
     notes += _named([f"{run.run}: {run.problem}" for run in booked if run.problem])
     notes += _named([f"{run}: run.json is missing or damaged; not counted" for run in unreadable])
@@ -159,7 +164,7 @@ def _named(problems: list[str]) -> list[str]:
 
 def _planned(values: dict[str, float], names: Sequence[str], unit: str = "") -> list[str]:
     """A cell for each name: what was planned for it, in all for the total, nothing for what is not in the plan."""
-    values = values | {"total": _sum(values.values())}
+    values = values | {"total": math.fsum(values.values())}
     return [f"{values[name]:,g}{unit}" if name in values else "" for name in names]
 
 
@@ -179,7 +184,3 @@ def _at_least(values: Sequence[float | None], factor: int, shown: Callable[[floa
     if len(known) == len(values):
         return shown(math.fsum(known))
     return f"at least {shown(math.fsum(known))}" if known else "unknown"
-
-
-def _sum(values: Iterable[float]) -> float:
-    return math.fsum(values)

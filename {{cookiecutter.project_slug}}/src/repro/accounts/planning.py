@@ -11,6 +11,7 @@ from repro.accounts.budget import Budget, machine_of
 from repro.accounts.ledger import Booked
 from repro.config import Config
 from repro.gate.prelaunch import find_pass, key_of
+from repro.terminal.text import counted
 from repro.tracking.archive import Record, is_live
 from repro.tracking.parameters import params_hash, resolutions
 
@@ -36,7 +37,7 @@ class Plan:
 
     def cost(self, budget: Budget) -> float | None:
         """Of the seeds that are left; None if hours or price are not known."""
-        price = budget.prices.get(self.machine)
+        price = budget.prices_per_hour.get(self.machine)
         return None if self.hours is None or price is None else self.hours * price
 
 
@@ -80,8 +81,7 @@ def plan_runs(
 def _hours_per_run(root: Path, keys: Sequence[str], alike: list[Booked]) -> tuple[float | None, str]:
     took = [account.hours for account in alike if account.status == "finished" and account.problem is None]
     if took:
-        runs = f"{len(took)} finished runs" if len(took) > 1 else "the finished run"
-        return statistics.median(took), f"median of {runs} with these parameters" if len(took) > 1 else runs
+        return statistics.median(took), f"median of {counted(len(took), 'finished run')} with these parameters"
     if estimates := [account.estimate for account in alike if account.estimate is not None]:
         return estimates[-1], "the estimate of the latest run with these parameters; none has finished yet"
     if passed := next(filter(None, (find_pass(root, key) for key in keys)), None):

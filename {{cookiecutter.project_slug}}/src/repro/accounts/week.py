@@ -9,7 +9,7 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 
 from repro.accounts.budget import read_budget
-from repro.accounts.ledger import Booked, add_up, book_runs
+from repro.accounts.ledger import add_up, book_runs
 from repro.terminal.tables import Column, format_table
 from repro.terminal.text import plain, wrap_after
 from repro.tracking.archive import Record, effective_status
@@ -117,7 +117,8 @@ def _hours(root: Path, first: date, last: date, started: list[Record], width: in
     person: defaultdict[str, float] = defaultdict(float)
     for _, stage, hours in read_hours(root, first, last):
         person[stage] += hours
-    compute = {name: total.hours for name, total in add_up(book_runs(root, started, budget), _stage_of).items()}
+    totals = add_up(book_runs(root, started, budget), lambda run: run.stage)
+    compute = {name: total.hours for name, total in totals.items()}
     planned = [stage.name for stage in budget.stages]
     stages = [*planned, *sorted({*person, *compute} - {*planned})]
     rows = [(stage, person[stage], compute.get(stage, 0.0)) for stage in stages if stage in {*person, *compute}]
@@ -131,10 +132,6 @@ def _hours(root: Path, first: date, last: date, started: list[Record], width: in
         Column("compute", [format_hours(hours) for hours in its]),
     ]
     return ["", *format_table(columns, width, last=1)]
-
-
-def _stage_of(run: Booked) -> str:
-    return run.stage
 
 
 def _day(record: Record, field: str) -> date:

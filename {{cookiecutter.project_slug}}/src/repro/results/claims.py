@@ -12,7 +12,7 @@ from repro.config.base import FiniteFloat, NonNegativeFloat, NonNegativeInt, Sec
 from repro.reading import UserError, nearest
 from repro.results.aggregates import SEEDS_FOR_BOOTSTRAP
 from repro.results.statistics import SEEDS_FOR_INTERVAL
-from repro.results.strict_files import read_strict
+from repro.results.strict_files import Text, read_strict
 
 PATH = "paper/claims.yaml"
 SUCCESS_RATE = "success_rate"
@@ -21,7 +21,6 @@ METRICS = (
     SUCCESS_RATE,
     *(f"{of}.{name}" for of in ("judged", "sampled", "greedy") for name in ("score", "return_mean")),
 )
-Text = Annotated[str, Field(min_length=1)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
 
 

@@ -4,25 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, Any, TypeVar
 
 import pydantic
 
 from repro.reading import UserError, nearest, read_yaml
 
 Model = TypeVar("Model", bound=pydantic.BaseModel)
+Text = Annotated[str, pydantic.Field(min_length=1)]
 
 
-def read_strict(path: Path, model: type[Model], fields: Collection[str]) -> Model:
-    """The file as a `model`; `fields` are all names that stand in it. Raises UserError."""
+class Strict(pydantic.BaseModel):
+    """A part of such a file: unknown entries and implicit conversions are refused; spaces around texts do not count."""
+
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, strict=True, str_strip_whitespace=True)
+
+
+def read_strict(path: Path, model: type[Model], fields: Collection[str], if_missing: str | None = None) -> Model:
+    """The file as a `model`; `fields` are all names that stand in it. Raises UserError.
+
+    `if_missing` says how to get the file, where there is none.
+    """
+    if if_missing and not path.exists():
+        raise UserError(f"{path}: no such file; {if_missing}")
     values = read_yaml(path)
     try:
         return model.model_validate(values)
     except pydantic.ValidationError as error:
-        raise UserError(f"{path.parent.name}/{path.name}: {_explain(error, fields)}") from None
+        raise UserError(f"{path}: {_explain(error, values, fields)}") from None
 
 
-def _explain(error: pydantic.ValidationError, fields: Collection[str]) -> str:
+def _explain(error: pydantic.ValidationError, values: Any, fields: Collection[str]) -> str:
     """The first problem: the field, the value, the fix."""
     problems = error.errors(include_url=False)
     # A misspelled entry is an unknown one and a missing one; the unknown one says what to do.
@@ -30,9 +42,9 @@ def _explain(error: pydantic.ValidationError, fields: Collection[str]) -> str:
     field = ""
     for part in problem["loc"]:
         if isinstance(part, int):
-            field += f"[{part}]"
-        elif part in fields or problem["type"] == "extra_forbidden":  # not a kind of value that was tried
-            field += f".{part}" if field else part
+            field, values = f"{field}[{part}]", values[part]
+        elif isinstance(values, dict) and (part in values or problem["type"] == "missing"):  # not a kind that was tried
+            field, values = f"{field}.{part}" if field else part, values.get(part)
     if problem["type"] == "extra_forbidden":
         return f"{field}: unknown entry{nearest(problem['loc'][-1], fields)}"
     if problem["type"] == "missing":
