@@ -36,14 +36,10 @@ def run_gate(root, typed=None, parameters=None, minutes=60.0, **options):
             raise EOFError
         return typed.pop(0)
 
-    options = {
-        "code_hash": CODE,
-        "estimate_minutes": minutes,
-        "interactive": True,
-        "ask": ask,
-        "say": said.append,
-    } | options
-    record = prelaunch.pass_gate(root, parameters or config(), **options)
+    given = prelaunch.Given(*(options.pop(name, None) for name in ("answers", "skip", "question")))
+    code = options.pop("code_hash", CODE)
+    options = {"interactive": True, "ask": ask, "say": said.append} | options
+    record = prelaunch.pass_gate(root, parameters or config(), code, given, minutes, **options)
     assert typed == []
     return record, "\n".join(said)
 

@@ -25,8 +25,8 @@ def config(*overrides):
 
 
 def check(name, root, *overrides):
-    (result,) = run_checks([name], config(*overrides), root)
-    assert result.name == name and result.reason and result.remedy
+    ((made, result),) = run_checks([name], config(*overrides), root)
+    assert made == name and result.reason and result.remedy
     assert "\n" not in result.seen + result.reason + result.remedy
     return result
 

@@ -14,6 +14,7 @@ from reward_examples import VECTORS, add_comparisons, make_model
 
 from repro import device
 from repro.config import Config, load_config
+from repro.gate.prelaunch import Given
 from repro.preflight import estimate
 from repro.reading import UserError
 from repro.report.writing import write_report
@@ -183,15 +184,15 @@ def test_the_device_is_settled_at_launch_and_kept_on_resume(project, monkeypatch
 
 @pytest.mark.parametrize(("cell", "whole"), [(False, ""), (True, "; all 2 runs of the sweep: about 90 min, 0.15 USD")])
 def test_what_a_run_takes_is_told_once_before_the_gate(project, monkeypatch, capsys, cell, whole):
-    passed = {}
+    passed = []
     monkeypatch.setenv("WANDB_MODE", "disabled")
     monkeypatch.setattr(estimate, "estimate_minutes", lambda *_: 45.0)
     monkeypatch.setattr(os, "getloadavg", lambda: (0.0, 0.0, 0.0))
-    monkeypatch.setattr(preparing, "pass_gate", lambda *_, **options: passed.update(options) or {"passed": "answered"})
+    monkeypatch.setattr(preparing, "pass_gate", lambda *given, **_: passed.extend(given) or {"passed": "answered"})
     config = project.config("training.device=cpu", "reward.source=environment")
     preparing.prepare_run(project.root, config, preparing.RunRequest(100, question="why?", cell=cell))
     assert capsys.readouterr().out == f"tiny: about 45 min, 0.08 USD{whole}\n"
-    assert (passed["question"], passed["estimate_minutes"]) == ("why?", 90.0 if cell else 45.0)
+    assert passed[3:] == [Given(question="why?"), 90.0 if cell else 45.0]
 
 
 @pytest.mark.parametrize("native", [True, False])

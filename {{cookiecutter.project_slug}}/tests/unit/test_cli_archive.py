@@ -205,8 +205,8 @@ class TestCells:
         record = run.record
 
         def found(**changes) -> RunFolder | None:
-            wanted = {"cell": CELL, "code": record["code_hash"], "params": record["params"], "preferences": None}
-            return find_unfinished(project.root, **wanted | changes)
+            wanted = {"cell": CELL, "code": record["code_hash"], "params": record["params"], "seed": 100}
+            return find_unfinished(project.root, **{"preferences": None} | wanted | changes)
 
         assert found().id == run.id
         assert found(cell="tiny/seed-101") is None and found(code="0" * 16) is None

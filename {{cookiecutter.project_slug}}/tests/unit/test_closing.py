@@ -16,7 +16,7 @@ from repro.runs.closing import (
     close_run,
     describe_closing,
     read_closing,
-    withdrawn,
+    say_withdrawn,
 )
 from repro.tracking.archive import claim_run, effective_status, read_run
 from repro.tracking.locks import hold_run
@@ -220,14 +220,16 @@ class TestClosing:
         close_run(root, run, Closing("failed", "cancelled"))
         assert effective_status(read_run(run.path).record, run.path) == "crashed"
 
-    def test_a_run_that_goes_on_is_not_closed_any_more(self, root):
+    def test_a_run_that_goes_on_is_not_closed_any_more(self, root, capsys):
         run = write_run(root, status="interrupted")
         close_run(root, run, Closing("failed", "too slow"))
-        said = withdrawn(run.record)
+        say_withdrawn(run.record)
+        said = capsys.readouterr().out
         assert said.startswith(f"{run.id}: was closed as failed: too slow, by a person on 20")
-        assert "; that is withdrawn" in said and "\n" not in said
+        assert "; that is withdrawn" in said and said.count("\n") == 1
         claim_run(run)
-        assert read_run(run.path).record["closed"] is None and withdrawn(run.record) is None
+        say_withdrawn(run.record)
+        assert read_run(run.path).record["closed"] is None and not capsys.readouterr().out
 
     def test_a_damaged_page_is_said_and_left_and_the_run_is_closed(self, root):
         run = write_run(root)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import sys
 import types
 
@@ -47,17 +46,16 @@ def test_what_cannot_be_built_has_failed(root, monkeypatch):
 
 
 def test_a_new_check_is_one_function(root, monkeypatch):
-    result = CheckResult("moon", False, "half", "It pulls.", "wait")
+    result = CheckResult(False, "half", "It pulls.", "wait")
     mine = types.ModuleType("repro.preflight.mine")
     mine.check_moon = lambda config, root: result
     monkeypatch.setitem(sys.modules, mine.__name__, mine)
     monkeypatch.setitem(checks.CHECKS, "moon", "mine")
-    (made,) = run_checks(["moon"], config(), root)
-    assert dataclasses.replace(made, seconds=0.0) == result
+    assert list(run_checks(["moon"], config(), root)) == [("moon", result)]
 
 
-def test_checks_are_made_one_by_one_and_timed(root):
+def test_checks_are_made_one_by_one(root):
     made = run_checks(["disk_space", "tracking"], config(), root)
-    first = next(made)
-    assert (first.name, first.passed) == ("disk_space", True) and 0 <= first.seconds < 5
-    assert [result.name for result in made] == ["tracking"]
+    name, first = next(made)
+    assert (name, first.passed) == ("disk_space", True)
+    assert [name for name, _ in made] == ["tracking"]

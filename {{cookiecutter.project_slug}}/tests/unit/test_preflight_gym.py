@@ -18,7 +18,7 @@ KINDS = {
 
 def check(name, root, environment, **changes):
     config = gym_parameters(gym_config(environment, max_steps=100, **(KINDS[environment] | changes)), "learned")
-    (result,) = run_checks([name], config, root)
+    ((_, result),) = run_checks([name], config, root)
     return result
 
 

@@ -163,14 +163,14 @@ def test_without_a_terminal_it_says_what_to_give(root):
 
 def test_skipping_after_a_pass_concerns_one_run_alone(root):
     passed, _ = run_gate(root, COMPLETE)
-    skipped, _ = run_gate(root, interactive=False, skip_reason="a kill test")
+    skipped, _ = run_gate(root, interactive=False, skip="a kill test")
     assert (skipped["passed"], skipped["skip_reason"]) == ("skipped", "a kill test") and "prediction" not in skipped
     again, said = run_gate(root, interactive=False)
     assert again == passed and f"{passed['prediction']['failure_probability']:.0%} to fail" in said
 
 
 def test_skipping_is_recorded_and_found_again(root):
-    record, _ = run_gate(root, interactive=False, skip_reason=" repeats yesterday's ")
+    record, _ = run_gate(root, interactive=False, skip=" repeats yesterday's ")
     assert (record["passed"], record["skip_reason"]) == ("skipped", "repeats yesterday's")
     again, said = run_gate(root, interactive=False)
     assert again == record and said == (
@@ -179,20 +179,21 @@ def test_skipping_is_recorded_and_found_again(root):
     )
     assert run_gate(root, COMPLETE, always=True)[0]["passed"] == "answered"
     with pytest.raises(UserError, match="--skip"):
-        run_gate(root, skip_reason=" ")
+        run_gate(root, skip=" ")
     with pytest.raises(UserError, match="not both"):
-        run_gate(root, skip_reason="x", answers_file=root / "a.yaml")
+        run_gate(root, skip="x", answers=root / "a.yaml")
 
 
 GATE_IN_A_TERMINAL = """
 import fcntl, os, signal, sys, termios
+from pathlib import Path
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)  # Ctrl-C there becomes a SIGINT here ...
 signal.signal(signal.SIGINT, signal.default_int_handler)  # ... also where the tests run in the background
 sys.path[:0] = [sys.argv[2]]
 from gate_examples import CODE, config
 from repro.gate import prelaunch
 try:
-    prelaunch.pass_gate(sys.argv[1], config(), code_hash=CODE, estimate_minutes=60.0)
+    prelaunch.pass_gate(Path(sys.argv[1]), config(), CODE, prelaunch.Given(), 60.0)
 except KeyboardInterrupt:
     os._exit(130)
 """

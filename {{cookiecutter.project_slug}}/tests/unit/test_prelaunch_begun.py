@@ -99,5 +99,5 @@ def test_a_damaged_file_is_named_and_left_alone(root, content):
 
 def test_a_skipped_gate_and_an_answers_file_leave_it_alone(root):
     break_off(root, COMPLETE[:2])
-    run_gate(root, skip_reason="for once")
+    run_gate(root, skip="for once")
     assert len(begun(root)[0]) == 2

@@ -13,7 +13,7 @@ from project import Project, here, kill, line_count, rows, wait_until
 
 from repro.device import resolve_auto
 from repro.gate.checklist import read_checklist, write_answers_template
-from repro.gate.prelaunch import launched_params
+from repro.gate.prelaunch import Given, launched_params
 from repro.runs.reproduced import compare_with_original
 from repro.runs.rerun import prepare_rerun
 from repro.tracking.archive import RunFolder
@@ -131,7 +131,7 @@ def test_a_prediction_that_was_asked_for_the_rerun_is_kept(project, monkeypatch)
     write_answers_template(answers, read_checklist(project.root), code, launched_params(auto))
     text = answers.read_text().replace('question: ""', "question: Again?").replace('surprise: ""', "surprise: very")
     answers.write_text(text.replace("failure_probability:", "failure_probability: 0.25"))
-    again = prepare_rerun(project.root, run, answers=answers)
+    again = prepare_rerun(project.root, run, None, None, Given(answers))
     assert again.record["prediction"] == {"failure_probability": 0.25, "surprise": "very", "causes": []}
 
 

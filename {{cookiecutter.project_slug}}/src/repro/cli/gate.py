@@ -36,7 +36,7 @@ def prelaunch(
     from repro.accounts.expected import say_expected
     from repro.device import choose_device
     from repro.gate.checklist import read_checklist, write_answers_template
-    from repro.gate.prelaunch import check_given, launched_params, pass_gate
+    from repro.gate.prelaunch import Given, check_given, launched_params, pass_gate
     from repro.preflight.estimate import estimate_minutes
     from repro.tracking.snapshot import code_hash
 
@@ -44,23 +44,15 @@ def prelaunch(
     code = code_hash(root)
     if write_answers:
         write_answers_template(write_answers, read_checklist(root), code, launched_params(config))
-        given = [("--seed", seed), ("--params", params), ("--ablation", ablation)]
-        given += [("--set", override) for override in set_ or ()]
-        options = [str(word) for option in given if option[1] is not None for word in option]
-        command = shlex.join(["repro", "prelaunch", *options, "--answers", str(write_answers)])
+        options = [("--seed", seed), ("--params", params), ("--ablation", ablation)]
+        options += [("--set", override) for override in set_ or ()]
+        words = [str(word) for option in options if option[1] is not None for word in option]
+        command = shlex.join(["repro", "prelaunch", *words, "--answers", str(write_answers)])
         print(f"written: {write_answers}; fill it in, then: {command}")
         return
-    check_given(root, config, code, answers, skip, question)
+    given = Given(answers, skip, question)
+    check_given(root, config, code, given)
     minutes = estimate_minutes(config, config.seeds.tuning[0] if seed is None else seed)
     say_expected(root, config.name, choose_device(config.training.device).type, minutes)
-    record = pass_gate(
-        root,
-        config,
-        code_hash=code,
-        estimate_minutes=minutes,
-        answers_file=answers,
-        skip_reason=skip,
-        always=True,
-        question=question,
-    )
+    record = pass_gate(root, config, code, given, minutes, always=True)
     print(f"passed ({record['passed']}): runs with this code and these parameters may start")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
@@ -23,10 +23,6 @@ from repro.cli.common import (
     project_root,
 )
 from repro.reading import UserError
-
-if TYPE_CHECKING:
-    from repro.config import Config
-    from repro.runs.preparing import RunRequest
 
 app = typer.Typer()
 
@@ -53,7 +49,7 @@ def train(
 
     Example: repro train --seed 100 --set agent.entropy_coefficient=0.05 --question "does more entropy help?"
     """
-    from repro.runs.closing import withdrawn
+    from repro.runs.closing import say_withdrawn
     from repro.runs.preparing import RunRequest, adopt, prepare_run
     from repro.runs.processes import become_run
 
@@ -63,8 +59,7 @@ def train(
         print(f"{done.id} did what this cell is, so it is published, and nothing is trained")
         return
     run = prepare_run(root, config, request)
-    if said := withdrawn(run.record):  # of an unfinished run of the cell
-        print(said, flush=True)
+    say_withdrawn(run.record)  # of an unfinished run of the cell
     print(f"run {run.id}", flush=True)
     become_run(root, run)
 
@@ -103,6 +98,7 @@ def launch(
 
     Example: repro launch --seeds tuning --ablations all --question "which parts are needed?"
     """
+    from repro.launch import cells, local, slurm
     from repro.runs.preparing import RunRequest, prepare_run
     from repro.runs.processes import say_started, start_run, wait_for
 
@@ -116,53 +112,29 @@ def launch(
     if at_once and not several:
         raise UserError(f"--at-once {at_once}: is for several runs (--seeds, --ablations); leave it out")
     root, config = open_project(params, set_, ablation)
+    # The seed of a request is that of one run; of several, each has its own.
     request = RunRequest(
-        seed or 0,  # of several runs each has its own
-        set_ or (),
-        question,
-        stage,
-        preferences,
-        answers=answers,
-        skip=skip,
-        ablation=ablation,
-        reward_model=reward_model,
+        seed or 0, set_ or (), question, stage, preferences, False, answers, skip, ablation, reward_model
     )
-    if several:
-        code = _launch_several(root, config, request, params, seeds or str(seed), ablations, on, at_once, wait)
-        raise typer.Exit(code)
-    run = prepare_run(root, config, request)
-    process = start_run(root, run)
-    say_started(run)
-    if wait:
-        raise typer.Exit(wait_for(process))
-
-
-def _launch_several(
-    root: Path,
-    config: Config,
-    request: RunRequest,
-    params: Path | None,
-    seeds: str,
-    ablations: str | None,
-    on: str,
-    at_once: int | None,
-    wait: bool,
-) -> int:
-    """Prepare the runs, hand them to SLURM or to the pool, and perhaps wait for that. Returns the exit code."""
-    from repro.launch import cells, local, slurm
-
+    if not several:
+        run = prepare_run(root, config, request)
+        process = start_run(root, run)
+        say_started(run)
+        if wait:
+            raise typer.Exit(wait_for(process))
+        return
     if on == "slurm":
         slurm.check_slurm(root)
-    configs = cells.variants(config, request.ablation, ablations)
-    todo = cells.prepare_cells(root, configs, cells.chosen_seeds(config, seeds), request, params)
-    if not todo:
+    configs = cells.variants(config, ablation, ablations)
+    runs = cells.prepare_cells(root, configs, cells.chosen_seeds(config, seeds or str(seed)), request, params)
+    if not runs:
         print("nothing is left to do; once more from the same code: repro rerun RUN")
-        return 0
-    if on == "slurm":
-        slurm.submit(root, todo, at_once)
-        return 0
-    process = local.start_pool(root, todo, at_once or local.runs_at_once(config, todo[0].record["device"]))
-    return local.wait_for_pool(root, todo, process) if wait else 0
+    elif on == "slurm":
+        slurm.submit(root, runs, at_once)
+    else:
+        pool = local.start_pool(root, runs, at_once or local.runs_at_once(config, runs[0].record["device"]))
+        if wait:
+            raise typer.Exit(local.wait_for_pool(root, runs, pool))
 
 
 @app.command()
@@ -171,7 +143,7 @@ def resume(run: Run) -> None:
 
     Example: repro resume 7f3a
     """
-    from repro.runs.closing import withdrawn
+    from repro.runs.closing import say_withdrawn
     from repro.runs.processes import become_run
     from repro.tracking.lookup import find_own_run
 
@@ -179,8 +151,7 @@ def resume(run: Run) -> None:
     folder = find_own_run(root, run)
     if folder.record["status"] == "finished":
         raise UserError(f"{folder.id}: is finished; look at it with: repro show {folder.id}")
-    if said := withdrawn(folder.record):
-        print(said, flush=True)
+    say_withdrawn(folder.record)
     become_run(root, folder)
 
 
@@ -197,6 +168,7 @@ def rerun(
 
     Example: repro rerun 359b
     """
+    from repro.gate.prelaunch import Given
     from repro.runs.processes import become_run, say_started, start_run
     from repro.runs.reproduced import other_circumstances
     from repro.runs.rerun import prepare_rerun
@@ -204,7 +176,7 @@ def rerun(
 
     root = project_root()
     original = find_own_run(root, run)
-    again = prepare_rerun(root, original, seed, stage, answers, skip)
+    again = prepare_rerun(root, original, seed, stage, Given(answers, skip))
     print(f"run {again.id}, with the code and parameters of {original.id}", flush=True)
     if others := other_circumstances(original.record, again.record):
         print(f"note: the metrics may differ: {others}", flush=True)

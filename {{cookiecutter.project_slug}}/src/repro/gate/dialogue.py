@@ -7,11 +7,10 @@ crash loses none; the file goes when the gate is passed.
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from repro.files import write_atomic
+from repro.files import write_json
 from repro.gate.checklist import is_reason
 from repro.reading import UserError, parse_json
 from repro.terminal.text import plain
@@ -98,7 +97,7 @@ class Dialogue:
 
     def _write(self) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(self.path, json.dumps(self.kept, indent=1, ensure_ascii=False).encode("utf-8", "backslashreplace"))
+        write_json(self.path, self.kept)
 
 
 def _read(path: Path) -> dict[str, str]:

@@ -13,17 +13,18 @@ import dataclasses
 import hashlib
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from repro.config import Config
-from repro.files import write_atomic
+from repro.files import write_json
 from repro.gate.checklist import RESPONSES, SURPRISE, SURPRISED_ENOUGH, Checklist, read_answers, read_checklist
 from repro.gate.dialogue import Dialogue
 from repro.preflight.checks import CheckResult, run_checks
 from repro.reading import UserError, parse_json
-from repro.terminal.text import plain, print_wrapped
+from repro.terminal.text import counted, plain, print_wrapped
 from repro.tracking.durations import format_hours, now
 from repro.tracking.parameters import effective_params
 
@@ -68,46 +69,48 @@ def find_pass(root: Path, key: str) -> Record | None:
     return record
 
 
+@dataclass(frozen=True)
+class Given:
+    """What is given for the gate with a command, so that it asks less, or nothing."""
+
+    answers: Path | None = None  # a file, written beforehand; see `checklist.write_answers_template`
+    skip: str | None = None  # the reason to start without checks and questions; it is recorded
+    question: str | None = None  # the answer to the question of that id: not asked, and the file may lack it
+
+
 def pass_gate(
     root: Path,
     config: Config,
-    *,
     code_hash: str,
+    given: Given,
     estimate_minutes: float,
+    *,
     runs: int = 1,
-    interactive: bool | None = None,
-    answers_file: Path | None = None,
-    skip_reason: str | None = None,
     always: bool = False,
-    question: str | None = None,
+    interactive: bool | None = None,
     ask: Callable[[str], str] = input,
-    say: Callable[[str], None] | None = None,
+    say: Callable[[str], None] = print_wrapped,
 ) -> Record:
     """Let a run pass, and return the record to be stored with it; raise UserError if it may not start.
 
     Args:
         estimate_minutes: of the run, or of all `runs` of a sweep together; up to `gate.after_minutes` nothing is asked.
-        interactive: whether a person can be asked; by default, whether stdin is a terminal.
-        answers_file: the answers, written beforehand; see `checklist.write_answers_template`.
-        skip_reason: start without checks and questions; recorded.
         always: ask even below the threshold, or again after an earlier pass (`repro prelaunch`).
-        question: given with the command: it answers the question of that id, which is shown and not asked, or which the
-            answers file leaves empty.
+        interactive: whether a person can be asked; by default, whether stdin is a terminal.
 
     The record: passed ("below threshold", "answered" or "skipped"), estimate_minutes; above the threshold also
     runs, code_hash, gate_key, decided (ISO time), skip_reason; if answered also question, answers {id: text}, checks
     [{name, passed, seen, reason, remedy, accepted}], prediction {failure_probability, surprise,
     causes [{cause, response, reason}]}.
     """
-    say = say or print_wrapped
-    check_given(root, config, code_hash, answers_file, skip_reason, question)
+    check_given(root, config, code_hash, given)
     key = gate_key(code_hash, config)
     dialogue = earlier = None
-    if answers_file is None and not always:
+    if given.answers is None and not always:
         if estimate_minutes <= config.gate.after_minutes:
             return {"passed": "below threshold", "estimate_minutes": float(f"{estimate_minutes:.3g}")}
         earlier = find_pass(root, key)
-        if earlier and skip_reason is None:
+        if earlier and given.skip is None:
             say(_earlier_line(earlier))
             return earlier
     record: Record = {
@@ -118,14 +121,14 @@ def pass_gate(
         "gate_key": key,
         "skip_reason": None,
     }
-    if skip_reason is not None:
-        record |= {"passed": "skipped", "skip_reason": skip_reason.strip()}
-    elif answers_file is not None:
-        record |= _pass_by_file(root, config, answers_file, code_hash, question, say)
+    if given.skip is not None:
+        record |= {"passed": "skipped", "skip_reason": given.skip.strip()}
+    elif given.answers is not None:
+        record |= _pass_by_file(root, config, code_hash, given.answers, given.question, say)
     elif sys.stdin.isatty() if interactive is None else interactive:
         say("Ctrl-C stops here: nothing is started, and the answers so far are kept for the next time.\n")
         dialogue = Dialogue(_pass_path(root, key).parent, key, ask, say)
-        record |= _pass_by_asking(root, config, question, dialogue)
+        record |= _pass_by_asking(root, config, given.question, dialogue)
     else:
         raise UserError(
             "there is no terminal to ask the pre-launch questions on, and this takes about "
@@ -134,53 +137,37 @@ def pass_gate(
             "start again, dvc repro as well; or give --answers FILE or --skip REASON here"
         )
     record["decided"] = now()
-    if skip_reason is not None and earlier and earlier["passed"] == "answered":
+    if given.skip is not None and earlier and earlier["passed"] == "answered":
         return record  # of this run alone: answers and prediction stay for those that come after it
     path = _pass_path(root, key)
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomic(path, json.dumps(record, indent=1, ensure_ascii=False).encode("utf-8", "backslashreplace"))
+    write_json(path, record)
     if dialogue:
         dialogue.forget()
     return record
 
 
-def check_given(
-    root: Path,
-    config: Config,
-    code_hash: str,
-    answers_file: Path | None,
-    skip_reason: str | None,
-    question: str | None = None,
-) -> None:
-    """Raise UserError if what is given for the gate will not do; takes no time, so that it comes before the estimate.
-
-    The arguments are those of `pass_gate`.
-    """
-    if answers_file is not None and skip_reason is not None:
+def check_given(root: Path, config: Config, code_hash: str, given: Given) -> None:
+    """Raise UserError if what is given for the gate will not do; takes no time: it comes before the estimate."""
+    if given.answers is not None and given.skip is not None:
         raise UserError("--answers and --skip: give one of them, not both")
-    if skip_reason is not None and not skip_reason.strip():
+    if given.skip is not None and not given.skip.strip():
         raise UserError('--skip: give the reason, e.g. --skip "repeats yesterday\'s run on another machine"')
-    if answers_file is not None:
-        read_answers(answers_file, read_checklist(root), code_hash, launched_params(config), question)
+    if given.answers is not None:
+        read_answers(given.answers, read_checklist(root), code_hash, launched_params(config), given.question)
 
 
 def _pass_by_file(
-    root: Path,
-    config: Config,
-    answers_file: Path,
-    code_hash: str,
-    question: str | None,
-    say: Callable[[str], None],
+    root: Path, config: Config, code_hash: str, file: Path, question: str | None, say: Callable[[str], None]
 ) -> Record:
     """Check what was written beforehand; a failed check needs its reason there."""
     checklist = read_checklist(root)
-    answers, prediction, accepted = read_answers(answers_file, checklist, code_hash, launched_params(config), question)
-    checks = _make_checks(root, config, checklist, say)
-    blocked = [check for check in checks if _blocks(check, checklist) and check.name not in accepted]
-    if blocked:
-        problems = "; ".join(f"{check.name}: {check.seen}; {check.remedy}" for check in blocked)
-        names = ", ".join(f"accept.{check.name}" for check in blocked)
-        raise UserError(f"{answers_file}: failed checks: {problems}; or give the reason to start anyway as {names}")
+    answers, prediction, accepted = read_answers(file, checklist, code_hash, launched_params(config), question)
+    checks, blocking = _make_checks(root, config, checklist, say)
+    if blocked := [name for name in blocking if name not in accepted]:
+        problems = "; ".join(f"{name}: {checks[name].seen}; {checks[name].remedy}" for name in blocked)
+        names = ", ".join(f"accept.{name}" for name in blocked)
+        raise UserError(f"{file}: failed checks: {problems}; or give the reason to start anyway as {names}")
     return _record(answers, prediction, checks, accepted)
 
 
@@ -188,13 +175,12 @@ def _pass_by_asking(root: Path, config: Config, given: str | None, dialogue: Dia
     """Make the checks and ask a person, but for the question that is `given`."""
     checklist, say = read_checklist(root), dialogue.say
     try:
-        checks = _make_checks(root, config, checklist, say)
+        checks, blocking = _make_checks(root, config, checklist, say)
         accepted = {}
-        blocked = [check for check in checks if _blocks(check, checklist)]
-        for number, check in enumerate(blocked, start=1):
-            say(f"\nFailed check {number} of {len(blocked)}, {check.name}.")
+        for number, name in enumerate(blocking, start=1):
+            say(f"\nFailed check {number} of {len(blocking)}, {name}.")
             say("To fix it, stop here (Ctrl-C). To start the run all the same, give the reason.")
-            accepted[check.name] = dialogue.reason(f"accept.{check.name}")
+            accepted[name] = dialogue.reason(f"accept.{name}")
         answers = {}
         for number, question in enumerate(checklist.questions, start=1):
             say(f"\nQuestion {number} of {len(checklist.questions)}: {question.ask}")
@@ -218,9 +204,7 @@ def _ask_prediction(dialogue: Dialogue) -> Record:
     say = dialogue.say
     while True:
         number = len(causes) + 1
-        again = f", with {'that cause' if number == 2 else f'those {number - 1} causes'} fixed or accepted" * (
-            number > 1
-        )
+        again = f", with {counted(len(causes), 'cause')} fixed or accepted" if causes else ""
         say(f"\nPrediction: How surprised would you be if this run failed{again}?")
         surprise = dialogue.choice(f"surprise.{number}", SURPRISE)
         if surprise in SURPRISED_ENOUGH:
@@ -235,32 +219,36 @@ def _ask_prediction(dialogue: Dialogue) -> Record:
     return {"failure_probability": dialogue.probability("failure_probability"), "surprise": surprise, "causes": causes}
 
 
-def _make_checks(root: Path, config: Config, checklist: Checklist, say: Callable[[str], None]) -> list[CheckResult]:
-    """Make the checks that this run needs, and say what each saw."""
+def _make_checks(
+    root: Path, config: Config, checklist: Checklist, say: Callable[[str], None]
+) -> tuple[dict[str, CheckResult], list[str]]:
+    """Make the checks that this run needs, and say what each saw: the results, and the names of those that block it."""
     learned = config.reward.source == "learned"
     names = [name for name, rule in checklist.checks.items() if rule.runs == "all" or learned]
-    results = []
-    for result in run_checks(names, config, root):
-        word = "ok" if result.passed else "FAILED" if _blocks(result, checklist) else "warning"
-        say(f"{word:8}{result.name}: {result.seen}")
-        if not result.passed:
-            say(f"        why it matters: {result.reason}")
-            say(f"        what to do: {result.remedy}")
-        results.append(result)
-    return results
-
-
-def _blocks(result: CheckResult, checklist: Checklist) -> bool:
-    return not result.passed and checklist.checks[result.name].failure == "blocks"
+    results, blocking = {}, []
+    for name, result in run_checks(names, config, root):
+        results[name] = result
+        if result.passed:
+            say(f"ok      {name}: {result.seen}")
+            continue
+        blocks = checklist.checks[name].failure == "blocks"
+        blocking += [name] if blocks else []
+        say(f"{'FAILED' if blocks else 'warning':8}{name}: {result.seen}")
+        say(f"        why it matters: {result.reason}")
+        say(f"        what to do: {result.remedy}")
+    return results, blocking
 
 
 def _record(
-    answers: dict[str, str], prediction: Record, checks: Sequence[CheckResult], accepted: dict[str, str]
+    answers: dict[str, str], prediction: Record, checks: dict[str, CheckResult], accepted: dict[str, str]
 ) -> Record:
     return {
         "question": answers["question"],
         "answers": answers,
-        "checks": [dataclasses.asdict(check) | {"accepted": accepted.get(check.name)} for check in checks],
+        "checks": [
+            {"name": name, **dataclasses.asdict(check), "accepted": accepted.get(name)}
+            for name, check in checks.items()
+        ],
         "prediction": prediction,
     }
 
@@ -282,4 +270,4 @@ def _is_pass(record: Record) -> bool:
 
 
 def _pass_path(root: Path, key: str) -> Path:
-    return Path(root) / "runs" / ".gate" / f"{key}.json"
+    return root / "runs" / ".gate" / f"{key}.json"

@@ -17,7 +17,7 @@ from repro.config import Config
 from repro.config.ablations import WHOLE, chosen_ablations
 from repro.gate.prelaunch import check_given, pass_gate
 from repro.reading import UserError
-from repro.runs.closing import withdrawn
+from repro.runs.closing import say_withdrawn
 from repro.runs.earlier import find_furthest
 from repro.runs.preparing import RunRequest, check_request
 from repro.tracking.archive import RunFolder, effective_status, is_live
@@ -120,8 +120,7 @@ def _say_earlier(runs: Iterable[RunFolder]) -> None:
             print(f"under way: {_line(run)}", flush=True)
         else:
             print(f"goes on: {_line(run)}", flush=True)
-            if said := withdrawn(run.record):
-                print(said, flush=True)
+            say_withdrawn(run.record)
 
 
 def _pass_gate_once(
@@ -132,21 +131,12 @@ def _pass_gate_once(
     from repro.preflight.estimate import estimate_minutes
 
     first = next(iter(configs.values()))
-    check_given(root, first, code_hash, request.answers, request.skip, request.question)
+    check_given(root, first, code_hash, request.given)
     names = dict.fromkeys(name for _, name in new)
     minutes = {name: estimate_minutes(configs[name], new[0][0]) for name in names}
     total = sum(minutes[name] for _, name in new)
     say_expected(root, first.name, choose_device(first.training.device).type, total / len(new), len(new))
-    gate = pass_gate(
-        root,
-        first,
-        code_hash=code_hash,
-        estimate_minutes=total,
-        runs=len(new),
-        answers_file=request.answers,
-        skip_reason=request.skip,
-        question=request.question,
-    )
+    gate = pass_gate(root, first, code_hash, request.given, total, runs=len(new))
     if final := sorted({seed for seed, _ in new} & {*first.seeds.final}):
         seeds = ", ".join(map(str, final))
         print(f"note: seeds.final holds {seeds}; after tuning on them, nothing can be claimed on them")

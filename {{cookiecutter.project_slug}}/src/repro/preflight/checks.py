@@ -6,9 +6,7 @@ naming it in `CHECKS`, and listing it in `checklists/prelaunch.yaml`.
 
 from __future__ import annotations
 
-import dataclasses
 import importlib
-import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,23 +38,20 @@ CHECKS = {
 class CheckResult:
     """What a check saw, why it matters, and what to do about it."""
 
-    name: str
     passed: bool
     seen: str
     reason: str
     remedy: str
-    seconds: float = 0.0  # that the check took
 
 
-def run_checks(names: Iterable[str], config: Config, root: Path) -> Iterator[CheckResult]:
+def run_checks(names: Iterable[str], config: Config, root: Path) -> Iterator[tuple[str, CheckResult]]:
     """Make the named checks one by one. A check that raises has failed: the run would meet the same error."""
     from repro.terminal.waiting import waiting
 
     for name in names:
-        start = time.perf_counter()
         with waiting(f"checking {name}"):
-            result = _run_check(name, config, Path(root))
-        yield dataclasses.replace(result, seconds=round(time.perf_counter() - start, 2))
+            result = _run_check(name, config, root)
+        yield name, result
 
 
 def _run_check(name: str, config: Config, root: Path) -> CheckResult:
@@ -66,4 +61,4 @@ def _run_check(name: str, config: Config, root: Path) -> CheckResult:
     except Exception as error:  # noqa: BLE001
         seen = " ".join(f"could not be made: {type(error).__name__}: {error}".split())
         reason = "What the check has to build or read is what the run would build and read."
-        return CheckResult(name, False, seen, reason, "repair what the error names")
+        return CheckResult(False, seen, reason, "repair what the error names")

@@ -22,7 +22,6 @@ def check_device(config: Config, root: Path) -> CheckResult:
     """A GPU that was asked for is there; no silent fall-back to the CPU."""
     found = f"{torch.cuda.device_count()} CUDA devices" if torch.cuda.is_available() else "no CUDA device"
     return CheckResult(
-        "device",
         config.training.device != "cuda" or torch.cuda.is_available(),
         f"training.device is {config.training.device}; {found}",
         "A run on the wrong device takes many times as long as it was estimated to.",
@@ -35,7 +34,6 @@ def check_disk_space(config: Config, root: Path) -> CheckResult:
     runs = root / "runs"  # may be a link to a larger disk
     free = shutil.disk_usage(runs if runs.exists() else root).free
     return CheckResult(
-        "disk_space",
         free >= MIN_FREE_BYTES,
         f"{free / 1e9:.1f} GB free where runs are kept ({MIN_FREE_BYTES / 1e9:.0f} needed)",
         "A disk that fills up ends the run, and what it cannot write is lost.",
@@ -54,14 +52,13 @@ def check_tracking(config: Config, root: Path) -> CheckResult:
             remedy = "log in with: wandb login; or set mode to auto or offline in [tool.repro.wandb] of pyproject.toml"
     except UserError as error:
         seen, passed = str(error), False
-    return CheckResult("tracking", passed, seen, "A run whose metrics nobody can see is looked at too late.", remedy)
+    return CheckResult(passed, seen, "A run whose metrics nobody can see is looked at too late.", remedy)
 
 
 def check_seeds(config: Config, root: Path) -> CheckResult:
     """There are as many final seeds as the claims that this experiment decides need."""
     count, needed = len(config.seeds.final), _seeds_needed(config.name, root / PATH)
     return CheckResult(
-        "seeds",
         count >= needed,
         f"{count} final seeds ({needed} for a claim)",
         "Seeds differ so much that the mean of a few says little about the algorithm.",

@@ -37,7 +37,6 @@ def check_smoke(config: Config, root: Path) -> CheckResult:
     person = config.reward.source == "learned" and config.preferences.annotator == "person"
     few_labels = " --set preferences.initial_labels=4 --set preferences.total_labels=4" if person else ""
     return CheckResult(
-        "smoke",
         bool(found),
         f"{found} finished" if found else f"no run of this code ({code}) with {kind} has finished",
         "An error in what is done last, such as saving, costs the whole run.",
@@ -65,7 +64,6 @@ def check_simpler_first(config: Config, root: Path) -> CheckResult:
     else:
         seen = f"{config.agent.algorithm} has solved none of: {', '.join(wanted)}"
     return CheckResult(
-        "simpler_first",
         bool(found) or not wanted,
         seen,
         "What fails on a task of minutes fails on this one too, only later and with more possible causes.",

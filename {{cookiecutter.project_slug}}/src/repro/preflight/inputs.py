@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -31,14 +30,6 @@ SAME_RANGE = 0.01  # of the range: how far the ends of two ranges may be apart
 ADVICE = ("alternative render modes", "probably too", "symmetric and normalized")  # of Gymnasium's checker: no faults
 
 
-@dataclass(frozen=True)
-class NetworkInput:
-    """What a network is fed: the type it is handed, and the values that reach its first layer."""
-
-    dtype: torch.dtype
-    values: Tensor
-
-
 def check_environment(config: Config, root: Path) -> CheckResult:
     """One environment passes Gymnasium's checker: spaces, reset, seeds, what a step returns, rendering."""
     films = config.evaluation.video_rollouts > 0
@@ -55,7 +46,6 @@ def check_environment(config: Config, root: Path) -> CheckResult:
     texts = [str(warning.message).removeprefix("\33[33mWARN: ").removesuffix("\33[0m") for warning in caught]
     faults += [text for text in texts if not any(advice in text for advice in ADVICE)]
     return CheckResult(
-        "environment",
         not faults,
         " ".join("; ".join(faults).split()) or f"Gymnasium's checker finds no fault in {config.env.id}",
         "An environment that breaks the interface gives wrong rewards or restarts without any error.",
@@ -76,20 +66,18 @@ def check_observations(config: Config, root: Path) -> CheckResult:
     low, high = IMAGE_STD if sample.ndim == 4 else VECTOR_STD
     faults = ["all observations are the same"] if (sample == sample[0]).all() else []
     seen, ranges = [], []
-    for name, fed in inputs.items():
-        mean, std, *ends = (float(value) for value in (fed.values.mean(), fed.values.std(), *fed.values.aminmax()))
-        kind = f"{fed.dtype}, first layer {fed.values.dtype}".replace("torch.", "")
+    for name, (handed, values) in inputs.items():
+        mean, std, *ends = (float(value) for value in (values.mean(), values.std(), *values.aminmax()))
+        kind = f"{handed.dtype}, first layer {values.dtype}".replace("torch.", "")
         seen.append(f"{name} input {kind}: mean {mean:.2g}, std {std:.2g}, from {ends[0]:.3g} to {ends[1]:.3g}")
         ranges.append(torch.tensor(ends))
         if not abs(mean) <= MAX_INPUT_MEAN or not low <= std <= high:
             faults.append(f"the {name}'s mean should be within {MAX_INPUT_MEAN:g} of 0, its std in [{low:g}, {high:g}]")
-    first, *others = inputs.values()
-    if any((fed.dtype, fed.values.dtype) != (first.dtype, first.values.dtype) for fed in others):
+    if len({(handed.dtype, values.dtype) for handed, values in inputs.values()}) > 1:
         faults.append("the type should be the same for both")
     if any((ends - ranges[0]).abs().max() > SAME_RANGE * float(ranges[0].diff()) for ends in ranges[1:]):
         faults.append("the range should be the same for both")
     return CheckResult(
-        "observations",
         not faults,
         "; ".join([*seen, *faults]),
         "Inputs that do not vary, or are on a scale that networks are not made for, teach little, and nothing crashes.",
@@ -107,8 +95,8 @@ def _random_observations(trainer: Trainer) -> NDArray:
     return together[:: max(1, len(together) // OBSERVATIONS)]
 
 
-def _input(network: nn.Module, use: Callable[[NDArray], object], observations: NDArray) -> NetworkInput:
-    """What reaches `network` when it is used on observations (B, ...) as training does.
+def _input(network: nn.Module, use: Callable[[NDArray], object], observations: NDArray) -> tuple[Tensor, Tensor]:
+    """What `network` is handed, and what reaches its first layer, when used on observations (B, ...) as training does.
 
     A network without a convolution or linear layer is looked at where it is entered, or behind its normaliser.
     """
@@ -124,4 +112,4 @@ def _input(network: nn.Module, use: Callable[[NDArray], object], observations: N
         use(observations)
     for hook in hooks:
         hook.remove()
-    return NetworkInput(handed[0].dtype, [*layers, handed[0]][0])
+    return handed[0], [*layers, handed[0]][0]

@@ -28,7 +28,6 @@ def check_memory(config: Config, root: Path) -> CheckResult:
     listed = ", ".join(f"{name} {size / 1e9:.2f}" for name, size in parts.items())
     available = "free memory is not known on this system" if free is None else f"{free / 1e9:.1f} GB free"
     return CheckResult(
-        "memory",
         free is None or free >= needed,
         f"{available}, about {needed / 1e9:.1f} GB needed ({listed})",
         "A process that runs out of memory is killed, hours later, without a word.",

@@ -34,7 +34,6 @@ def check_reward_model_start(config: Config, root: Path) -> CheckResult:
         logits = compare(model.network(_segments(model)))
         loss = float(cross_entropy(logits, preferences, config.reward_model.answer_noise).mean())
     return CheckResult(
-        "reward_model_start",
         abs(loss - math.log(2)) <= START_TOLERANCE,
         f"loss before the first step {loss:.3f} (ln 2 = {math.log(2):.3f}, give or take {START_TOLERANCE:g})",
         "A model that starts with strong preferences must unlearn them first, and labels are few.",
@@ -50,7 +49,6 @@ def check_reward_model_swap(config: Config, root: Path) -> CheckResult:
             (_preference(model.network, left, right) + _preference(model.network, right, left) - 1).abs().max()
         )
     return CheckResult(
-        "reward_model_swap",
         error <= MAX_ROUNDING,
         f"P(a > b) + P(b > a) differs from 1 by {error:.1g}",
         "The segments of a pair are not processed alike: noise, such as dropout, differs between them.",
@@ -66,7 +64,6 @@ def check_clips_independent(config: Config, root: Path) -> CheckResult:
         assert segments.grad is not None
         own, *others = segments.grad.flatten(1).abs().amax(1).tolist()
     return CheckResult(
-        "clips_independent",
         own > 0 and max(others) == 0,
         f"gradient of one segment's reward: {own:.1g} to itself, at most {max(others):.1g} to the others",
         "Segments that leak into each other give rewards that hold in this batch only.",
@@ -83,7 +80,6 @@ def check_overfits_batch(config: Config, root: Path) -> CheckResult:
             accuracy, steps = _training_accuracy(model), steps + OVERFITTING_BLOCK
     if math.isnan(accuracy):
         return CheckResult(
-            "overfits_batch",
             False,
             f"all of {COMPARISONS} labels are ties or held out, so there is nothing to learn by heart",
             "Labels like these teach nothing: in most pairs of clips of random behaviour neither is better.",
@@ -91,7 +87,6 @@ def check_overfits_batch(config: Config, root: Path) -> CheckResult:
             "reward_model.validation_fraction; or a reward that random behaviour meets with",
         )
     return CheckResult(
-        "overfits_batch",
         accuracy == 1,
         f"{accuracy:.0%} of {COMPARISONS} labels right after {steps} steps (at most {OVERFITTING_STEPS})",
         "A model that cannot learn a few labels by heart will not learn hundreds: labels, inputs or start are wrong.",
@@ -113,7 +108,6 @@ def check_dropout_batchnorm(config: Config, root: Path) -> CheckResult:
         together, alone = network(segments), torch.cat([network(one) for one in segments.split(1)], dim=1)
         predicted = float((together - alone).abs().max() / (together.abs().max() + 1e-12))
     return CheckResult(
-        "dropout_batchnorm",
         trained <= MAX_CHANGE and predicted <= MAX_CHANGE,
         f"largest change of a preference while training, if half of the pairs are swapped: {trained:.2g} of the "
         f"largest; of a predicted reward, in a batch or alone: {predicted:.2g} ({MAX_CHANGE:g} may)",
@@ -138,7 +132,6 @@ def check_validation_disjoint(config: Config, root: Path) -> CheckResult:
         shared += sum(out and not trained.isdisjoint(pair) for pair, out in zip(pairs, mask, strict=True))
         validated += sum(mask)
     return CheckResult(
-        "validation_disjoint",
         shared <= max(1, MAX_SHARED * validated),
         f"{shared} of {validated} held-out comparisons show what is trained on too ({MAX_SHARED:.0%}, or one, may)",
         "The validation loss on what a member was trained on stays low while it overfits.",
@@ -180,7 +173,6 @@ def check_reward_predictable(config: Config, root: Path) -> CheckResult:
         others = there[fitted:]
         correlation = float(torch.corrcoef(torch.stack([predicted[others], rewards[fitted:][others]]))[0, 1])
     return CheckResult(
-        "reward_predictable",
         correlation >= MIN_CORRELATION,
         f"correlation of predicted and true reward {correlation:.2f} ({MIN_CORRELATION} needed) after {steps} steps of "
         f"regression on {fitted} segments",

@@ -14,6 +14,7 @@ from repro.reading import UserError
 from repro.terminal.text import plain
 from repro.tracking.archive import Record, RunFolder, effective_status
 from repro.tracking.durations import now
+from repro.tracking.index import judged
 from repro.tracking.locks import is_held
 from repro.worklog import entries
 
@@ -130,7 +131,7 @@ def against_criterion(record: Record) -> str | None:
     The score is that of the evaluation, else of the end of training; nothing is said where there is neither.
     """
     settings = record["params"].get("evaluation") or {}
-    evaluated = (record.get("evaluation") or {}).get(settings.get("actions")) or {}
+    evaluated = judged(record)
     trained = (record.get("result_metrics") or {}).get("return/score")
     score, wanted = evaluated.get("score", trained), settings.get("success_score")
     if not isinstance(score, int | float) or not isinstance(wanted, int | float):
@@ -142,11 +143,11 @@ def against_criterion(record: Record) -> str | None:
     return f"note: by the success criterion it {outcome}: its score is {score:.2f} ({where}), and {wanted:g} is wanted"
 
 
-def withdrawn(record: Record) -> str | None:
-    """What to say before a run goes on: that takes its closing away. None if it is not closed."""
-    if not record.get("closed"):
-        return None
-    return f"{record['id']}: was closed as {describe_closing(record)}; that is withdrawn, close it again when it ends"
+def say_withdrawn(record: Record) -> None:
+    """Print, before a run goes on, that this takes its closing away, if it is closed."""
+    if record.get("closed"):
+        was = describe_closing(record)
+        print(f"{record['id']}: was closed as {was}; that is withdrawn, close it again when it ends", flush=True)
 
 
 def check_ended(path: Path, record: Record) -> None:

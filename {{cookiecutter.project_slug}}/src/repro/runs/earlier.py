@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from repro.tracking.archive import RunFolder, read_run, runs_here
 from repro.tracking.durations import shown_time, timestamp
 from repro.tracking.index import list_summaries
 from repro.tracking.locks import is_held
-from repro.tracking.parameters import params_hash, same_params
+from repro.tracking.parameters import same_params
 
 CLOCK_TOLERANCE = 3600.0  # seconds that machines that share the archive may differ
 
@@ -22,11 +22,9 @@ def find_same_run(
     root: Path, code: str, params: dict[str, Any], seed: int, preferences: Path | None = None
 ) -> RunFolder | None:
     """The newest finished run of this code, these parameters (as in run.json), this seed and this start."""
-    for summary in list_summaries(root):
-        if summary["status"] == "finished" and (summary["code_hash"], summary["seed"]) == (code, seed):
-            run = read_run(root / "runs" / summary["id"])
-            if _same_start(root, run.record, preferences) and same_params(params, run.record["params"]):
-                return run
+    for run in _alike(root, list_summaries(root), code, params, seed):
+        if run.record["status"] == "finished" and _same_start(root, run.record, preferences):
+            return run
     return None
 
 
@@ -38,11 +36,8 @@ def find_furthest(
     The newest that has finished, else the newest. One that began with given comparisons is another; so is one whose
     code was not committed yet, unless it is not committed (`dirty`) now either: what it says of that stays.
     """
-    wanted, unfinished = (code, seed, params_hash(params)), None
-    for summary in summaries:
-        if (summary.get("code_hash"), summary.get("seed"), summary.get("params_hash")) != wanted:
-            continue
-        run = read_run(root / "runs" / summary["id"])
+    unfinished = None
+    for run in _alike(root, summaries, code, params, seed):
         if _same_start(root, run.record, None) and (dirty or not run.record.get("dirty")):
             if run.record["status"] == "finished":
                 return run
@@ -65,13 +60,10 @@ def find_trained(
     run of another machine. A run that collected the comparisons in `preferences` itself began as one that is given
     them. dirty: whether its code may have been uncommitted. Raises UserError if `preferences` cannot be read.
     """
-    for summary in list_summaries(root):
-        if (summary["status"], summary.get("code_hash"), summary.get("seed")) != ("finished", code, seed):
-            continue
-        run = read_run(root / "runs" / summary["id"])
-        same = run.record.get("ablation") == ablation and same_params(params, run.record["params"])
-        same = same and (dirty or not run.record.get("dirty"))
-        same = same and (run.path / "checkpoints/agent.pt").exists() and not run.record.get("reward_model")
+    for run in _alike(root, list_summaries(root), code, params, seed):
+        record = run.record
+        same = record["status"] == "finished" and record.get("ablation") == ablation and not record.get("reward_model")
+        same = same and (dirty or not record.get("dirty")) and (run.path / "checkpoints/agent.pt").exists()
         if same and (preferences is None or _began_with(run, preferences)):
             return run
     return None
@@ -89,20 +81,15 @@ def offer_earlier(run: RunFolder, ask: Callable[[str], str] | None) -> None:
 
 
 def find_unfinished(
-    root: Path, cell: str, code: str, params: dict[str, Any], preferences: Path | None
+    root: Path, cell: str, code: str, params: dict[str, Any], seed: int, preferences: Path | None
 ) -> RunFolder | None:
     """The newest run of this cell that was interrupted or killed, with this code, these parameters and this data."""
-    wanted = {
-        "code_hash": code,
-        "data_hashes": provenance.data_hashes(root, cell),
-    }
-    for summary in list_summaries(root):
-        if summary.get("cell") == cell and summary["status"] in ("interrupted", "running"):
-            run = read_run(root / "runs" / summary["id"])
-            same = all(run.record.get(field) == value for field, value in wanted.items())
-            same = same and _same_start(root, run.record, preferences) and same_params(params, run.record["params"])
-            if same and not runs_here(run.record) and not is_held(run.path):  # the latter on whichever machine
-                return run
+    data = provenance.data_hashes(root, cell)
+    for run in _alike(root, list_summaries(root), code, params, seed):
+        stopped = run.record.get("cell") == cell and run.record["status"] in ("interrupted", "running")
+        same = stopped and run.record.get("data_hashes") == data and _same_start(root, run.record, preferences)
+        if same and not runs_here(run.record) and not is_held(run.path):  # the latter on whichever machine
+            return run
     return None
 
 
@@ -114,6 +101,17 @@ def check_clock(root: Path) -> None:
             f"the clock went back: it is {time.strftime('%Y-%m-%d %H:%M')}, but {runs[0]['id']} began at "
             f"{shown_time(runs[0]['started'])}; set the clock, or correct `started` in that run.json"
         )
+
+
+def _alike(
+    root: Path, summaries: Iterable[dict[str, Any]], code: str, params: dict[str, Any], seed: int
+) -> Iterator[RunFolder]:
+    """Of `summaries` the runs of this code, these parameters and this seed."""
+    for summary in summaries:
+        if (summary.get("code_hash"), summary.get("seed")) == (code, seed):
+            run = read_run(root / "runs" / summary["id"])
+            if same_params(params, run.record["params"]):
+                yield run
 
 
 def _began_with(run: RunFolder, folder: Path) -> bool:

@@ -15,7 +15,7 @@ from pathlib import Path
 from repro.accounts.budget import read_budget, stage_name
 from repro.accounts.expected import say_expected
 from repro.config import Config, load_config
-from repro.gate.prelaunch import check_given, pass_gate
+from repro.gate.prelaunch import Given, check_given, pass_gate
 from repro.results.cells import cell_name, publish_training
 from repro.runs.earlier import check_clock, find_same_run, find_trained, find_unfinished, offer_earlier
 from repro.tracking.archive import RunFolder
@@ -37,6 +37,11 @@ class RunRequest:
     skip: str | None = None
     ablation: str | None = None  # that the parameters are of
     reward_model: str | None = None  # start with that of this run
+
+    @property
+    def given(self) -> Given:
+        """What it says for the gate."""
+        return Given(self.answers, self.skip, self.question)
 
 
 def adopt(root: Path, config: Config, request: RunRequest) -> RunFolder | None:
@@ -94,10 +99,10 @@ def prepare_run(root: Path, config: Config, request: RunRequest) -> RunFolder:
     reward_model = reward_model_of(root, config, request.reward_model)
     code = keep_code(root)  # before the gate: what is checked and asked about is what will run
     params = resolve_auto(config)
-    if request.cell and (unfinished := find_unfinished(root, name, code.hash, params, preferences)):
+    if request.cell and (unfinished := find_unfinished(root, name, code.hash, params, request.seed, preferences)):
         print(f"going on with {unfinished.id}, an unfinished run of this cell with this code, data and parameters")
         return unfinished
-    check_given(root, config, code.hash, request.answers, request.skip, request.question)
+    check_given(root, config, code.hash, request.given)
     minutes = estimate_minutes(config, request.seed)
     # The pipeline passes once, for all its seeds; those of a baseline are in params.yaml, too.
     runs = len(load_config(root / "params.yaml").seeds.pipeline) if request.cell else 1
@@ -105,16 +110,7 @@ def prepare_run(root: Path, config: Config, request: RunRequest) -> RunFolder:
     if not reward_model and (earlier := find_same_run(root, code.hash, params, request.seed, preferences)):
         long = minutes > config.gate.after_minutes
         offer_earlier(earlier, input if long and sys.stdin.isatty() else None)
-    gate = pass_gate(
-        root,
-        config,
-        code_hash=code.hash,
-        estimate_minutes=runs * minutes,
-        runs=runs,
-        answers_file=request.answers,
-        skip_reason=request.skip,
-        question=request.question,
-    )
+    gate = pass_gate(root, config, code.hash, request.given, runs * minutes, runs=runs)
     if not request.cell and request.seed in config.seeds.final:
         print(f"note: seed {request.seed} is one of seeds.final; after tuning on it, nothing can be claimed on it")
     return create_run(

@@ -10,7 +10,7 @@ from typing import Any
 from repro.accounts.budget import read_budget, stage_name
 from repro.config import Config, parse_config
 from repro.files import storage_error
-from repro.gate.prelaunch import pass_gate
+from repro.gate.prelaunch import Given, pass_gate
 from repro.reading import UserError
 from repro.runs.earlier import check_clock
 from repro.tracking import provenance
@@ -25,10 +25,9 @@ from repro.tracking.wandb import read_wandb_settings
 def prepare_rerun(
     root: Path,
     original: RunFolder,
-    seed: int | None = None,
-    stage: str | None = None,
-    answers: Path | None = None,
-    skip: str | None = None,
+    seed: int | None,
+    stage: str | None,
+    given: Given,
 ) -> RunFolder:
     """Pass the pre-launch gate and create a run with the code, parameters and data of `original`. Raises UserError.
 
@@ -51,7 +50,7 @@ def prepare_rerun(
     check_clock(root)
     minutes = _estimate_minutes(original)
     say_expected(root, record["name"], device.type, minutes)
-    gate = _pass_gate(root, original, minutes, answers, skip)
+    gate = _pass_gate(root, original, minutes, given)
     run = create_run(
         root,
         Code(snapshot.name, _git_state(original)),
@@ -103,27 +102,18 @@ def _estimate_minutes(original: RunFolder) -> float:
     return estimate_minutes(_config(original), original.record["seed"])
 
 
-def _pass_gate(
-    root: Path, original: RunFolder, minutes: float, answers: Path | None, skip: str | None
-) -> dict[str, Any]:
+def _pass_gate(root: Path, original: RunFolder, minutes: float, given: Given) -> dict[str, Any]:
     """The record of the gate. What the original passed holds for it as well: code and parameters are the same.
 
     Only its prediction was made for the original, whose outcome is known.
     """
     gate = original.record.get("gate") or {}
-    if answers is None and skip is None:
+    if given.answers is None and given.skip is None:
         if gate.get("passed") in ("answered", "skipped"):
             return {name: value for name, value in gate.items() if name != "prediction"}
         if minutes <= original.record["params"]["gate"]["after_minutes"]:  # asked here: old ones may not parse today
             return {"passed": "below threshold", "estimate_minutes": round(minutes, 2)}
-    return pass_gate(
-        root,
-        _config(original),
-        code_hash=original.record["code_hash"],
-        estimate_minutes=minutes,
-        answers_file=answers,
-        skip_reason=skip,
-    )
+    return pass_gate(root, _config(original), original.record["code_hash"], given, minutes)
 
 
 def _config(original: RunFolder) -> Config:

@@ -8,7 +8,6 @@ may do a run is decided by a lock in its folder (`repro.tracking.locks`).
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import socket
 import time
@@ -18,7 +17,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from repro.files import write_atomic
+from repro.files import write_json
 from repro.reading import UserError, parse_json
 from repro.tracking.durations import active_seconds, now, session_start
 from repro.tracking.locks import is_held, updating_record
@@ -64,8 +63,7 @@ class RunFolder:
 
     def save(self) -> None:
         """Write run.json, whole or not at all. Raises UserError if the folder is gone or the disk full."""
-        text = json.dumps(self.record, indent=1, ensure_ascii=False)
-        write_atomic(self.path / "run.json", text.encode("utf-8", "backslashreplace"))
+        write_json(self.path / "run.json", self.record)
 
     def update(self, **fields: Any) -> None:
         """Set fields of the record and save it. The others are read again, as another process may have set them."""
@@ -117,8 +115,6 @@ def finish_run(
     seconds: float = 0.0,
 ) -> None:
     """Record how the run ended, `seconds` after it was claimed. Raises UserError if its folder is gone or disk full."""
-    if status not in STATUSES[2:]:
-        raise ValueError(f"status {status!r}: expected one of {STATUSES[2:]}")
     metrics = None if result_metrics is None else {key: encode(value) for key, value in result_metrics.items()}
     run.update(
         status=status,

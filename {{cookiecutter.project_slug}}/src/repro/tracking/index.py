@@ -27,14 +27,8 @@ FIELDS = (
     *("pid", "process_start", "host", "device", "started", "resumed", "ended", "exit_code"),
     *("active_seconds", "estimate_minutes", "closed", "rerun_of"),
 )
-DERIVED = (
-    "steps",
-    "planned_steps",
-    "score",
-    "return",
-    "gate_hash",
-    "failure_probability",
-)  # `summarise` adds them
+# What `summarise` adds.
+DERIVED = ("steps", "planned_steps", "score", "return", "gate_hash", "failure_probability")
 NAMED = "recorded_id"  # what the folder was called when its record was written
 SETTLED_SECONDS = 2.0  # more than the resolution of any file system's times
 WORTH_WRITING = 200  # changed entries; reading fewer again is quicker than writing the index
@@ -87,8 +81,7 @@ def summarise(record: Record) -> Record:
     """
     metrics = record.get("result_metrics") or {}
     training = record["params"].get("training") or {}
-    judged = (record["params"].get("evaluation") or {}).get("actions", "sampled")
-    evaluated = (record.get("evaluation") or {}).get(judged) or {}
+    evaluated = judged(record)
     prediction = record.get("prediction") or {}
     return {field: record.get(field) for field in FIELDS} | {
         "result": outcome(record),
@@ -105,10 +98,15 @@ def _hash(gate: Record) -> str:
     return hashlib.sha256(json.dumps(gate, sort_keys=True).encode()).hexdigest()[:16]
 
 
+def judged(record: Record) -> Record:
+    """What an evaluation says of the actions that success is judged by; empty if there was none."""
+    actions = (record["params"].get("evaluation") or {}).get("actions", "sampled")
+    return (record.get("evaluation") or {}).get(actions) or {}
+
+
 def outcome(record: Record) -> str:
     """What came of a run, in a line: at the end of training, as evaluated, and why it failed if somebody said so."""
-    judged = ((record.get("params") or {}).get("evaluation") or {}).get("actions", "sampled")
-    evaluated = (record.get("evaluation") or {}).get(judged)
+    evaluated = judged(record)
     cause = (record.get("closed") or {}).get("cause")
     parts = [
         record.get("result"),
