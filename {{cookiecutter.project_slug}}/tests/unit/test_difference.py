@@ -1,6 +1,7 @@
 """The first metric in which two runs part; which parameters and files differ."""
 
 import json
+import math
 
 import pytest
 
@@ -51,7 +52,7 @@ class TestFirstDifference:
         if other is None:
             del rows[1]["policy/loss"]
         found = files([ROW, rows[0]], [ROW, rows[1]])
-        assert repr(found) == repr(Difference(512, "policy/loss", (value, other)))
+        assert repr(found) == repr(Difference(512, "policy/loss", (value, math.nan if other == "NaN" else other)))
 
     def test_not_a_number_equals_itself(self, files):
         assert files([ROW | {"value/loss": "NaN"}], [ROW | {"value/loss": "NaN", "time/env": 5.0}]) is None

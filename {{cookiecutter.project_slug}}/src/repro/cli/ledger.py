@@ -10,7 +10,7 @@ import typer
 
 from repro.cli.common import Run, project_root
 from repro.reading import UserError
-from repro.terminal.text import shown_path
+from repro.terminal.text import shown_path, terminal_width
 
 if TYPE_CHECKING:
     from repro.config import Config
@@ -88,7 +88,6 @@ def _show_spent(root: Path, every_run: bool) -> None:
     from repro.accounts.budget import read_budget
     from repro.accounts.ledger import book_runs
     from repro.accounts.ledger_text import format_ledger
-    from repro.terminal.text import terminal_width
     from repro.tracking.index import list_summaries
     from repro.worklog import entries
 
@@ -106,7 +105,6 @@ def _show_planned(root: Path, files: list[Path]) -> None:
     from repro.accounts.planning import plan_runs
     from repro.config import load_config
     from repro.config.ablations import ablate
-    from repro.terminal.text import terminal_width
     from repro.tracking.index import list_summaries
     from repro.tracking.snapshot import code_hash
 
@@ -125,7 +123,6 @@ def _show_predictions(root: Path, plot: Path | None) -> None:
     from repro.accounts.calibration import calibrate
     from repro.accounts.calibration_text import format_calibration, write_reliability_plot
     from repro.gate.checklist import read_checklist
-    from repro.terminal.text import terminal_width
     from repro.tracking.index import list_summaries
 
     found = calibrate(reversed(list_summaries(root)))

@@ -13,7 +13,7 @@ import typer
 from repro.cli.common import project_root
 from repro.cli.mistakes import Commands
 from repro.reading import UserError
-from repro.terminal.text import shown_path
+from repro.terminal.text import shown_path, terminal_width
 from repro.views.selection import parse_day
 
 
@@ -123,7 +123,6 @@ def log_search(words: Annotated[list[str], typer.Argument(help="In any case; all
 
     Example: repro log search entropy seed
     """
-    from repro.terminal.text import terminal_width
     from repro.worklog.search import format_hits, search_log
 
     hits = search_log(project_root(), words)
@@ -142,6 +141,5 @@ def log_week(
     Example: repro log week; repro log week --of 2026-11-20
     """
     from repro.accounts.week import format_week
-    from repro.terminal.text import terminal_width
 
     print(format_week(project_root(), parse_day(of, "--of"), terminal_width()))

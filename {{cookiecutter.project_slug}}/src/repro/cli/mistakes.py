@@ -70,8 +70,8 @@ def explain(error: Any, words: Sequence[str] = ()) -> str:
         typed += [value for name, value in itertools.pairwise(words) if name == option[1]]
         if typed:
             message = message.replace(option[0], f"{option[1]} {typed[-1]}", 1)
-    for words, plain in PLAIN.items():
-        message = re.sub(words, plain, message)
+    for said, plain in PLAIN.items():
+        message = re.sub(said, plain, message)
     return message.rstrip(".")
 
 

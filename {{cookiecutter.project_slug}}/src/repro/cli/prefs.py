@@ -10,7 +10,7 @@ import typer
 
 from repro.cli.common import Ablation, Params, Run, Seed, Set, open_project, project_root
 from repro.cli.mistakes import Commands
-from repro.terminal.text import shown_path
+from repro.terminal.text import shown_path, terminal_width
 
 
 class PrefsCommands(Commands):
@@ -50,7 +50,6 @@ def show(
 
     from repro.labels.statistics_text import format_labels
     from repro.labels.transfer import read_statistics
-    from repro.terminal.text import terminal_width
 
     found = read_statistics(project_root(), run, only)
     print(json_format.dumps(found, indent=1, ensure_ascii=False) if json else format_labels(found, terminal_width()))

@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,8 @@ from repro.tracking.snapshot import snapshot_path
 from repro.tracking.wandb import read_wandb_settings
 from repro.worklog import entries
 
+NOT_LOGGED = "not entered in the work log"
+
 
 def do_run(path: Path) -> int:
     """Do what the run folder at `path` describes, in this process. Returns the exit code. Raises UserError."""
@@ -41,7 +44,7 @@ def do_run(path: Path) -> int:
     try:
         claim_run(run)
         with keep_warnings(run.path / "output.log"):
-            _log(entries.enter_run, root, run.record)
+            _or_warn(NOT_LOGGED, entries.enter_run, root, run.record)
         with tee_output(run.path / "output.log"):
             metrics = _train(root, run)
             status, exit_code, result = "finished", 0, _describe(metrics)
@@ -62,7 +65,9 @@ def do_run(path: Path) -> int:
             signal.signal(number, signal.SIG_IGN)
         if run.record["pid"] == os.getpid():  # it is ours
             with keep_warnings(run.path / "output.log"):
-                _end(root, run, status, exit_code, result, metrics, time.monotonic() - start)
+                end = (status, exit_code, result, metrics, time.monotonic() - start)
+                _or_warn("the end of the run is not recorded", finish_run, run, *end)
+                _or_warn(NOT_LOGGED, entries.finish_run, root, run.record)
     return exit_code
 
 
@@ -80,29 +85,12 @@ def _train(root: Path, run: RunFolder) -> dict[str, Any]:
     return metrics
 
 
-def _end(
-    root: Path,
-    run: RunFolder,
-    status: str,
-    exit_code: int,
-    result: str | None,
-    metrics: dict[str, Any] | None,
-    seconds: float,
-) -> None:
-    """Record the end of a run in its folder and in the work log, as far as the disk lets us."""
+def _or_warn(problem: str, write: Callable[..., None], *what: Any) -> None:
+    """Write something of a run; what keeps it from being written, such as a damaged page, is told and stops nothing."""
     try:
-        finish_run(run, status, exit_code, result, metrics, seconds)
+        write(*what)
     except UserError as error:
-        print(f"warning: the end of the run is not recorded: {error}", file=sys.stderr)
-    _log(entries.finish_run, root, run.record)
-
-
-def _log(write: Any, root: Path, record: dict[str, Any]) -> None:
-    """Write a run's row in the work log; a damaged page is reported, and does not stop the run."""
-    try:
-        write(root, record)
-    except UserError as error:
-        print(f"warning: not entered in the work log: {error}", file=sys.stderr)
+        print(f"warning: {problem}: {error}", file=sys.stderr)
 
 
 def _describe(metrics: dict[str, Any]) -> str:

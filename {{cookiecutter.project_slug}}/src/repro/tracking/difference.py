@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import IO, Any
 
 from repro.reading import UserError
 from repro.tracking.archive import Record
+from repro.tracking.metrics import decode_row
 from repro.tracking.parameters import same_params
 
 OF_THE_MACHINE = ("time/", "throughput/", "memory/")  # metrics that differ between equal runs
@@ -19,7 +19,7 @@ MISSING = object()
 
 @dataclass(frozen=True)
 class Difference:
-    """Where two runs part: a metric and its values as they are in the files; None where a run lacks it, or the row."""
+    """Where two runs part: a metric and its values; None where a run lacks it, or the row."""
 
     env_step: int
     metric: str
@@ -107,11 +107,8 @@ def _same_text(left: bytes, right: bytes) -> bool:
 
 
 def _row(line: bytes, path: Path, number: int) -> dict[str, Any]:
-    try:
-        row = json.loads(line)
-    except ValueError:
-        row = None
-    if not isinstance(row, dict) or not isinstance(row.get("env_step"), int | float):
+    row = decode_row(line)
+    if row is None:
         raise UserError(f"{path}, line {number}: not a row of metrics; remove the line, or restore the file")
     return {name: value for name, value in row.items() if not name.startswith(OF_THE_MACHINE)}
 

@@ -76,9 +76,7 @@ def is_logged_in() -> bool:
     Raises UserError if W&B does not work.
     """
     code = "import sys, wandb; sys.exit(0 if wandb.login(prompt=False, verify=False) else 3)"
-    environment = {name: value for name, value in os.environ.items() if name not in ("WANDB_SERVICE", "WANDB_MODE")}
-    environment |= {"WANDB_ERROR_REPORTING": "false", "WANDB_SILENT": "true"}
-    done = subprocess.run([sys.executable, "-P", "-c", code], env=environment, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-P", "-c", code], env=_environment(), capture_output=True, text=True)
     if done.returncode not in (0, 3):
         raise UserError(f"W&B does not work: {(done.stderr.strip().splitlines() or ['no reason given'])[-1]}")
     return done.returncode == 0
@@ -133,7 +131,7 @@ class WandbMirror:
                     stdout=log,
                     stderr=log,
                     bufsize=0,
-                    env=_environment(folder),
+                    env=_environment() | _inside(folder),
                     start_new_session=True,  # Ctrl-C is for the trainer
                 )
         except OSError as error:
@@ -180,11 +178,14 @@ def _size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
-def _environment(folder: Path) -> dict[str, str]:
-    """For the mirror's process: this very package, everything inside the run folder, no telemetry."""
+def _environment() -> dict[str, str]:
+    """For a process that uses W&B: silent, no telemetry, and with settings of its own."""
     environment = {name: value for name, value in os.environ.items() if name not in ("WANDB_SERVICE", "WANDB_MODE")}
-    source = str(Path(__file__).resolve().parents[2])
-    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [source, os.environ.get("PYTHONPATH")]))
-    for name in ("DATA_DIR", "ARTIFACT_DIR", "CACHE_DIR"):
-        environment[f"WANDB_{name}"] = str(folder / "staging")
     return environment | {"WANDB_ERROR_REPORTING": "false", "WANDB_SILENT": "true"}
+
+
+def _inside(folder: Path) -> dict[str, str]:
+    """For the mirror's process: this very package, and everything inside the run folder."""
+    sources = [str(Path(__file__).resolve().parents[2]), os.environ.get("PYTHONPATH")]
+    staging = {f"WANDB_{name}": str(folder / "staging") for name in ("DATA_DIR", "ARTIFACT_DIR", "CACHE_DIR")}
+    return staging | {"PYTHONPATH": os.pathsep.join(filter(None, sources))}
