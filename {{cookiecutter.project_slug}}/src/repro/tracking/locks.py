@@ -11,6 +11,7 @@ import os
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from repro.files import storage_error
@@ -36,11 +37,7 @@ def hold_run(path: Path) -> int:
 
 def is_held(path: Path) -> bool:
     """Whether a process does the run in this folder now, on whichever machine. Raises UserError."""
-    try:
-        os.close(_lock(path / ".lock", fcntl.LOCK_SH | fcntl.LOCK_NB))
-    except BlockingIOError:
-        return True
-    return False
+    return _is_locked(path / ".lock")
 
 
 def hold_pool(runs: Path) -> int:
@@ -53,18 +50,29 @@ def hold_pool(runs: Path) -> int:
 
 def pool_is_held(runs: Path) -> bool:
     """Whether a process of this machine does several of these `runs` now. Raises UserError."""
-    try:
-        os.close(_lock(_pool_lock(runs), fcntl.LOCK_SH | fcntl.LOCK_NB))
-    except BlockingIOError:
-        return True
-    return False
+    return _is_locked(_pool_lock(runs))
+
+
+def creating_runs(runs: Path) -> AbstractContextManager[None]:
+    """Keep other launches from creating or queueing several of these `runs` meanwhile."""
+    return locked(runs / ".launch.lock")
+
+
+def updating_record(path: Path) -> AbstractContextManager[None]:
+    """Keep other processes from changing the record in this folder meanwhile."""
+    return locked(path / ".record.lock", leftovers=".run.json.*.tmp")
 
 
 @contextlib.contextmanager
-def creating_runs(runs: Path) -> Iterator[None]:
-    """Keep other launches from creating or queueing several of these `runs` meanwhile."""
-    file = _lock(runs / ".launch.lock", fcntl.LOCK_EX)
+def locked(path: Path, leftovers: str | None = None) -> Iterator[None]:
+    """Hold the lock at `path`; other processes wait. Raises UserError.
+
+    `leftovers` is a pattern for what killed processes left half-written beside it: nobody else writes now, so it goes.
+    """
+    file = _lock(path, fcntl.LOCK_EX)
     try:
+        for leftover in path.parent.glob(leftovers) if leftovers else ():
+            leftover.unlink()
         yield
     finally:
         os.close(file)
@@ -74,16 +82,12 @@ def _pool_lock(runs: Path) -> Path:
     return runs / f".pool.{socket.gethostname()}.lock"
 
 
-@contextlib.contextmanager
-def updating_record(path: Path) -> Iterator[None]:
-    """Keep other processes from changing the record meanwhile."""
-    file = _lock(path / ".record.lock", fcntl.LOCK_EX)
+def _is_locked(path: Path) -> bool:
     try:
-        for leftover in path.glob(".run.json.*.tmp"):  # half-written by a killed process: nobody else writes now
-            leftover.unlink()
-        yield
-    finally:
-        os.close(file)
+        os.close(_lock(path, fcntl.LOCK_SH | fcntl.LOCK_NB))
+    except BlockingIOError:
+        return True
+    return False
 
 
 def _lock(path: Path, operation: int) -> int:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import os
 import re
 import sys
 from collections.abc import Collection, Mapping
@@ -18,6 +17,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from repro.reading import UserError
+from repro.terminal.text import shorten
 from repro.tracking import provenance
 from repro.tracking.archive import Record, read_named_record, read_record, run_ids
 from repro.tracking.index import list_summaries
@@ -73,21 +73,24 @@ def ensure_page(root: Path, day: date | None = None) -> Path:
     return path
 
 
-def settle_runs(root: Path, path: Path) -> None:
+def settle_runs(root: Path, path: Path, moved: str | None = None) -> None:
     """Bring the rows of runs up to date on the page that is written to; the lock is held.
 
     Rows of unfinished runs on earlier pages come to this one, with what their records say by now; so does a run that
     never got a row. One that ended without a row in log 4 gets it here. This page is written first, so that a process
     killed in between leaves a row twice rather than not at all; of two in log 4, the next command keeps the later. A
-    page that is damaged is left alone, with a warning if it is this or the last.
+    page that is damaged is left alone, with a warning if it is this or the last. The row of a run that was `moved` to
+    this page goes from all others.
     """
     pages = _read_rows(root, path)
     if path not in pages:
         return
     last = max((other for other in pages if other < path), default=path)
     stand = {run: other for other, rows in sorted(pages.items()) for run in rows.results}  # the latest page in log 4
+    if moved and stand.pop(moved, None) and moved in pages[path].results:
+        stand[moved] = path
     unfinished = {run: row for other, rows in pages.items() if other <= path for run, row in rows.runs.items()}
-    listed = list_summaries(Path(root)) if stand else ()
+    listed = list_summaries(root) if stand else ()
     summaries = {run["id"]: run for run in listed if run["status"] != "unreadable"}
     going_on = [run for run in stand if stand[run] <= path and run in summaries and not is_over(summaries[run])]
     unfinished |= dict.fromkeys(going_on, "")  # resumed, and killed before they could move their rows
@@ -106,10 +109,11 @@ def settle_runs(root: Path, path: Path) -> None:
             page = put_run(page, "runs", root, record, path) if record else _keep_row(page, row, run, path)
     for other, rows in sorted(pages.items(), key=lambda item: item[0] != path):
         page = page if other == path else rows.page
-        for run in rows.runs if other < path else ():
-            page = drop_run(page, "runs", run, other)
+        for run in rows.runs:
+            if other < path or (other > path and run == moved):
+                page = drop_run(page, "runs", run, other)
         for run, row in rows.results.items():
-            if run in resumed or stand[run] != other:
+            if run in resumed or stand.get(run) != other:
                 page = drop_run(page, "results", run, other)
             elif run in summaries and not _says_closing(row, summaries[run]) and (record := _record(root, run)):
                 page = put_run(page, "results", root, record, other)  # what closed it was killed
@@ -119,7 +123,7 @@ def settle_runs(root: Path, path: Path) -> None:
 
 def warn(message: str) -> None:
     """Tell of what was not done, and go on; paths as short as they can be written from here."""
-    print(f"warning: {message}".replace(f"{Path.cwd()}{os.sep}", ""), file=sys.stderr)
+    print(f"warning: {shorten(message)}", file=sys.stderr)
 
 
 def _last_before(root: Path, path: Path) -> Path | None:
@@ -208,6 +212,6 @@ def _record(root: Path, run: str) -> Record | None:
     if Path(run).name != run:  # not the name of a folder
         return None
     try:
-        return read_record(Path(root) / "runs" / run)
+        return read_record(root / "runs" / run)
     except (OSError, ValueError):
         return None

@@ -30,13 +30,12 @@ from repro.worklog.pages import (
     page_day,
     printable,
     read_cells,
-    read_damaged,
     read_lines,
     replace_page,
     table_row,
     with_row,
 )
-from repro.worklog.rows import drop_run, link_name, put_run
+from repro.worklog.rows import drop_run, put_run
 
 DAY = 24.0  # hours
 
@@ -56,7 +55,6 @@ def check_no_later_page(root: Path, day: date | None = None) -> None:
 
 def open_page(root: Path, day: date | None = None) -> Path:
     """The page of a day (default: today), created if it is missing. Raises UserError."""
-    check_no_later_page(root, day)
     with _page(root, day) as path:
         return path
 
@@ -90,7 +88,6 @@ def add_note(root: Path, text: str, now: datetime | None = None) -> Path:
     if not any(lines):
         raise UserError('the note is empty; write it as: repro log add "what I am thinking"')
     now = now or datetime.now()
-    check_no_later_page(root, now.date())
     with _page(root, now.date()) as path:
         page = read_lines(path)
         end = find_line(page, HEADINGS[2], path)
@@ -115,7 +112,6 @@ def add_hours(root: Path, hours: float, stage: str, what: str = "", day: date | 
     hours = round(hours, 2)
     if not 0 < hours <= DAY:
         raise UserError(f"hours: {hours:g} will not do; give a number above 0, and at most 24, such as 2.5")
-    check_no_later_page(root, day)
     with _page(root, day) as path:
         page = read_lines(path)
         booked = math.fsum(hours for _, hours in _hours_on(page, path))
@@ -149,7 +145,6 @@ def add_confusion(root: Path, text: str, now: date | None = None) -> tuple[Path,
     text = one_line(text)
     if not text:
         raise UserError('the text is empty; write it as: repro log confused "what does not add up"')
-    check_no_later_page(root, now)
     with _page(root, now) as path:
         known = read_confusions(root)
         same = [found for found in known.values() if found.text == text and not found.resolved]
@@ -196,28 +191,13 @@ def _is_confusion(line: str, number: int) -> bool:
 
 
 def _move_run(root: Path, region: str, record: dict[str, Any], day: date | None) -> None:
-    """Write the run's row into one region of one page, then remove it from wherever else it stands."""
-    run = record["id"]
+    """Write the run's row into one region of one page, and remove it from wherever else it stands."""
     other_region = {"runs": "results", "results": "runs"}[region]
-    with _page(root, day) as path:
+    with locked(root):
+        path = ensure_page(root, day)
         page = put_run(read_lines(path), region, root, record, path)
-        replace_page(path, drop_run(page, other_region, run, path))
-        # Second, so that a process killed in between leaves the row twice rather than not at all.
-        for old in list_pages(root):
-            try:
-                if old != path and any(f"[{link_name(run)}](" in line for line in read_damaged(old)):
-                    _remove_run(old, run)
-            except UserError as error:
-                warn(f"the row of {run} is not removed from an earlier page until that is mended: {error}")
-
-
-def _remove_run(path: Path, run: str) -> None:
-    """Remove the rows of a run from a page that mentions it. Raises UserError if the page is damaged."""
-    before = page = read_lines(path)
-    for region in ("runs", "results"):
-        page = drop_run(page, region, run, path)
-    if page != before:
-        replace_page(path, page)
+        replace_page(path, drop_run(page, other_region, record["id"], path))
+        settle_runs(root, path, moved=record["id"])
 
 
 def _hours_on(page: list[str], path: Path) -> list[tuple[str, float]]:
@@ -240,6 +220,7 @@ def _hours_on(page: list[str], path: Path) -> list[tuple[str, float]]:
 @contextlib.contextmanager
 def _page(root: Path, day: date | None) -> Iterator[Path]:
     """Hold the log's lock over what is done on the page of a day, which is made first if need be, settled after."""
+    check_no_later_page(root, day)
     with locked(root):
         path = ensure_page(root, day)
         yield path

@@ -10,14 +10,15 @@ rows, and a killed process leaves the old page or the new one.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from datetime import date
 from pathlib import Path
 
-from repro.files import write_atomic
+from repro.files import storage_error, write_atomic
 from repro.reading import UserError
+from repro.tracking import locks
 
 HEADINGS = (
     "## 1 Output I am working on",
@@ -36,13 +37,13 @@ CELL = r"(?:\\.|[^\\|])*"  # the text of a cell: a pipe in it is escaped
 
 def page_path(root: Path, day: date | None = None) -> Path:
     """Where the page of a day (default: today) is, whether or not it exists yet."""
-    return Path(root) / "worklog" / f"{day or date.today()}.md"
+    return root / "worklog" / f"{day or date.today()}.md"
 
 
 def list_pages(root: Path) -> list[Path]:
     """All pages, oldest first."""
     found = []
-    for path in sorted((Path(root) / "worklog").glob("????-??-??.md")):
+    for path in sorted((root / "worklog").glob("????-??-??.md")):
         with contextlib.suppress(ValueError):  # a file of the user's that looks like a page
             page_day(path)
             found.append(path)
@@ -82,19 +83,14 @@ def replace_page(path: Path, lines: Sequence[str]) -> None:
     write_atomic(path, "".join(lines).encode("utf-8"))
 
 
-@contextlib.contextmanager
-def locked(root: Path) -> Iterator[None]:
+def locked(root: Path) -> AbstractContextManager[None]:
     """Hold the work log's lock; other processes wait. Raises UserError if the folder cannot be written."""
-    folder = Path(root) / "worklog"
+    folder = root / "worklog"
     try:
         folder.mkdir(exist_ok=True)
-        with open(folder / ".lock", "w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            for leftover in folder.glob(".*.md.*.tmp"):  # half-written by a killed process: nobody else writes now
-                leftover.unlink()
-            yield
     except OSError as error:
-        raise UserError(f"{error.filename or folder}: {error.strerror}; the work log needs a writable folder") from None
+        raise storage_error(folder, error) from None
+    return locks.locked(folder / ".lock", leftovers=".*.md.*.tmp")
 
 
 def empty_page(day: date, output: Sequence[str] = (), confused: Sequence[str] = ()) -> str:

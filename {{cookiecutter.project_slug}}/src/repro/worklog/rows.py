@@ -81,7 +81,7 @@ def _cells(root: Path, record: dict[str, Any], region: str) -> dict[str, str]:
         "started": shown_time(record.get("started")),
         "environment": (record["params"].get("env") or {}).get("id", "unknown"),
         "result": outcome(record),
-        "curve": draw_curve(Path(root) / "runs" / run / "metrics.jsonl") if region == "results" else None,
+        "curve": draw_curve(root / "runs" / run / "metrics.jsonl") if region == "results" else None,
         "status": CRASHED if crashed else status_of(record),
     }
     cells = {name: escape("" if text is None else str(text)) for name, text in texts.items()}
