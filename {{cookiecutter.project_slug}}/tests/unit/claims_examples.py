@@ -10,10 +10,12 @@ from report_examples import make_cell
 from repro.config import SeedConfig
 from repro.reading import parse_yaml
 from repro.results.claims import Claim
+from repro.results.pipeline import Pipeline
 from repro.results.records import Cell, find_cells
 
 FINAL = list(range(10))
 SEEDS = SeedConfig(tuning=[100, 101, 102], final=FINAL, pipeline=[100], ablations=[])
+PIPELINE = Pipeline("moving-dot", SEEDS, baselines=[], presets=["moving-dot", "other"])
 CLAIM = """  - id: dot
     claim: It is solved.
     where: section 3

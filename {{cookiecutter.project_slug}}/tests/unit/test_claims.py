@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from claims_examples import CLAIM, FINAL, SEEDS, cells_with, make_claim, write_claims
+from claims_examples import CLAIM, FINAL, PIPELINE, SEEDS, cells_with, make_claim, write_claims
 from preflight_examples import PROJECT
 from project import here
 from report_examples import make_cell
@@ -41,7 +41,7 @@ def test_the_edges_of_the_rule(low: float, high: float, verdict: str) -> None:
 def test_the_mean_of_the_final_seeds_is_judged_by_its_t_interval(tmp_path: Path, lower: float, verdict: str) -> None:
     scores = [score - lower for score in SCORES]
     make_cell(tmp_path, 100, sampled=0.0)  # a tuning seed is no evidence
-    found = judge(make_claim(), cells_with(tmp_path, scores), FINAL)
+    found = judge(make_claim(), cells_with(tmp_path, scores), PIPELINE)
     assert (found.estimate, *found.interval) == pytest.approx(t_interval(scores))
     assert (found.verdict, found.seeds, found.problems) == (verdict, FINAL, [])
     assert [cell.run for cell in found.cells][:2] == ["2026-11-21_moving-dot_0000", "2026-11-21_moving-dot_0001"]
@@ -50,17 +50,17 @@ def test_the_mean_of_the_final_seeds_is_judged_by_its_t_interval(tmp_path: Path,
 def test_a_claim_of_the_papers_value_allows_its_tolerance(tmp_path: Path) -> None:
     cells = cells_with(tmp_path, SCORES)
     paper = {"target": None, "metric": "sampled.return_mean"}  # 70.1, from 69.4 to 70.9
-    assert judge(make_claim(**paper, paper_value=72, tolerance=3), cells, FINAL).verdict == "reproduced"
-    assert judge(make_claim(**paper, paper_value=72, tolerance=2), cells, FINAL).verdict == "inconclusive"
-    assert judge(make_claim(**paper, paper_value=72, tolerance=1), cells, FINAL).verdict == "not reproduced"
+    assert judge(make_claim(**paper, paper_value=72, tolerance=3), cells, PIPELINE).verdict == "reproduced"
+    assert judge(make_claim(**paper, paper_value=72, tolerance=2), cells, PIPELINE).verdict == "inconclusive"
+    assert judge(make_claim(**paper, paper_value=72, tolerance=1), cells, PIPELINE).verdict == "not reproduced"
 
 
 def test_success_rates_have_wilson_intervals_so_that_ten_of_ten_show_no_ninety_percent(tmp_path: Path) -> None:
     cells = cells_with(tmp_path, SCORES)  # all above the success score of 0.85
-    found = judge(make_claim(metric="success_rate"), cells, FINAL)
+    found = judge(make_claim(metric="success_rate"), cells, PIPELINE)
     assert (found.estimate, *found.interval) == (1.0, *wilson_interval(10, 10))
     assert found.verdict == "inconclusive"
-    assert judge(make_claim(metric="success_rate", target=0.7), cells, FINAL).verdict == "reproduced"
+    assert judge(make_claim(metric="success_rate", target=0.7), cells, PIPELINE).verdict == "reproduced"
 
 
 def test_a_comparison_is_of_pairs_of_seeds(tmp_path: Path) -> None:
@@ -68,16 +68,17 @@ def test_a_comparison_is_of_pairs_of_seeds(tmp_path: Path) -> None:
     scores = list(np.linspace(0.1, 1.0, 10))
     cells = cells_with(tmp_path, scores) | cells_with(tmp_path, [score - 0.05 for score in scores], "other")
     claim = make_claim(target=0.04, against={"experiment": "other"})
-    found = judge(claim, cells, FINAL)
+    found = judge(claim, cells, PIPELINE)
     assert found.estimate == pytest.approx(0.05) and found.verdict == "reproduced" and len(found.cells) == 20
-    assert judge(claim, {"moving-dot": cells["moving-dot"]}, FINAL).problems == [
-        "results/cells/other: no cell of its seeds; make them: dvc repro"
+    assert judge(claim, {"moving-dot": cells["moving-dot"]}, PIPELINE).problems == [
+        "results/cells/other: lacks seeds 0, 1, 2, 3, 4, 5, 6, 7, 8, 9; make them: dvc repro, once baselines in "
+        "dvc.yaml lists other and seeds.pipeline in params.yaml lists them instead of tuning seeds"
     ]
 
 
 def test_the_two_sides_of_a_comparison_are_of_the_same_code_and_faced_the_same_episodes(tmp_path: Path) -> None:
     claim = make_claim(target=0.0, against={"experiment": "other"})
-    assert judge(claim, cells_with(tmp_path, SCORES) | cells_with(tmp_path, SCORES, "other"), FINAL).problems == []
+    assert judge(claim, cells_with(tmp_path, SCORES) | cells_with(tmp_path, SCORES, "other"), PIPELINE).problems == []
     made = json.loads((tmp_path / "results/cells/other/seed-0.json").read_text())
     for changes, setting in (
         ({"code_hash": "another"}, "code_hash"),
@@ -86,7 +87,7 @@ def test_the_two_sides_of_a_comparison_are_of_the_same_code_and_faced_the_same_e
         ({"evaluation": made["evaluation"] | {"episodes": 10}}, "evaluation.episodes"),
     ):
         cells = cells_with(tmp_path, SCORES, "other", **changes)
-        assert judge(claim, cells, FINAL).problems == [
+        assert judge(claim, cells, PIPELINE).problems == [
             f"results/cells: {setting} differs between moving-dot and other; make them alike: dvc repro"
         ]
 
@@ -94,33 +95,33 @@ def test_the_two_sides_of_a_comparison_are_of_the_same_code_and_faced_the_same_e
 def test_several_tasks_have_the_interquartile_mean_of_all_scores(tmp_path: Path) -> None:
     cells = cells_with(tmp_path, SCORES) | cells_with(tmp_path, [0.5, *SCORES[1:]], "other")
     claim = make_claim(cells={"experiment": ["moving-dot", "other"], "seeds": "final"})
-    found = judge(claim, cells, FINAL)
+    found = judge(claim, cells, PIPELINE)
     assert found.estimate == interquartile_mean([np.array(SCORES), np.array([0.5, *SCORES[1:]])])
     assert found.verdict == "reproduced" and found.method == "IQM, bootstrap"
 
 
 def test_judged_actions_are_those_of_the_cell(tmp_path: Path) -> None:
-    found = judge(make_claim(), cells_with(tmp_path, SCORES, judged="greedy"), FINAL)
+    found = judge(make_claim(), cells_with(tmp_path, SCORES, judged="greedy"), PIPELINE)
     assert found.estimate == 0.5
-    assert judge(make_claim(metric="sampled.score"), find_cells(tmp_path), FINAL).estimate == pytest.approx(0.935)
+    assert judge(make_claim(metric="sampled.score"), find_cells(tmp_path), PIPELINE).estimate == pytest.approx(0.935)
 
 
 def test_without_seeds_enough_nothing_is_said(tmp_path: Path) -> None:
-    none = judge(make_claim(), {}, FINAL)
+    none = judge(make_claim(), {}, PIPELINE)
     assert (none.verdict, none.reason, none.estimate) == ("inconclusive", "no cells yet", None)
-    few = judge(make_claim(), cells_with(tmp_path, [0.99] * 9), FINAL)
+    few = judge(make_claim(), cells_with(tmp_path, [0.99] * 9), PIPELINE)
     assert (few.verdict, few.reason) == ("inconclusive", "9 of the 10 seeds that it needs")
     assert few.problems == [
-        "results/cells/moving-dot: lacks seeds 9; make them: dvc repro",
-        "9 seeds, but min_seeds is 10",
+        "results/cells/moving-dot: lacks seeds 9; make them: dvc repro, once seeds.pipeline in params.yaml lists them "
+        "instead of tuning seeds"
     ]
-    assert ours_text(judge(make_claim(), {"moving-dot": find_cells(tmp_path)["moving-dot"][:4]}, FINAL)) == (
+    assert ours_text(judge(make_claim(), {"moving-dot": find_cells(tmp_path)["moving-dot"][:4]}, PIPELINE)) == (
         "0.990 (no interval)"
     )
 
 
 def test_seeds_that_are_missing_are_a_problem_even_if_there_are_enough(tmp_path: Path) -> None:
-    found = judge(make_claim(min_seeds=8), cells_with(tmp_path, [0.99] * 9), FINAL)
+    found = judge(make_claim(min_seeds=8), cells_with(tmp_path, [0.99] * 9), PIPELINE)
     assert found.verdict == "reproduced" and len(found.problems) == 1 and "lacks seeds 9" in found.problems[0]
 
 
@@ -128,7 +129,7 @@ def test_cells_of_uncommitted_or_of_mixed_code_are_a_problem(tmp_path: Path) -> 
     cells_with(tmp_path, SCORES)
     make_cell(tmp_path, 3, sampled=0.94, dirty=True)
     make_cell(tmp_path, 4, sampled=0.95, code_hash="another")
-    problems = judge(make_claim(), find_cells(tmp_path), FINAL).problems
+    problems = judge(make_claim(), find_cells(tmp_path), PIPELINE).problems
     assert [problem.partition("; ")[0] for problem in problems] == [
         "results/cells/moving-dot: seeds 3 are of uncommitted code",
         "results/cells/moving-dot: code_hash differs among seeds",
@@ -140,7 +141,7 @@ def test_cells_that_other_code_evaluated_are_a_problem(tmp_path: Path) -> None:
     made = json.loads(make_cell(tmp_path, 3, sampled=0.94).read_text())
     for seed, evaluated_by in ((3, made["code_hash"]), (4, "another")):
         make_cell(tmp_path, seed, evaluation=made["evaluation"] | {"code_hash": evaluated_by}, sampled=0.94)
-    assert judge(make_claim(), find_cells(tmp_path), FINAL).problems == [
+    assert judge(make_claim(), find_cells(tmp_path), PIPELINE).problems == [
         "results/cells/moving-dot: seeds 4 were evaluated by other code than trained them; make them anew: dvc repro"
     ]
 
@@ -148,8 +149,8 @@ def test_cells_that_other_code_evaluated_are_a_problem(tmp_path: Path) -> None:
 def test_tuning_runs_are_the_most_that_a_cell_counted(tmp_path: Path) -> None:
     cells = cells_with(tmp_path, SCORES, tuning_runs=7)
     make_cell(tmp_path, 5, sampled=0.96, tuning_runs=0)  # trained elsewhere
-    assert judge(make_claim(), cells, FINAL).tuning_runs == {"moving-dot": 7}
-    assert judge(make_claim(), find_cells(tmp_path), FINAL).tuning_runs == {"moving-dot": 7}
+    assert judge(make_claim(), cells, PIPELINE).tuning_runs == {"moving-dot": 7}
+    assert judge(make_claim(), find_cells(tmp_path), PIPELINE).tuning_runs == {"moving-dot": 7}
 
 
 def test_tuning_seeds_say_how_many_final_ones_it_takes(tmp_path: Path) -> None:
@@ -176,7 +177,7 @@ def test_the_table_fits_and_says_everything(tmp_path: Path, width: int) -> None:
     text = format_claims(judge_claims(tmp_path, config), width)
     assert max(map(len, text.splitlines())) <= width
     assert "dot: It is solved. (section 3; judged.score)" in text and "2026-11-21_moving-dot_0009" in text
-    assert "check: results/cells/other: no cell of its seeds" in " ".join(text.split())
+    assert "check: results/cells/other: lacks seeds 0, 1, 2" in " ".join(text.split())
     row = text.splitlines()[2].split()
     assert row[0] == "dot" and row[-1] == "reproduced"
 

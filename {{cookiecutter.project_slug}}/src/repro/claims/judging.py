@@ -10,6 +10,7 @@ from repro.claims.deviations import find_deviations, registration_text
 from repro.claims.preregistration import read_registrations
 from repro.config import Config
 from repro.results.claims import SUCCESS_RATE, read_claims
+from repro.results.pipeline import read_pipeline
 from repro.results.records import find_cells
 from repro.results.verdicts import Judged, judge, plan_seeds
 from repro.terminal.tables import Column, format_table, wrap
@@ -30,7 +31,8 @@ class Verdicts:
 def judge_claims(root: Path, config: Config) -> Verdicts:
     """The verdict on each claim, from tracked files alone; `config` is params.yaml. Raises UserError."""
     seeds, cells = config.seeds, find_cells(root)
-    judged = [judge(claim, cells, seeds.final) for claim in read_claims(root, seeds.tuning, seeds.final)]
+    pipeline = read_pipeline(root, config)
+    judged = [judge(claim, cells, pipeline) for claim in read_claims(root, seeds.tuning, seeds.final)]
     plans = {one.claim.id: plan_seeds(one.claim, cells, seeds.tuning) for one in judged if not one.seeds}
     registered = registration_text(read_registrations(root))
     deviations = find_deviations(root, config, cells)
@@ -49,11 +51,11 @@ def format_claims(verdicts: Verdicts, width: int | None) -> str:
         Column("tuning", [tuning_text(one) for one in judged], optional=1),
         Column("verdict", [one.verdict for one in judged], text=True),
     ]
-    lines = [*format_table(columns, width), LEGEND, ""]
+    lines = [LEGEND, ""]
     for one in judged:
         lines += _details(one, verdicts.plans.get(one.claim.id))
     lines += ["", verdicts.registered, *(f"  deviation: {text}" for text in verdicts.deviations)]
-    return "\n".join(wrap(lines, width))
+    return "\n".join([*format_table(columns, width), *wrap(lines, width)])
 
 
 def claims_json(verdicts: Verdicts) -> dict[str, Any]:

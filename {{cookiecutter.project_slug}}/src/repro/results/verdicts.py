@@ -18,6 +18,7 @@ import numpy as np
 
 from repro.results.aggregates import bootstrap_interval, interquartile_mean
 from repro.results.claims import SUCCESS_RATE, Claim
+from repro.results.pipeline import Pipeline
 from repro.results.power import required_seeds
 from repro.results.proportions import wilson_interval
 from repro.results.records import Cell
@@ -45,16 +46,16 @@ class Judged:
     problems: list[str]  # for which `repro claims --check` fails
 
 
-def judge(claim: Claim, groups: Mapping[str, Sequence[Cell]], final: Sequence[int]) -> Judged:
-    """The verdict on `claim` from all cells, by `Cell.group`; `final`: seeds.final of params.yaml."""
-    wanted = claim.seeds(final)
+def judge(claim: Claim, groups: Mapping[str, Sequence[Cell]], pipeline: Pipeline) -> Judged:
+    """The verdict on `claim` from all cells, by `Cell.group`; `pipeline` says what makes those that are missing."""
+    wanted = claim.seeds(pipeline.seeds.final)
     by_group = {
         group.name: {cell.seed: cell for cell in groups.get(group.name, ()) if cell.seed in wanted}
         for group in claim.groups
     }
     seeds = [seed for seed in wanted if all(seed in found for found in by_group.values())]
     cells = [found[seed] for found in by_group.values() for seed in seeds]
-    problems = find_problems(claim, by_group, wanted, seeds)
+    problems = find_problems(claim, by_group, wanted, pipeline)
     tuning_runs = {name: tuning_runs_of(found.values()) for name, found in by_group.items()}
     if not seeds:
         return Judged(claim, "inconclusive", "no cells yet", None, None, "", [], [], tuning_runs, problems)
@@ -91,16 +92,15 @@ def tuning_runs_of(cells: Iterable[Cell]) -> int | None:
 
 
 def find_problems(
-    claim: Claim, by_group: Mapping[str, Mapping[int, Cell]], wanted: Sequence[int], seeds: Sequence[int]
+    claim: Claim, by_group: Mapping[str, Mapping[int, Cell]], wanted: Sequence[int], pipeline: Pipeline
 ) -> list[str]:
     """Why these cells are no evidence that others could check, each with what to do."""
     problems = []
-    for name, found in by_group.items():
-        missing = [seed for seed in wanted if seed not in found]
-        if not found:
-            problems.append(f"results/cells/{name}: no cell of its seeds; make them: dvc repro")
-        elif missing:
-            problems.append(f"results/cells/{name}: lacks seeds {_listed(missing)}; make them: dvc repro")
+    for group in claim.groups:
+        name, found = group.name, by_group[group.name]
+        if missing := [seed for seed in wanted if seed not in found]:
+            how = pipeline.how_to_make(group, missing)
+            problems.append(f"results/cells/{name}: lacks seeds {_listed(missing)}; {how}")
         dirty = [seed for seed, cell in found.items() if cell.dirty]
         if dirty:
             problems.append(
@@ -121,8 +121,6 @@ def find_problems(
             if len(set(map(attrgetter(setting), cells))) > 1:
                 both = " and ".join(by_group)
                 problems.append(f"results/cells: {setting} differs between {both}; make them alike: dvc repro")
-    if seeds and len(seeds) < claim.min_seeds:
-        problems.append(f"{len(seeds)} seeds, but min_seeds is {claim.min_seeds}")
     return problems
 
 
