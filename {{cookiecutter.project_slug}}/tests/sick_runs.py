@@ -233,7 +233,11 @@ BUGS = (
     Bug("an entropy bonus of 1,000", ("random_policy",), (("agent.entropy_coefficient", 1000.0),)),
     Bug("an entropy bonus with the wrong sign", ("entropy_collapse",), plant=entropy_penalty),
     Bug("a clip range of 0.0001", ("much_clipped",), (("agent.clip_range", 1e-4),)),
-    Bug("rewards with the wrong sign", ("no_progress", "reward_hacking", "uncorrelated_reward"), plant=turned_round),
+    Bug(
+        "rewards with the wrong sign",
+        ("no_progress", "reward_hacking", "uncorrelated_reward", "worse_than_random"),
+        plant=turned_round,
+    ),
     Bug("values with the wrong sign", ("bad_values",), plant=negated_values),
     Bug("values with a constant added", ("advantages_off_centre",), plant=offset_values),
     Bug("all episodes end after five steps", ("equal_episodes",), plant=early_end),

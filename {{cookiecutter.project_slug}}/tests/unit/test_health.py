@@ -141,6 +141,33 @@ def test_first_and_latest_values_of_a_metric_are_told_apart():
     assert history.progress(204) == 104 / 204
 
 
+@pytest.mark.parametrize(
+    ("scores", "until", "said"),
+    [
+        ([-0.5, -0.2, -0.3], 0.94, "-0.30"),  # as few as a short run has
+        ([0.0, -0.9, -0.4, -0.2, -0.06, -0.1], 0.75, "-0.10"),
+        ([-0.9, -0.9, -0.9, -0.9, -0.9], 0.74, None),  # a dip; it may end yet
+        ([-0.9, -0.9, -0.9, -0.5, 0.1], 0.94, None),  # it has begun to learn, late
+        ([0.4, 0.5, 0.6, 0.5, -0.3], 0.94, None),  # one bad rollout of a good policy
+        ([-0.05, -0.05, -0.05], 1.0, None),  # chance
+        ([-0.9, -0.9], 1.0, None),
+    ],
+)
+def test_a_score_below_random_counts_once_training_is_nearly_over(scores, until, said):
+    """A row in four has a score: episodes end seldom."""
+    rows, last = healthy_run(4 * len(scores)), {"env_step": 102400 * until}
+    for number, score in enumerate(scores):
+        rows[4 * number + 3]["return/score"] = score
+    rows[0]["env_step"] = 0
+    rows[-1] |= last
+    findings = problems(rows)
+    assert [finding.check for finding in findings] == (["worse_than_random"] if said else [])
+    assert not said or f"return/score is {said} of late (at least -0.05; random actions score 0)" in str(findings[0])
+    params = CONFIG.model_dump()
+    params["preferences"]["annotator"] = "person"  # who may want something else than the environment rewards
+    assert find_problems(History(rows), Subject.of(params)) == []
+
+
 def test_progress_counts_from_the_first_row():
     history = History([{"env_step": 1000}, {"env_step": 1500}])  # initial labels took nearly a thousand
     assert history.progress(2000) == 0.5

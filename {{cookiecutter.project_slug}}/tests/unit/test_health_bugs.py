@@ -75,7 +75,7 @@ def test_checks_are_made_where_they_apply():
     assert not_made(learned) == set()
     assert not_made(true) >= {"flat_reward", "identical_members", "many_ties", "uncorrelated_reward"}
     assert not_made(one) == {"identical_members", "shrunken_disagreement"}
-    assert not_made(person) == {"uncorrelated_reward"}
+    assert not_made(person) == {"uncorrelated_reward", "worse_than_random"}
     assert not_made(dqn) - not_made(true) == {"kl_spike", "bad_values", "advantages_off_centre"}
 
 

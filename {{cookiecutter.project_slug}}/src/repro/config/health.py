@@ -37,5 +37,6 @@ class HealthConfig(Section):
     max_overdue: Fraction = 0.1  # share of the labels, that wait for segments or answers
     # Of progress, and of the machine.
     min_score_gain: NonNegativeFloat = 0.05  # after half of training
+    min_score: FiniteFloat = -0.05  # in the last quarter of training, of late; random actions score 0
     min_speed: Fraction = 0.8  # of the steps a second at first
     max_memory_growth: PositiveFloat = 1.5  # of the memory to what it was at first

@@ -39,6 +39,7 @@ CHECKS: tuple[Check, ...] = (
     of_labels.labels_overdue,
     of_progress.equal_episodes,
     of_progress.no_progress,
+    of_progress.worse_than_random,
     of_progress.slowing_down,
     of_progress.growing_memory,
 )
