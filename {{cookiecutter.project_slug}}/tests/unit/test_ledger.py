@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import random
+import re
 from datetime import date, datetime, timedelta
 
 import pytest
@@ -123,7 +124,8 @@ def test_short_runs_show_in_minutes_and_seconds_and_small_costs_are_not_nothing(
         "2026-11-21_moving-dot_b debugging finished cpu 4.7 s <0.01 3 s 1.57",
     ):
         assert line in lines
-    assert "estimated at 30.1 min, took 1.6 min" in text and "(1.00 h, what experience recommends" in text
+    assert "estimated at 30.1 min and took 1.6 min" in text
+    assert "(1.00 h, what experience recommends to plan with)" in text.replace("\n   ", "")
 
 
 def test_estimates_against_what_finished_runs_took(root, budget):
@@ -157,6 +159,8 @@ class TestText:
         assert text.startswith("prices in USD an hour: cpu 0.1, gpu 1.5 (budget.yaml)")
         assert self.line(text, "total") == ["total", "0", "0", "h", "410", "h", "0.00", "41", "0", "h", "250", "h"]
         assert "no runs yet" in text and "month" not in text
+        heads = re.split("  +", text.splitlines()[2])
+        assert heads == ["stage", "runs", "compute", "compute plan", "USD", "USD plan", "work", "work plan"]
 
     def test_stages_months_and_work_against_the_plan(self, root, budget):
         records = [
@@ -224,4 +228,5 @@ class TestText:
         text = self.text(root, budget, [record(), odd], [(date(2026, 1, 1), "a" * 90, 1.0)], width=width)
         assert max(map(columns_of, text.splitlines())) <= width and "\x1b" not in text
         assert self.line(text, "implementing")[-4:] == ["0", "h", "60", "h"]  # it is names that are cut, not numbers
+        assert "USD plan" in self.text(root, budget, [record()], width=80)  # there is room for all
         assert "1.00" in self.line(text, "2026-11-21_moving-dot_7f3a")

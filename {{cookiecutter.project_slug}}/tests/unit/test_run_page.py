@@ -1,7 +1,9 @@
 """The page of one run: all that was asked for, wherever its folder is, and whatever is left of it."""
 
 import json
+import subprocess
 
+import pytest
 from archive_examples import record
 
 from repro.tracking.archive import RunFolder
@@ -56,17 +58,24 @@ def test_one_run(run_dir):
     assert "score 0.9123, loss NaN" in format_run(RunFolder(run_dir, record(**fields, result_metrics=metrics)))
 
 
-def test_it_fits_the_terminal_but_for_what_is_copied(run_dir):
+@pytest.mark.parametrize("columns", [80, 200, None])
+def test_it_fits_the_terminal_and_its_command_can_be_copied(run_dir, columns):
     metrics = {"env_step": 512} | {f"a/b{number}": number for number in range(40)}
     (run_dir / "metrics.jsonl").write_text(json.dumps(metrics) + "\n")
-    command = ["repro", "train", *(f"--set=a{n}" for n in range(30))]
+    command = ["repro", "train", *(f"--set=a{n}" for n in range(30)), "--question", "is it? 'yes' \\ $no"]
     run = RunFolder(run_dir, record(question="why? " * 40, command=command))
-    for width in (80, 200):
-        lines = format_run(run, width).split("\n")
-        assert {line.partition(" ")[0] for line in lines if len(line) > width} <= {"command", "files"}
-        assert f"command    {' '.join(command)}" in lines
-    assert " ".join(format_run(run, 80).split()) == " ".join(format_run(run).split())
-    assert format_run(run, 80).count("\n           why? ") == 2
+    text = format_run(run, columns)
+    too_long = [line for line in text.split("\n") if len(line) > (columns or 80)]
+    assert {line.partition(" ")[0] for line in too_long} <= {"files"}
+    copied = text.partition("command    ")[2].partition("\nseed ")[0].replace("repro", "printf '%s\n'", 1)
+    assert subprocess.run(["sh", "-c", copied], capture_output=True, text=True).stdout.splitlines() == command[1:]
+    assert text.count("\n           why? ") == (1 if columns == 200 else 2)
+
+
+def test_nothing_that_may_be_looked_for_is_broken(run_dir):
+    address = "https://wandb.example/" + "long-" * 20 + "name"
+    text = format_run(RunFolder(run_dir, record(wandb={"mode": "online", "url": address}, question="x" * 90)))
+    assert f"wandb      {address}" in text.replace("wandb\n          ", "wandb     ") and "x" * 90 in text
 
 
 def test_a_crashed_run_took_what_its_metrics_say(run_dir):

@@ -76,11 +76,11 @@ def _by_stage(booked: Sequence[Booked], work: Work, budget: Budget, width: int |
         Column("stage", names, text=True),
         Column("runs", [str(total.runs) for total in spent]),
         Column("compute", [_hours(total.hours) for total in spent]),
-        Column("planned", _planned(compute, names, " h")),
+        Column("compute plan", _planned(compute, names, " h")),
         Column(budget.currency, [_cost(total.cost) for total in spent]),
-        Column("planned", _planned(cost, names), optional=1),
+        Column(f"{budget.currency} plan", _planned(cost, names), optional=1),
         Column("work", [_hours(hours) for hours in worked]),
-        Column("planned", _planned(person, names, " h")),
+        Column("work plan", _planned(person, names, " h")),
     ]
     return format_table(columns, width, last=1)
 

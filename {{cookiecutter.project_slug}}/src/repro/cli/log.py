@@ -13,7 +13,7 @@ import typer
 from repro.cli.common import project_root
 from repro.cli.mistakes import Commands
 from repro.reading import UserError
-from repro.terminal.text import shown_path, terminal_width
+from repro.terminal.text import PIPED, shown_path, terminal_width
 from repro.views.selection import parse_day
 
 
@@ -142,4 +142,4 @@ def log_week(
     """
     from repro.accounts.week import format_week
 
-    print(format_week(project_root(), parse_day(of, "--of"), terminal_width()))
+    print(format_week(project_root(), parse_day(of, "--of"), terminal_width() or PIPED))

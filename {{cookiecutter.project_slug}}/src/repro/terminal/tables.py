@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from repro.terminal.text import cut, pad, plain
+from repro.terminal.text import PIPED, cut, pad, plain
 from repro.terminal.text import width as width_of
 
 GAP = "  "
@@ -49,10 +49,10 @@ def format_table(columns: Sequence[Column], width: int | None = None, last: int 
 
 
 def wrap(lines: Iterable[str], width: int | None) -> list[str]:
-    """Sentences in lines of at most `width` characters; what goes on is indented."""
-    if width is None:
-        return list(lines)
-    wrapper = textwrap.TextWrapper(width, subsequent_indent="    ", break_on_hyphens=False)
+    """Sentences in lines of at most `width` characters (None: PIPED); what goes on is indented."""
+    wrapper = textwrap.TextWrapper(
+        width or PIPED, subsequent_indent="    ", break_on_hyphens=False, break_long_words=width is not None
+    )
     return [part for line in lines for part in wrapper.wrap(line) or [""]]
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 JOINERS = "\u200c\u200d"  # within words of some scripts, and within emoji
 NARROWEST = 40  # columns that texts are wrapped to at least
+PIPED = 80  # columns that they are wrapped to where there is no terminal
 
 
 def plain(value: Any) -> str:
@@ -78,8 +79,8 @@ def pad(text: str, size: int) -> str:
 
 
 def terminal_width() -> int | None:
-    """Columns of the terminal; None without one: what is piped or stored is not cut."""
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    """Columns of the terminal, or COLUMNS; None without either: sentences have PIPED then, and no table is cut."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() or "COLUMNS" in os.environ else None
 
 
 def shown_path(path: Path) -> str:
@@ -111,10 +112,10 @@ def wrap_after(prefix: str, text: str, size: int | None) -> list[str]:
 
 
 def hang(line: str, indent: int, size: int | None) -> str:
-    """The line, broken between words where it has more than `size` columns (None: never); what goes on is indented."""
-    if size is None:
-        return line
-    return textwrap.fill(line, size, subsequent_indent=" " * indent, break_on_hyphens=False)
+    """The line, broken between words where it has more than `size` columns (None: PIPED); what goes on is indented."""
+    wrapper = textwrap.TextWrapper(size or PIPED, subsequent_indent=" " * indent, break_on_hyphens=False)
+    wrapper.break_long_words = False  # an id or an address
+    return wrapper.fill(line)
 
 
 def print_wrapped(text: str) -> None:

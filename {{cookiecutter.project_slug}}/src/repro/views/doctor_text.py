@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from repro.health.diagnosis import NOT_MADE, SILENT, UNKNOWN, Diagnosis
 from repro.terminal.sparkline import sparkline
-from repro.terminal.text import counted, describe_steps, hang, plain
+from repro.terminal.text import PIPED, counted, describe_steps, hang, plain
 from repro.views.doctor import BROKEN, Examination, curve_of
 
-WIDTH = 100  # columns, where there is no terminal
 PLOT = 30  # columns
 INDENT = 8  # columns, for the names of entries
 
 
 def format_examination(examination: Examination, width: int | None) -> str:
     """The run, what is unhealthy in it, and what was looked for in vain."""
-    width = width or WIDTH
+    width = width or PIPED
     blocks = [_summary(examination, width)]
     if examination.status in BROKEN:
         blocks.append(_broken(examination, width))

@@ -3,30 +3,26 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from repro.terminal.text import describe_steps, hang, plain, shown_path
+from repro.terminal.text import PIPED, describe_steps, hang, plain, shown_path, width
 from repro.tracking.archive import RunFolder, effective_status
 from repro.tracking.durations import active_seconds, format_seconds, shown_time
 from repro.tracking.metrics import read_last_row
 
 INDENT = 11  # columns for the names of entries
-COPIED = ("command", "files")  # entries that stay one line however narrow the terminal is
 
 
 def format_run(run: RunFolder, columns: int | None = None) -> str:
     """Everything about one run that a person would ask for; the latest metrics are shown until it ends.
 
-    In lines of at most `columns`, if that is given, but for what somebody may want to copy.
+    In lines of at most `columns` (None: PIPED), where words and paths are not longer.
     """
     record, last_row = run.record, read_last_row(run.path / "metrics.jsonl")
-    lines = [
-        hang(f"{name:<{INDENT}}{plain(value)}", INDENT, None if name in COPIED else columns)
-        for name, value in _entries(run, last_row).items()
-        if value not in (None, "")
-    ]
+    entries = {name: value for name, value in _entries(run, last_row).items() if value not in (None, "", [])}
+    lines = [_entry(name, value, columns or PIPED) for name, value in entries.items()]
     metrics = record.get("result_metrics") or last_row  # the former is of more than one row
     return "\n".join(lines + (["", "latest metrics:", *_groups(metrics, columns)] if metrics else []))
 
@@ -38,6 +34,28 @@ def format_remains(path: Path) -> str:
     lines = [f"run        {plain(path.name)}", "status     unreadable", f"files      {plain(shown_path(path))}"]
     lines += [f"  {plain(name)}" for name in files]
     return "\n".join(lines + (["", "latest metrics:", *_groups(last_row)] if last_row else []))
+
+
+def _entry(name: str, value: Any, columns: int) -> str:
+    """The entry, in as many lines as it takes; of paths and of what a command consists of, nothing is broken."""
+    start = f"{name:<{INDENT}}"
+    if name == "files":
+        return start + plain(value)
+    if name == "command":
+        return start + f"\n{' ' * INDENT}".join(_shell_lines(value, columns - INDENT))
+    return hang(start + plain(value), INDENT, columns)
+
+
+def _shell_lines(command: Sequence[str], columns: int) -> list[str]:
+    """The command in lines of at most so many columns, where its words allow that; a shell takes them as one."""
+    lines = [""]
+    for word in command:
+        longer = f"{lines[-1]} {plain(shlex.quote(word))}".lstrip()
+        if lines[-1] and width(f"{longer} \\") > columns:
+            lines.append(plain(shlex.quote(word)))
+        else:
+            lines[-1] = longer
+    return [f"{line} \\" for line in lines[:-1]] + lines[-1:]
 
 
 def _entries(run: RunFolder, last_row: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -63,7 +81,7 @@ def _entries(run: RunFolder, last_row: Mapping[str, Any] | None) -> dict[str, An
         "ended": shown_time(record.get("ended")),
         "took": format_seconds(seconds) if seconds else None,
         "estimated": _minutes(record.get("estimate_minutes")),
-        "command": shlex.join(record.get("command", [])),
+        "command": record.get("command"),
         "set": ", ".join(record.get("overrides", [])),
         "ablation": record.get("ablation"),
         "cell": record.get("cell"),
