@@ -54,6 +54,7 @@ def test_the_texts_of_the_paper_speak_of_the_presets_task(preset: str):
         if name == "paper/claims.yaml":
             experiments = re.findall(r"^    cells: {experiment: ([\w-]+),", text, re.MULTILINE)
             assert set(experiments) == {preset, task(preset)["baseline"]}  # what the pipeline makes
+            assert ("(not expected of moving-dot-small," in text) == (preset == "moving-dot-small")
 
 
 @pytest.mark.parametrize("answers", cover(), ids=lambda answers: answers["preset"])
