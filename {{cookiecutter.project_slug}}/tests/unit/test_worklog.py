@@ -167,7 +167,8 @@ def test_a_full_disk_leaves_the_page_as_it_was(tmp_path):
     page.write_text(page.read_text() + "x" * 20_000)
     before = page.read_bytes()
     script = (
-        "import resource, signal, sys; from datetime import date; from pathlib import Path; from repro.worklog import entries\n"
+        "import resource, signal, sys; from datetime import date; from pathlib import Path\n"
+        "from repro.worklog import entries\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))\n"
         "try: entries.enter_run(Path(sys.argv[1]), {'id': 'a', 'status': 'failed', 'params': {}}, date(2026, 11, 23))\n"
         "except entries.UserError as error: print(error)"

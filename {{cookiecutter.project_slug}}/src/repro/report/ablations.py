@@ -9,9 +9,9 @@ from functools import partial
 import numpy as np
 
 from repro.config.ablations import ABLATIONS, WHOLE
-from repro.report.score_plots import ablations_height, draw_ablations
 from repro.report.content import NOTHING, Table, mean_text, success_text
 from repro.report.plots import Plot, make_plot
+from repro.report.score_plots import ablations_height, draw_ablations
 from repro.results.aggregates import bootstrap_interval, probability_of_improvement
 from repro.results.records import Cell
 from repro.results.statistics import SEEDS_FOR_INTERVAL, difference_interval, paired_interval
