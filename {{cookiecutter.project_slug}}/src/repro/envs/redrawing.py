@@ -2,62 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import gymnasium
 import numpy as np
-from gymnasium.envs.classic_control.acrobot import AcrobotEnv
-from gymnasium.envs.classic_control.cartpole import CartPoleEnv
-from gymnasium.envs.classic_control.continuous_mountain_car import Continuous_MountainCarEnv
-from gymnasium.envs.classic_control.mountain_car import MountainCarEnv
-from gymnasium.envs.classic_control.pendulum import PendulumEnv
-from gymnasium.envs.toy_text.cliffwalking import CliffWalkingEnv
-from gymnasium.envs.toy_text.frozen_lake import FrozenLakeEnv
 from numpy.typing import NDArray
 
 from repro.config import EnvConfig, GymConfig
 from repro.envs.gym import explained, find_spec
 from repro.envs.mujoco import forward_warnings
 from repro.envs.rendering import draw, prepare_rendering, watched_rate
-from repro.envs.saved_states import is_wrapped
+from repro.envs.saved_states import KNOWN, Known, is_wrapped
 from repro.reading import UserError
 
 IMAGE_RATE = 15  # steps a second of the environments that are seen as images; Christiano et al. 2017, section A.2
-
-Restore = Callable[[Any, NDArray], None]  # puts an environment into the state in which this was observed
-
-
-def _angle(cosine: float, sine: float) -> float:
-    return float(np.arctan2(sine, cosine))
-
-
-def _set_state(env: Any, observation: NDArray) -> None:
-    env.state = observation.astype(np.float64)
-
-
-def _set_pendulum(env: Any, observation: NDArray) -> None:
-    cosine, sine, velocity = observation
-    env.state, env.last_u = np.array([_angle(cosine, sine), velocity]), None  # no arrow of the torque
-
-
-def _set_acrobot(env: Any, observation: NDArray) -> None:
-    env.state = np.array([_angle(*observation[:2]), _angle(*observation[2:4]), *observation[4:]])
-
-
-def _set_square(env: Any, observation: NDArray) -> None:
-    env.s = int(observation.argmax())
-
-
-RESTORE: dict[type, Restore] = {
-    AcrobotEnv: _set_acrobot,
-    CartPoleEnv: _set_state,
-    Continuous_MountainCarEnv: _set_state,
-    MountainCarEnv: _set_state,
-    PendulumEnv: _set_pendulum,
-    CliffWalkingEnv: _set_square,
-    FrozenLakeEnv: _set_square,
-}
 
 
 class Redrawing:
@@ -78,10 +36,10 @@ class Redrawing:
         self.env.reset(seed=0)
         inner: Any = self.env.unwrapped
         self.structure: dict[str, int] = getattr(inner, "observation_structure", {})  # of most of MuJoCo's
-        self.restore = RESTORE.get(type(inner))
-        if is_wrapped(self.env) or not (self.restore or self.structure):
+        self.attribute, self.from_observation = KNOWN.get(type(inner), Known(""))
+        if is_wrapped(self.env) or not (self.from_observation or self.structure):
             raise UserError(
-                f"env.id: {config.id} cannot be drawn from its observations; say in src/repro/envs/redrawing.py how "
+                f"env.id: {config.id} cannot be drawn from its observations; say in src/repro/envs/saved_states.py how "
                 "they give its state"
             )
 
@@ -91,8 +49,8 @@ class Redrawing:
         travelled = np.zeros(self.structure.get("skipped_qpos", 0))
         pictures: list[NDArray] = []
         for observation in observations:
-            if self.restore:
-                self.restore(inner, observation)
+            if self.from_observation:
+                setattr(inner, self.attribute, self.from_observation(observation))
             else:
                 travelled += self._set_robot(inner, observation, travelled) * inner.dt
             pictures += draw(lambda: [self.env.render()], self.name)

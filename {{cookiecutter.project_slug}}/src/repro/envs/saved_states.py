@@ -1,8 +1,9 @@
-"""The state of Gymnasium's single environments, for an exact resume of those that we know inside out."""
+"""The state of Gymnasium's single environments that we know inside out: for an exact resume, and to show them again."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import gymnasium
 import numpy as np
@@ -14,16 +15,42 @@ from gymnasium.envs.classic_control.pendulum import PendulumEnv
 from gymnasium.envs.toy_text.cliffwalking import CliffWalkingEnv
 from gymnasium.envs.toy_text.frozen_lake import FrozenLakeEnv
 from gymnasium.wrappers import OrderEnforcing
+from numpy.typing import NDArray
 
-# The attribute that holds all that a step depends on, beside the generator.
-ATTRIBUTES: dict[type, str] = {
-    AcrobotEnv: "state",
-    CartPoleEnv: "state",
-    Continuous_MountainCarEnv: "state",
-    MountainCarEnv: "state",
-    PendulumEnv: "state",
-    CliffWalkingEnv: "s",
-    FrozenLakeEnv: "s",
+
+class Known(NamedTuple):
+    """Where an environment keeps its state, and which state an observation (features,) is of."""
+
+    attribute: str  # holds all that a step depends on, beside the generator
+    from_observation: Callable[[NDArray], Any] | None = None  # its value; None where observations do not tell it
+
+
+def _itself(observation: NDArray) -> NDArray[np.float64]:
+    return observation.astype(np.float64)
+
+
+def _pendulum(observation: NDArray) -> NDArray[np.float64]:
+    cosine, sine, velocity = observation
+    return np.array([np.arctan2(sine, cosine), velocity], np.float64)
+
+
+def _acrobot(observation: NDArray) -> NDArray[np.float64]:
+    cosines, sines = observation[[0, 2]], observation[[1, 3]]
+    return np.array([*np.arctan2(sines, cosines), *observation[4:]], np.float64)
+
+
+def _square(observation: NDArray) -> int:
+    return int(observation.argmax())
+
+
+KNOWN: dict[type, Known] = {  # a class derived from one of these may depend on more
+    AcrobotEnv: Known("state", _acrobot),
+    CartPoleEnv: Known("state", _itself),
+    Continuous_MountainCarEnv: Known("state", _itself),
+    MountainCarEnv: Known("state", _itself),
+    PendulumEnv: Known("state", _pendulum),
+    CliffWalkingEnv: Known("s", _square),
+    FrozenLakeEnv: Known("s", _square),
 }
 # What Gymnasium's MuJoCo environments read before they simulate. It lags behind the positions by one step of the
 # simulator, so that it cannot be computed again.
@@ -32,7 +59,7 @@ MUJOCO_DERIVED = ("xpos", "xipos")
 
 def can_save(env: gymnasium.Env) -> bool:
     """Whether the functions below are exact for `env`: a class of Gymnasium's own, neither derived nor wrapped."""
-    return not is_wrapped(env) and (type(env.unwrapped) in ATTRIBUTES or _is_mujoco(env))
+    return not is_wrapped(env) and (type(env.unwrapped) in KNOWN or _is_mujoco(env))
 
 
 def is_wrapped(env: gymnasium.Env) -> bool:
@@ -46,7 +73,7 @@ def is_wrapped(env: gymnasium.Env) -> bool:
 def get_env_state(env: gymnasium.Env) -> dict[str, Any]:
     """Everything that the next steps of `env` depend on, time limits aside: arrays and plain values."""
     inner: Any = env.unwrapped
-    state = _get_mujoco(inner) if _is_mujoco(env) else {"state": np.array(getattr(inner, ATTRIBUTES[type(inner)]))}
+    state = _get_mujoco(inner) if _is_mujoco(env) else {"state": np.array(getattr(inner, KNOWN[type(inner)].attribute))}
     return {"generator": inner.np_random.bit_generator.state, **state}
 
 
@@ -59,7 +86,7 @@ def set_env_state(env: gymnasium.Env, state: dict[str, Any]) -> None:
         _set_mujoco(inner, state)
         return
     value = np.asarray(state["state"]).copy()  # may be a tensor
-    setattr(inner, ATTRIBUTES[type(inner)], value if value.ndim else value.item())
+    setattr(inner, KNOWN[type(inner)].attribute, value if value.ndim else value.item())
 
 
 def _is_mujoco(env: gymnasium.Env) -> bool:
