@@ -35,7 +35,7 @@ def gate(project, monkeypatch, capsys):
 @pytest.mark.parametrize("command", [LAUNCH, PRELAUNCH])
 def test_what_will_not_do_is_refused_before_the_estimate(gate, project, command):
     assert gate(*command, "--answers", "a.yaml").startswith(
-        "a.yaml: no such file; repro prelaunch --write-answers a.yaml"
+        "a.yaml: no such file; repro prelaunch --write-answers FILE makes one"
     )
     (project.root / "a.yaml").write_text("")
     assert (

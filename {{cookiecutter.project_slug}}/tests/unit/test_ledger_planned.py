@@ -13,7 +13,7 @@ from repro.accounts.ledger import book_runs
 from repro.accounts.ledger_text import format_plans
 from repro.accounts.planning import plan_runs
 from repro.config import load_config
-from repro.gate.prelaunch import gate_key
+from repro.gate.prelaunch import key_of, launched_params
 from repro.tracking.archive import this_process
 from repro.tracking.index import summarise
 
@@ -85,7 +85,7 @@ def test_a_device_left_to_the_machine_finds_its_runs(root):
 
 def test_what_auto_comes_to_is_told_by_a_run_or_not_at_all(root):
     budget = read_budget(root)
-    key = gate_key(CODE, load_config(root / "params.yaml", ["training.device=auto"]))
+    key = key_of(CODE, launched_params(load_config(root / "params.yaml", ["training.device=auto"])))
     assert make_plan(root, [], ["training.device=auto"]).machine == "auto"
     assert make_plan(root, [], ["training.device=cuda"]).machine == "gpu"
     params = json.loads(json.dumps(record()["params"]))
@@ -108,7 +108,7 @@ def test_an_estimate_stands_in_for_runs_that_have_not_finished(root):
     plan = make_plan(root, [estimated])
     assert plan.hours_per_run == 1.5 and plan.source.startswith("the estimate of the latest run")
     config = load_config(root / "params.yaml")
-    key = gate_key(CODE, config)
+    key = key_of(CODE, launched_params(config))
     (root / "runs/.gate").mkdir(parents=True)
     passed = {"gate_key": key, "passed": "answered", "decided": "2026-11-21", "estimate_minutes": 45.0}
     (root / f"runs/.gate/{key}.json").write_text(json.dumps(passed))

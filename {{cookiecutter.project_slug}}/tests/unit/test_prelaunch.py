@@ -23,6 +23,10 @@ from repro.gate.dialogue import Dialogue
 from repro.reading import UserError
 
 
+def key(parameters):
+    return prelaunch.key_of(CODE, prelaunch.launched_params(parameters))
+
+
 def test_a_short_run_is_asked_nothing(root):
     assert run_gate(root, minutes=30.0)[0] == {"passed": "below threshold", "estimate_minutes": 30.0}
     assert stored(root) == []
@@ -53,16 +57,16 @@ def test_other_code_or_parameters_are_asked_anew(root):
             run_gate(root, **changes)
     assert run_gate(root, COMPLETE, code_hash="other")[0]["passed"] == "answered"
     assert len(stored(root)) == 2
-    assert prelaunch.gate_key(CODE, config()) == prelaunch.gate_key(CODE, config("gate.after_minutes=1"))
+    assert key(config()) == key(config("gate.after_minutes=1"))
 
 
 def test_auto_is_what_it_comes_to_on_this_machine():
     auto = config("training.device=auto", "training.precision=auto")
     resolved = parse_config(resolve_auto(auto))  # as a run records it, and its rerun asks
     assert "auto" not in resolved.training.model_dump().values()
-    assert prelaunch.gate_key(CODE, auto) == prelaunch.gate_key(CODE, resolved)
+    assert key(auto) == key(resolved)
     others = {"float32", "bfloat16"} - {resolved.training.precision}
-    assert prelaunch.gate_key(CODE, auto) != prelaunch.gate_key(CODE, config(f"training.precision={others.pop()}"))
+    assert key(auto) != key(config(f"training.precision={others.pop()}"))
 
 
 def test_it_loops_until_a_failure_would_be_a_surprise(root):

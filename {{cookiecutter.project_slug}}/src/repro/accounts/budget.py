@@ -11,6 +11,7 @@ from repro.reading import UserError, nearest
 from repro.results.strict_files import Strict, Text, read_strict
 
 ROWS = ("total", "unknown")  # of the ledger, beside the stages
+AUTO = "auto"  # machine of a run to come: only torch, which loads slowly, knows whether there is a GPU
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 

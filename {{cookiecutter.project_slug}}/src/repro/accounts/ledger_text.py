@@ -6,13 +6,16 @@ import math
 import statistics
 from collections.abc import Callable, Sequence
 from datetime import date
+from typing import TYPE_CHECKING
 
-from repro.accounts.budget import Budget
+from repro.accounts.budget import AUTO, Budget
 from repro.accounts.ledger import Booked, Total, add_up, total_of
-from repro.accounts.planning import AUTO, Plan
 from repro.terminal.tables import Column, format_table, wrap
 from repro.terminal.text import counted, plain
 from repro.tracking.durations import format_hours
+
+if TYPE_CHECKING:
+    from repro.accounts.planning import Plan  # which loads all of the configuration
 
 TOP = 10  # runs that are listed unless all are asked for
 NAMED = 5  # problems of a kind that are listed

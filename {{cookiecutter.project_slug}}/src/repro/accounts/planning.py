@@ -7,15 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from repro.accounts.budget import Budget, machine_of
+from repro.accounts.budget import AUTO, Budget, machine_of
 from repro.accounts.ledger import Booked
 from repro.config import Config
 from repro.gate.prelaunch import find_pass, key_of
 from repro.terminal.text import counted
 from repro.tracking.archive import Record, is_live
 from repro.tracking.parameters import params_hash, resolutions
-
-AUTO = "auto"  # machine: only torch, which loads slowly, knows whether there is a GPU
 
 
 @dataclass(frozen=True)

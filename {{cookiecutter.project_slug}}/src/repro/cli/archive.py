@@ -45,7 +45,6 @@ def runs(
 
     Example: repro runs --status finished --sort score --limit 10; repro runs --outcome open
     """
-    from repro.accounts.budget import read_budget, stage_name
     from repro.tracking.index import list_summaries
     from repro.views.listing import format_runs
     from repro.views.selection import Selection, explain_empty, parse_day, select
@@ -58,6 +57,8 @@ def runs(
     everything = list_summaries(root)
     found = select(everything, wanted)
     if not found and stage is not None and all(run.get("stage") != stage for run in everything):
+        from repro.accounts.budget import read_budget, stage_name
+
         stage_name(read_budget(root), stage)  # says what may have been meant
     if prune:
         _prune(root, found, older_than, yes)

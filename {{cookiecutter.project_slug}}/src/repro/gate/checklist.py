@@ -124,7 +124,7 @@ def read_answers(
 
     Raises UserError if the file was written for other code or parameters, or names everything that is missing.
     """
-    if_missing = f"repro prelaunch --write-answers {path} makes one to fill in"
+    if_missing = "repro prelaunch --write-answers FILE makes one to fill in"
     file = read_strict(path, AnswersFile, ANSWERS_FIELDS, if_missing)
     _refuse_stale(path, file, code_hash, params)
     asked = [question.id for question in checklist.questions]

@@ -32,14 +32,6 @@ Record = dict[str, Any]
 NOTHING_LOST = "nothing was started, and the answers are kept for the next time"
 
 
-def gate_key(code_hash: str, config: Config) -> str:
-    """16 hex digits that stand for code and parameters, without the seeds and the gate's own threshold.
-
-    Raises UserError if it is unknown what an `auto` comes to.
-    """
-    return key_of(code_hash, launched_params(config))
-
-
 def launched_params(config: Config) -> Record:
     """The parameters of the run itself, where `auto` is what it comes to on this machine. Raises UserError."""
     if "auto" not in (config.training.device, config.training.precision):
@@ -50,7 +42,7 @@ def launched_params(config: Config) -> Record:
 
 
 def key_of(code_hash: str, params: Record) -> str:
-    """The gate's key of runs with these parameters, in which nothing is `auto`."""
+    """16 hex digits that stand for code and effective parameters, in which nothing is `auto`."""
     text = json.dumps([code_hash, effective_params(params)], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -104,7 +96,7 @@ def pass_gate(
     causes [{cause, response, reason}]}.
     """
     check_given(root, config, code_hash, given)
-    key = gate_key(code_hash, config)
+    key = key_of(code_hash, launched_params(config))
     dialogue = earlier = None
     if given.answers is None and not always:
         if estimate_minutes <= config.gate.after_minutes:

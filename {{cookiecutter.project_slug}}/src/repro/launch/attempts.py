@@ -45,7 +45,8 @@ class RunProcesses:
                 tries += 1
                 if tries == 2 or not _has_died(code):
                     return as_shells_count(code)
-                _note(path, f"{DIED} ({_describe(code)}) at {now()}; it was started again")
+                how = f"exit code {code}" if code >= 0 else f"killed by signal {-code}"
+                _note(path, f"{DIED} ({how}) at {now()}; it was started again")
         except (UserError, OSError):  # of this run; the others are to be done all the same
             return REFUSED
 
@@ -76,10 +77,6 @@ def _has_died(code: int) -> bool:
     Not one that refused (it would again) or that somebody stopped.
     """
     return code == FAILED or (code < 0 and -code not in (signal.SIGINT, signal.SIGTERM))
-
-
-def _describe(code: int) -> str:
-    return f"exit code {code}" if code >= 0 else f"killed by signal {-code}"
 
 
 def _note(path: Path, text: str) -> None:

@@ -81,7 +81,7 @@ def prepare_cells(
     _say_earlier(runs.values())
     new = [cell for cell in cells if cell not in runs]
     for run in find(new, dirty=True).values():
-        print(f"does not count, as its code was not committed yet: {_line(run)}", flush=True)
+        print(f"does not count, as its code was not committed yet: {describe_cell(run)}", flush=True)
     minutes, gate = _pass_gate_once(root, configs, new, request, code.hash) if new else ({}, {})
     with creating_runs(root / "runs"):
         meanwhile = find(new, code.git.dirty)  # an equal launch passed the gate, too
@@ -115,11 +115,11 @@ def _say_earlier(runs: Iterable[RunFolder]) -> None:
     """Say which runs are there already; the prediction of one that goes on is no longer scored."""
     for run in runs:
         if run.record["status"] == "finished":
-            print(f"done already: {_line(run)}: {run.record.get('result') or 'no result'}", flush=True)
+            print(f"done already: {describe_cell(run)}: {run.record.get('result') or 'no result'}", flush=True)
         elif is_live(effective_status(run.record, run.path)):
-            print(f"under way: {_line(run)}", flush=True)
+            print(f"under way: {describe_cell(run)}", flush=True)
         else:
-            print(f"goes on: {_line(run)}", flush=True)
+            print(f"goes on: {describe_cell(run)}", flush=True)
             say_withdrawn(run.record)
 
 
@@ -151,11 +151,6 @@ def _train_command(request: RunRequest, params: Path | None, seed: int, ablation
     return ["repro", "train", *(str(word) for option in options if option[1] is not None for word in option)]
 
 
-def describe_cells(runs: Sequence[RunFolder]) -> str:
-    """A line for each run."""
-    return "\n".join(map(_line, runs))
-
-
 def how_to_publish(runs: Sequence[RunFolder]) -> str | None:
     """What makes cells of these runs of one launch once they have finished; None where it is not meant to.
 
@@ -175,5 +170,6 @@ def how_to_publish(runs: Sequence[RunFolder]) -> str | None:
     return f"for claims and the report: dvc repro{with_them}; it trains none of these again"
 
 
-def _line(run: RunFolder) -> str:
+def describe_cell(run: RunFolder) -> str:
+    """A run in a line: its id, seed and ablation."""
     return f"{run.id}  seed {run.record['seed']}  {run.record['ablation'] or 'the whole method'}"

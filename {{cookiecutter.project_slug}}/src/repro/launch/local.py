@@ -16,7 +16,7 @@ from pathlib import Path
 
 from repro.config import Config
 from repro.launch.attempts import DIED, RunProcesses
-from repro.launch.cells import describe_cells, how_to_publish
+from repro.launch.cells import describe_cell, how_to_publish
 from repro.machine import usable_cores
 from repro.reading import UserError
 from repro.runs.processes import INTERRUPTED, TERMINATED, as_shells_count, start_process
@@ -34,15 +34,13 @@ def runs_at_once(config: Config, device: str) -> int:
 def start_pool(root: Path, runs: Sequence[RunFolder], at_once: int) -> subprocess.Popen[bytes]:
     """Start the process that does the runs, apart from this terminal, and say what to do next. Raises UserError."""
     before = pool_is_held(root / "runs")
-    paths = [str(run.path) for run in runs]
-    arguments = ("_pool", str(at_once), *paths)
-    process = start_process(
-        root, runs[0].record["code_hash"], *arguments, stdout=subprocess.PIPE, start_new_session=True
-    )
+    arguments = ("_pool", str(at_once), *(str(run.path) for run in runs))
+    code = runs[0].record["code_hash"]
+    process = start_process(root, code, *arguments, stdout=subprocess.PIPE, start_new_session=True)
     assert process.stdout is not None
     if process.stdout.readline().strip() != READY.encode():
         raise UserError(f"{runs[0].id}: did not get under way; see why with: repro resume {runs[0].id}")
-    print(describe_cells(runs))
+    print("\n".join(map(describe_cell, runs)))
     if before:
         print("an earlier launch is at work; these begin once its runs have ended")
     many = f"{len(runs)} runs, {min(at_once, len(runs))} at a time, have started" if runs[1:] else "1 run has started"

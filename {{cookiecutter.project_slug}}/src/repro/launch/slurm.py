@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from repro.launch.attempts import RunProcesses
-from repro.launch.cells import describe_cells, how_to_publish
+from repro.launch.cells import describe_cell, how_to_publish
 from repro.reading import UserError, read_toml
 from repro.tracking.archive import Record, RunFolder, read_run
 from repro.tracking.locks import creating_runs
@@ -77,7 +77,7 @@ def submit(root: Path, runs: Sequence[RunFolder], at_once: int | None) -> None:
             print("all of them are queued in SLURM already: squeue --me")
             return
         jobs = _queue(root, runs, at_once)
-    print(describe_cells(runs))
+    print("\n".join(map(describe_cell, runs)))
     print(f"{len(runs)} jobs are queued: squeue --me; follow them with: repro watch; stop all with: scancel ", end="")
     print(jobs[0].partition("_")[0], flush=True)
     if hint := how_to_publish(runs):

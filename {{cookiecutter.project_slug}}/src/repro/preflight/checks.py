@@ -10,8 +10,10 @@ import importlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from repro.config import Config
+if TYPE_CHECKING:
+    from repro.config import Config  # which loads slowly: whoever reads the checklist needs the names alone
 
 # Check -> the module here that holds it; imported when the check is made, so that the names are known in no time.
 CHECKS = {

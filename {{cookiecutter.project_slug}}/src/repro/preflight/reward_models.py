@@ -102,7 +102,8 @@ def check_dropout_batchnorm(config: Config, root: Path) -> CheckResult:
         flipped = (torch.arange(len(left)) % 2 == 0).view(-1, *[1] * (left.dim() - 1))
         mixed = torch.cat([torch.where(flipped, right, left), torch.where(flipped, left, right)])
         network.train()
-        first, second = (compare(network(one, None, _seeded(model))) for one in (segments, mixed))
+        drawn = torch.Generator(model.device)  # dropout's masks, the same for both
+        first, second = (compare(network(one, None, drawn.manual_seed(model.seed))) for one in (segments, mixed))
         network.eval()
         trained = float((first.abs() - second.abs()).abs().max() / (first.abs().max() + 1e-12))
         together, alone = network(segments), torch.cat([network(one) for one in segments.split(1)], dim=1)
@@ -184,11 +185,6 @@ def check_reward_predictable(config: Config, root: Path) -> CheckResult:
 def _segments(model: RewardModel) -> Tensor:
     """Observations of all segments that the model holds, the left ones first, (2B, ...)."""
     return model.comparisons.segments(torch.arange(len(model.comparisons)))
-
-
-def _seeded(model: RewardModel) -> torch.Generator:
-    """What dropout is drawn from, at its start."""
-    return torch.Generator(model.device).manual_seed(model.seed)
 
 
 def _preference(network: nn.Module, left: Tensor, right: Tensor) -> Tensor:

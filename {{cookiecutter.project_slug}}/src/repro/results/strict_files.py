@@ -23,11 +23,13 @@ class Strict(pydantic.BaseModel):
 def read_strict(path: Path, model: type[Model], fields: Collection[str], if_missing: str | None = None) -> Model:
     """The file as a `model`; `fields` are all names that stand in it. Raises UserError.
 
-    `if_missing` says how to get the file, where there is none.
+    `if_missing` says how to get the file, where there is none or nothing in it.
     """
     if if_missing and not path.exists():
         raise UserError(f"{path}: no such file; {if_missing}")
     values = read_yaml(path)
+    if if_missing and values is None:
+        raise UserError(f"{path}: is empty; {if_missing}")
     try:
         return model.model_validate(values)
     except pydantic.ValidationError as error:
@@ -49,7 +51,7 @@ def _explain(error: pydantic.ValidationError, values: Any, fields: Collection[st
         return f"{field}: unknown entry{nearest(problem['loc'][-1], fields)}"
     if problem["type"] == "missing":
         return f"{field}: missing; add it (the comments in the file say what it is)"
-    message = problem["msg"].removeprefix("Value error, ")
+    message = problem["msg"].removeprefix("Value error, ").partition(" or instance of ")[0]
     if problem["type"] == "value_error":
         return f"{field}.{message}" if field else message
     shown = "null" if problem["input"] is None else repr(str(problem["input"])[:60])
