@@ -95,7 +95,8 @@ def test_a_server_that_is_down_refuses_or_is_not_logged_in_to(run, server, monke
         check_login(WandbSettings(None, "test", "disabled"))
 
 
-@pytest.mark.parametrize(("fault", "networks"), [("hangs", []), ("hangs", ["agent.pt"]), ("refuses", ["agent.pt"])])
+@pytest.mark.parametrize("fault", ["hangs", "refuses", "refuses_rows"])
+@pytest.mark.parametrize("networks", [[], ["agent.pt"]])
 def test_what_a_server_does_not_take_in_the_end_is_not_uploaded(run, server, fault, networks):
     (run.path / "checkpoints").mkdir()
     for name in networks:

@@ -29,7 +29,7 @@ class Service(ThreadingHTTPServer):
         self.artifacts = {}  # type -> names of its files
         self.files = {}  # path -> content, of what was uploaded
         self.refuses = self.hangs = False  # what it does with requests
-        self.refuses_files = False  # ... and with what is uploaded
+        self.refuses_files = self.refuses_rows = False  # ... and with what is uploaded, and streamed
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
     @property
@@ -48,6 +48,12 @@ class Service(ThreadingHTTPServer):
     def rows(self):
         """env_step of the rows that arrived."""
         return [row["env_step"] for row in self.lines("wandb-history.jsonl")]
+
+    def run(self):
+        """The run, for who asks how it stands."""
+        bucket, last = self.bucket(), self.streams[-1] if self.streams else {}
+        state = "running" if "exitcode" not in last else "failed" if last["exitcode"] else "finished"
+        return bucket | {"projectId": "1", "state": state, "systemMetrics": "{}", "historyKeys": None, "user": {}}
 
     def bucket(self):
         """The run, for who resumes it."""
@@ -84,8 +90,9 @@ class Handler(BaseHTTPRequestHandler):
             self.answer({})
             return
         if self.path != "/graphql":
-            self.server.streams.append(request)
-            self.answer({})
+            if not self.server.refuses_rows:
+                self.server.streams.append(request)
+            self.answer({}, refuse=self.server.refuses_rows)
             return
         project = {"name": "test", "entity": {"name": "lab"}}
         variables, operation = request.get("variables", {}), request.get("operationName")
@@ -101,6 +108,8 @@ class Handler(BaseHTTPRequestHandler):
         }
         if operation == "UpsertBucket":
             self.server.known = True
+        if "query Run(" in request["query"]:
+            data[operation] = {"project": {"run": self.server.run()}}
         if "query ArtifactType(" in request["query"]:
             data[operation] = {"project": {"artifact": None}}
         if "query ArtifactByID" in request["query"]:

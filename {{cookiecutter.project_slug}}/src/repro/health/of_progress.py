@@ -54,7 +54,7 @@ def score_is_wanted(subject: Subject) -> bool:
 @check(
     "return/score",
     meaning="What was learned is worse than nothing: an agent that draws its actions at random returns more.",
-    remedy="look whether a reward has the wrong sign; learn from the true one (reward.source=environment); more labels",
+    remedy="look for a wrong sign; of learned rewards, try the true one (reward.source=environment), then more labels",
     applies=score_is_wanted,
 )
 def worse_than_random(history: History, subject: Subject) -> str | None:

@@ -187,5 +187,5 @@ def _environment() -> dict[str, str]:
 def _inside(folder: Path) -> dict[str, str]:
     """For the mirror's process: this very package, and everything inside the run folder."""
     sources = [str(Path(__file__).resolve().parents[2]), os.environ.get("PYTHONPATH")]
-    staging = {f"WANDB_{name}": str(folder / "staging") for name in ("DATA_DIR", "ARTIFACT_DIR", "CACHE_DIR")}
+    staging = {f"WANDB_{name}": str(folder / "staging") for name in ("DIR", "DATA_DIR", "ARTIFACT_DIR", "CACHE_DIR")}
     return staging | {"PYTHONPATH": os.pathsep.join(filter(None, sources))}

@@ -28,6 +28,7 @@ from repro.tracking.video import EPISODE, SEGMENTS, video_kind, video_step, vide
 from repro.tracking.wandb import KILLED
 
 POLL_SECONDS = 0.5  # between two looks at the files
+ARRIVAL_SECONDS = 30.0  # in which the server has to know that a run has ended
 VIDEO_NAMES = {EPISODE: "video", SEGMENTS: "segments"}  # by kind
 RECORDED = ("seed", "ablation", "commit", "dirty", "code_hash", "cell", "stage", "question", "prediction")
 
@@ -94,9 +95,27 @@ def _mirror(job: dict[str, Any]) -> None:
         run.finish(exit_code=ended.exit_code)
     finally:
         (run_dir / "wandb" / "preferences.db").unlink(missing_ok=True)  # the copy that was uploaded
-    if sent_all:
+    if sent_all and _has_arrived(run, sent):
         uploaded = report | {"uploaded": metrics.position}
         write_atomic(run_dir / "wandb" / "mirror.json", json.dumps(uploaded).encode())
+
+
+def _has_arrived(run: Any, step: int) -> bool:
+    """Whether the server has the run's rows up to `step`, and knows that it has ended.
+
+    It is asked, as W&B's client stops sending at the first request that is refused, and then finishes without an error.
+    The end is sent last.
+    """
+    import wandb
+
+    until = time.monotonic() + ARRIVAL_SECONDS
+    while time.monotonic() < until:
+        found = wandb.Api({"entity": run.entity}).run(run.path)
+        if found.state != "running" and found.summary.get("env_step", -1) >= step:
+            return True
+        time.sleep(POLL_SECONDS)
+    print("W&B was told nothing of the run's end: it has refused something before", file=sys.stderr)
+    return False
 
 
 def _scores(run_dir: Path) -> dict[str, float]:
