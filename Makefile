@@ -2,7 +2,7 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c template/requirements.lock
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c template/requirements.lock
 DEMO := build/moving-dot-from-preferences
 CHECK := build/check/awkward-answers
 PRESET := moving-dot
@@ -50,7 +50,7 @@ test-project: .venv/stamp-cookiecutter  ## lint, tests (end to end too) and smok
 	find $(CHECK) -mindepth 1 -maxdepth 1 ! -name .venv -exec rm -rf {} +
 	$(BIN)/cookiecutter --no-input --overwrite-if-exists --config-file tests/awkward-answers.yaml -o build/check .
 	$(MAKE) -C $(CHECK) setup
-	cd $(CHECK) && .venv/bin/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[mujoco]'
+	cd $(CHECK) && .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-compile -c requirements.lock -e '.[mujoco]'
 	$(MAKE) -C $(CHECK) lint
 	$(MAKE) -C $(CHECK) test
 	$(MAKE) -C $(CHECK) e2e E2E="-n 2 -rP"

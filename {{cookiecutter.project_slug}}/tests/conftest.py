@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from pathlib import Path
+
+# One thread a process, as tests run in as many processes as there are cores. PyTorch reads this when it is loaded.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 from project import Project

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
@@ -11,16 +12,21 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 import torch
 
+import repro
 from repro.cli import main
 from repro.config import Config, load_config
+from repro.runs import doing
 from repro.tracking.archive import RunFolder
 from repro.tracking.creation import create_run, keep_code
+from repro.tracking.locks import hold_run
 from repro.tracking.lookup import find_run
 from repro.tracking.metrics import read_metrics
 from repro.tracking.wandb import WandbSettings
@@ -111,6 +117,19 @@ class Project:
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
+    def does(self, *arguments: str, cwd: Path | None = None) -> str:
+        """As `ok`, but in this process, which has loaded PyTorch: for where the process is not the point."""
+        code, out, error = in_this_process(self, *arguments, cwd=cwd)
+        assert code == 0, out + error
+        return out
+
+    def refuses(self, *arguments: str, code: int = 2, cwd: Path | None = None) -> str:
+        """As `refused`, but in this process."""
+        found, out, error = in_this_process(self, *arguments, cwd=cwd)
+        assert found == code, out + error
+        assert error.startswith("error: ") and error.count("\n") == 1, error
+        return error.removeprefix("error: ").rstrip("\n")
+
     def refused(self, *arguments: str, code: int = 2, **options: Any) -> str:
         """Run `repro ...`, which must fail with one line on stderr; returns that line."""
         done = self.repro(*arguments, **options)
@@ -140,6 +159,42 @@ class Project:
     def only_run(self) -> RunFolder:
         (run,) = self.runs()
         return run
+
+
+def in_this_process(project: Project, *arguments: str, cwd: Path | None = None) -> tuple[int, str, str]:
+    """`repro ...` without a process of its own: exit code, stdout, stderr. What would become a run does it here."""
+    out, error, locks = io.StringIO(), io.StringIO(), []
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def become(_: str, command: list[str], environment: dict[str, str]) -> None:
+        """In place of os.execve: this package stands for its copy in the snapshot."""
+        assert command[:4] == [sys.executable, "-P", "-m", "repro.cli"]
+        source = Path(environment["PYTHONPATH"].partition(os.pathsep)[0])
+        patch.setattr(repro, "__file__", str(source / "repro/__init__.py"))
+        patch.setattr(sys, "argv", ["repro", *command[4:]])
+        main()
+
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        mock.patch.dict(os.environ, project.env, clear=True),
+        open(os.devnull) as nothing,
+        redirect_stdout(out),
+        redirect_stderr(error),
+        pytest.raises(SystemExit) as stop,
+    ):
+        patch.chdir(cwd or project.root)
+        patch.setattr(sys, "argv", ["repro", *arguments])
+        patch.setattr(sys, "stdin", nothing)
+        patch.setattr(os, "execve", become)
+        patch.setattr(doing, "hold_run", lambda path: locks.append(hold_run(path)))
+        try:
+            main()
+        finally:
+            for lock in locks:
+                os.close(lock)
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+    return stop.value.code or 0, out.getvalue(), error.getvalue()
 
 
 def here(

@@ -106,16 +106,16 @@ def test_parameters_that_cannot_go_together_are_refused(overrides, said):
 def test_a_cell_of_an_ablation_is_a_level_of_its_own(project: Project):
     """The commands of dvc.yaml, by hand."""
     of_ablation = ("--ablation", "no-ensemble", "--seed", "100")
-    project.ok("prefs", "collect", *of_ablation)
+    project.does("prefs", "collect", *of_ablation)
     assert (project.root / "data/tiny/no-ensemble/seed-100/meta.json").exists()
-    project.ok("train", "--cell", *of_ablation, "--question", "is it needed?")
-    project.ok("evaluate", "--cell", *of_ablation)
+    project.does("train", "--cell", *of_ablation, "--question", "is it needed?")
+    project.does("evaluate", "--cell", *of_ablation)
     cell = json.loads((project.root / "results/cells/tiny/no-ensemble/seed-100.json").read_text())
     assert (cell["experiment"], cell["ablation"], cell["seed"]) == ("tiny", "no-ensemble", 100)
     assert (project.root / "results/curves/tiny/no-ensemble/seed-100.jsonl").exists()
     assert project.only_run().record["ablation"] == "no-ensemble"
     (project.root / "README.md").write_text("<!-- results:start -->\n<!-- results:end -->\n")
-    project.ok("report")
+    project.does("report")
     assert "tiny/no-ensemble" in (project.root / "README.md").read_text()
-    line = project.refused("evaluate", "--cell", "--seed", "100")
+    line = project.refuses("evaluate", "--cell", "--seed", "100")
     assert "models/tiny/seed-100/run.json: no such file" in line  # not that of the ablation

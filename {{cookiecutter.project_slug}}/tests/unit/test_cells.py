@@ -179,7 +179,7 @@ def test_the_device_is_settled_at_launch_and_kept_on_resume(project, monkeypatch
     monkeypatch.undo()
     if not torch.cuda.is_available():
         run.update(status="queued")
-        assert project.refused("resume", run.id).startswith("training.device: cuda was asked for, but torch finds no")
+        assert project.refuses("resume", run.id).startswith("training.device: cuda was asked for, but torch finds no")
 
 
 @pytest.mark.parametrize(("cell", "whole"), [(False, ""), (True, "; all 2 runs of the sweep: about 90 min, 0.15 USD")])

@@ -160,11 +160,11 @@ class TestCommands:
         outside = tmp_path / "elsewhere"
         outside.mkdir()
         for arguments in (["runs"], ["log"], ["train", "--seed", "1"], ["report"]):
-            assert "not inside a project" in project.refused(*arguments, cwd=outside)
+            assert "not inside a project" in project.refuses(*arguments, cwd=outside)
         assert not list(outside.iterdir())
         deep = project.root / "src/repro"
-        assert "no runs yet" in project.ok("runs", cwd=deep)
-        assert "did you mean" in project.refused("train", "--seed", "1", "--set", "agent.epoch=1", cwd=deep)
+        assert "no runs yet" in project.does("runs", cwd=deep)
+        assert "did you mean" in project.refuses("train", "--seed", "1", "--set", "agent.epoch=1", cwd=deep)
 
     def test_ambiguous_finished_and_unreadable_runs(self, project, monkeypatch, capsys):
         one, two = project.queue(1), project.queue(2)

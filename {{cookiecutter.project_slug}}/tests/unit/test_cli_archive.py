@@ -193,7 +193,7 @@ class TestCells:
         wait_until(lambda: line_count(run.path / "metrics.jsonl") >= 4, process)
         kill(process)
         run.update(host="container-of-yesterday")
-        out = project.ok("train", "--cell", "--seed", "100")
+        out = project.does("train", "--cell", "--seed", "100")
         assert f"going on with {run.id}, an unfinished run of this cell" in out
         record = project.only_run().record
         assert (record["status"], len(record["resumed"]), record["cell"]) == ("finished", 1, CELL)

@@ -66,13 +66,13 @@ def test_a_parameter_file_is_found_from_a_subfolder(project):
     (project.root / "presets").mkdir()
     (project.root / "presets/x.yaml").write_text(project.params.read_text().replace('"tiny"', '"from-presets"'))
     deep = project.root / "src/repro"
-    written = project.ok("prelaunch", "--params", "presets/x.yaml", "--write-answers", "a.yaml", cwd=deep)
+    written = project.does("prelaunch", "--params", "presets/x.yaml", "--write-answers", "a.yaml", cwd=deep)
     assert "--params presets/x.yaml" in written and '"from-presets"' in (deep / "a.yaml").read_text()
     (deep / "presets").mkdir()
     (deep / "presets/x.yaml").write_text(project.params.read_text().replace('"tiny"', '"from-here"'))
-    project.ok("prelaunch", "--params", "presets/x.yaml", "--write-answers", "b.yaml", cwd=deep)
+    project.does("prelaunch", "--params", "presets/x.yaml", "--write-answers", "b.yaml", cwd=deep)
     assert '"from-here"' in (deep / "b.yaml").read_text()
-    assert project.refused("prelaunch", "--params", "y.yaml", cwd=deep).startswith("y.yaml: no such file")
+    assert project.refuses("prelaunch", "--params", "y.yaml", cwd=deep).startswith("y.yaml: no such file")
 
 
 def test_a_pipeline_that_is_stopped_goes_on_once_prelaunch_was_answered(project, monkeypatch, capsys):

@@ -57,24 +57,24 @@ class TestTraining:
         assert line_count(run.path / "metrics.jsonl") == 2  # 512 of the 1024 steps were for the initial labels
         assert record["result"] in (run.path / "output.log").read_text()
         assert log_of(project, run.id) == [4] and "does it run?" in page(project)
-        assert "does it run?" in project.ok("runs")
-        assert "does it run?" in project.ok("show", "latest")
-        evaluated = project.ok("evaluate", run.id)
+        assert "does it run?" in project.does("runs")
+        assert "does it run?" in project.does("show", "latest")
+        evaluated = project.does("evaluate", run.id)
         assert "sampled" in evaluated and "<- judged" in evaluated
         assert "closed" not in evaluated  # nothing was predicted
-        assert "evaluated: " in page(project) and "evaluated: " in project.ok("runs")
-        closed = project.ok("close", run.id, "--cause", "it is tiny")
+        assert "evaluated: " in page(project) and "evaluated: " in project.does("runs")
+        closed = project.does("close", run.id, "--cause", "it is tiny")
         assert f"{run.id}: closed as failed: it is tiny, by a person on 20" in closed
         assert "finished, closed as failed" in page(project) and log_of(project, run.id) == [4]
-        assert "failed: it is tiny, by a person" in project.ok("evaluate", run.id)
-        assert f"\n{run.id}  debugging  finished  cpu " in project.ok("ledger")
-        assert "over 4 episodes" in project.ok("show", run.id[-4:])
+        assert "failed: it is tiny, by a person" in project.does("evaluate", run.id)
+        assert f"\n{run.id}  debugging  finished  cpu " in project.does("ledger")
+        assert "over 4 episodes" in project.does("show", run.id[-4:])
 
     def test_a_run_with_a_hard_life(self, project):
         """Ctrl-C, kill, kill -9, a full disk; and the code is edited meanwhile. It ends as if nothing had happened."""
         steps = "training.total_steps=15360"  # long enough to be caught in the act on a busy machine
         undisturbed, run = project.queue(100, steps), project.queue(100, steps)
-        project.ok("resume", undisturbed.id)
+        project.does("resume", undisturbed.id)
 
         def rows_are(count: int) -> None:
             """Wait until the new process has taken the run over, and there are so many rows; then halt it."""
@@ -110,7 +110,7 @@ class TestTraining:
         rows_are(5)
         kill(process)
         assert effective_status(find_run(project.root, run.id).record) == "crashed"
-        assert " crashed " in project.ok("runs")
+        assert " crashed " in project.does("runs")
 
         full = {"preexec_fn": lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, resource.RLIM_INFINITY))}
         line = project.refused("resume", run.id, **full)
@@ -146,7 +146,7 @@ class TestTraining:
         shutil.copytree(copies, run.path)
         content = (run.path / file).read_bytes()
         (run.path / file).write_bytes(content[: len(content) // 3])
-        line = project.refused("resume", run.id)
+        line = project.refuses("resume", run.id)
         assert file in line and "Traceback" not in line
         if file != "run.json":
             assert find_run(project.root, run.id).record["status"] == "failed"
@@ -184,7 +184,7 @@ class TestLaunch:
     def test_detached_from_a_snapshot_with_the_gate_skipped(self, project):
         """It returns at once; what is edited afterwards concerns the run no more."""
         code = code_hash(project.root)
-        out = project.ok(
+        out = project.does(
             *("launch", "--seed", "101", "--set", "gate.after_minutes=0", "--skip", "it is a test"),
             *("--set", "training.total_steps=4096", "--question", "detached?"),
         )
@@ -230,7 +230,7 @@ class TestLaunch:
         damaged = project.root / "worklog" / f"{date.today()}.md"
         damaged.parent.mkdir()
         damaged.write_text("mine\n")
-        project.ok("launch", "--seed", "100", "--set", "training.total_steps=1024", "--wait")
+        project.does("launch", "--seed", "100", "--set", "training.total_steps=1024", "--wait")
         lines = (project.only_run().path / "output.log").read_text().splitlines()
         warnings = [number for number, line in enumerate(lines) if line.startswith("warning: not entered in the work")]
         assert warnings == [0, len(lines) - 1] and damaged.name in lines[0]
@@ -238,7 +238,7 @@ class TestLaunch:
 
     def test_other_code_than_the_launched_is_refused(self, project):
         run = project.queue(100)
-        line = project.refused("_run", str(run.path))
+        line = project.refuses("_run", str(run.path))
         assert f"{run.id}: src/repro/__init__.py is not the code this run was launched with" in line
         assert find_run(project.root, run.id).record["status"] == "queued"
 

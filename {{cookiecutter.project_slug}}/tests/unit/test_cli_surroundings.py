@@ -15,13 +15,13 @@ def test_runs_may_lie_on_another_disk(project, tmp_path):
     elsewhere = tmp_path / "large disk"
     elsewhere.mkdir()
     (project.root / "runs").symlink_to(elsewhere)
-    project.ok("train", "--seed", "100", "--set", "training.total_steps=1024")
+    project.does("train", "--seed", "100", "--set", "training.total_steps=1024")
     run = project.only_run()
     assert run.record["status"] == "finished" and (project.root / "runs").is_symlink()
     assert {entry.name for entry in elsewhere.iterdir()} == {".snapshots", run.id}
-    assert run.record["result"] in project.ok("show", "latest")
+    assert run.record["result"] in project.does("show", "latest")
     again = project.queue(101, "training.total_steps=1024")
-    project.ok("resume", again.id)
+    project.does("resume", again.id)
     assert (elsewhere / again.id / "checkpoints/agent.pt").is_file()
 
 
@@ -42,7 +42,7 @@ def test_launch_says_by_its_exit_code_that_the_run_was_killed(project):
 def test_a_run_is_mirrored_row_for_row(project):
     project.env["WANDB_MODE"] = "offline"
     run = project.queue(100)
-    out = project.ok("resume", run.id)
+    out = project.does("resume", run.id)
     assert "warning" not in out
     (run,) = project.runs()
     assert run.record["wandb"] == {"mode": "offline", "id": run.id, "url": None}

@@ -32,8 +32,9 @@ def test_a_run_that_meets_one_says_so(project):
     """As its code imports a part only when it needs it."""
     append(project, "results/late.py", "(\n")
     append(project, "session/run.py", "\n\ndef train_run(*_):\n    import repro.results.late\n")
-    done = project.repro("train", "--seed", "100")
-    (run,) = project.runs()
+    run = project.queue()
+    done = project.repro("resume", run.id)
+    run = project.only_run()
     line = f"runs/.snapshots/{run.record['code_hash']}/src/repro/results/late.py:1: '(' was never closed; correct it"
     assert done.returncode == 2 and done.stderr == f"error: {line} and try again\n"
     assert (run.record["status"], run.record["exit_code"]) == ("failed", 2) and line in run.record["result"]
@@ -42,7 +43,7 @@ def test_a_run_that_meets_one_says_so(project):
 @pytest.mark.parametrize("fault", ["undefined_name", 'eval("a b")', "1 / 0"])
 def test_any_other_error_shows_where_it_arose(project, fault):
     append(project, "session/run.py", f"\n\ndef train_run(*_):\n    {fault}\n")
-    done = project.repro("train", "--seed", "100")
+    done = project.repro("resume", project.queue().id)
     log = (project.only_run().path / "output.log").read_text()
     for text in (done.stderr, log):
         assert "Traceback" in text and "src/repro/session/run.py" in text and f"    {fault}\n" in text

@@ -19,9 +19,9 @@ GIVEN = ("train", "--seed", "101", "--skip", "a test")
 def project(tmp_path_factory):
     """A finished run, and one that was given its reward model and nothing else."""
     project = Project(tmp_path_factory.mktemp("given") / "project")
-    project.ok("train", "--seed", "100", "--skip", "a test")
+    project.does("train", "--seed", "100", "--skip", "a test")
     project.first = project.only_run()
-    project.ok(*GIVEN, "--reward-model", project.first.id)
+    project.does(*GIVEN, "--reward-model", project.first.id)
     project.given = next(run for run in project.runs() if run.id != project.first.id)
     return project
 
@@ -41,10 +41,10 @@ def test_a_model_that_is_given_alone_stays_as_it_is_and_asks_nothing(project):
 
 
 def test_with_comparisons_it_learns_on_and_asks_what_is_missing_of_the_total(project):
-    project.ok("prefs", "export", project.first.id, "--out", "data/x")
+    project.does("prefs", "export", project.first.id, "--out", "data/x")
     start = (*GIVEN, "--reward-model", project.first.id, "--preferences", "data/x")
     known = {run.id for run in project.runs()}
-    project.ok(*start, "--set", "preferences.initial_labels=40")  # the total, too
+    project.does(*start, "--set", "preferences.initial_labels=40")  # the total, too
     run = next(run for run in project.runs() if run.id not in known)
     pairs = lambda run: {label[1:4] for label in labels(run)}  # noqa: E731
     assert pairs(run) == pairs(project.first) and len(labels(run)) == 40
@@ -55,10 +55,10 @@ def test_a_resumed_run_and_a_rerun_have_it_too(project, tmp_path):
     shutil.copytree(project.given.path, tmp_path / "straight")
     project.given.update(status="interrupted", exit_code=143)
     (project.given.path / "checkpoints/last.pt").unlink()
-    project.ok("resume", project.given.id)
+    project.does("resume", project.given.id)
     assert_equal_runs(project.given.path, tmp_path / "straight")
     known = {run.id for run in project.runs()}
-    project.ok("rerun", project.given.id)
+    project.does("rerun", project.given.id)
     again = next(run for run in project.runs() if run.id not in known)
     assert labels(again) == [] and rows(again) == rows(project.given)
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from project import SOURCE
 from sick_runs import BUGS, Bug, train
 
 from repro.config import Config, load_config
-from repro.health.checks import CHECKS
+from repro.health.checks import CHECKS, find_problems
 from repro.health.diagnosis import FOUND, NOT_MADE, diagnose
+from repro.health.history import History, Row
 from repro.health.subject import Subject
 
 # A cart-pole of fixed horizon in runs of a second.
@@ -42,11 +45,23 @@ def found(config: Config, rows) -> dict[str, str]:
     return {one.check.name: one.check.severity for one in diagnoses if one.state == FOUND}
 
 
+def naming(bug: Bug, config: Config) -> Callable[[Row], bool]:
+    """Whether the bug has been named, asked with each row as it comes: what follows changes nothing of that."""
+    history, subject = History(), Subject.of(config.model_dump())
+
+    def is_named(row: Row) -> bool:
+        history.add(row)
+        return any(problem.check in bug.named for problem in find_problems(history, subject))
+
+    return is_named
+
+
 @pytest.mark.filterwarnings("ignore:invalid value encountered in divide")  # by numpy, where all rewards are equal
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.what)
 def test_the_bug_is_named(bug: Bug):
     config = small(bug.rewards[0])
-    assert found(config, train(config, 100, bug)).keys() & set(bug.named)
+    rows = train(config, 100, bug, enough=naming(bug, config))
+    assert found(config, rows).keys() & set(bug.named)
 
 
 @pytest.mark.parametrize("source", ["environment", "learned"])

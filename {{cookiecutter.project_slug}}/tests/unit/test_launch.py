@@ -22,7 +22,7 @@ SHORT = ("--set", "training.total_steps=1024", "--set", "preferences.total_label
 def test_ablations_times_seeds_past_one_gate_and_the_same_launch_again_does_what_is_left(project: Project):
     """One of four is removed, and one made to look broken off; a third seed is new."""
     options = ("--ablations", "no-ensemble,none", *SHORT, "--question", "is it needed?", "--wait")
-    said = project.ok("launch", "--seeds", "100,101", *options, "--at-once", "2")
+    said = project.does("launch", "--seeds", "100,101", *options, "--at-once", "2")
     assert "4 runs, 2 at a time, have started" in said and "seed 101  no-ensemble" in said
     assert said.endswith("4 of 4 runs have finished\n")
     runs = {(run.record["seed"], run.record["ablation"] or WHOLE): run for run in project.runs()}
@@ -34,19 +34,19 @@ def test_ablations_times_seeds_past_one_gate_and_the_same_launch_again_does_what
     assert ablated.record["command"] == [
         *("repro", "train", "--seed", "100", "--ablation", "no-ensemble", *SHORT, "--question", "is it needed?"),
     ]
-    assert project.ok("runs").count("[no-ensemble] is it needed?") == 2
-    assert "ablation   no-ensemble" in project.ok("show", ablated.id)
+    assert project.does("runs").count("[no-ensemble] is it needed?") == 2
+    assert "ablation   no-ensemble" in project.does("show", ablated.id)
 
     ends = {cell: run.record["ended"] for cell, run in runs.items()}
     runs[101, WHOLE].update(status="interrupted")
-    said = project.ok("launch", "--seeds", "100,101", *options)
+    said = project.does("launch", "--seeds", "100,101", *options)
     assert said.count("done already: ") == 3 and f"goes on: {runs[101, WHOLE].id}" in said
     assert "1 run has started" in said and said.endswith("1 of 1 runs have finished\n")
     again = {(run.record["seed"], run.record["ablation"] or WHOLE): run for run in project.runs()}
     assert {cell: run.id for cell, run in again.items()} == {cell: run.id for cell, run in runs.items()}
     assert {cell for cell, run in again.items() if run.record["resumed"]} == {(101, WHOLE)}
     assert {cell for cell, run in again.items() if run.record["ended"] != ends[cell]} <= {(101, WHOLE)}
-    assert "nothing is left to do" in project.ok("launch", "--seeds", "100,101", *options)
+    assert "nothing is left to do" in project.does("launch", "--seeds", "100,101", *options)
 
 
 SEEDS = {"tuning": [100, 101], "final": [0, 1], "pipeline": [100], "ablations": ["no-ensemble"]}
@@ -114,7 +114,7 @@ def test_a_pool_that_is_terminated_interrupts_its_run_and_begins_no_other(projec
     assert pool.returncode == 128 + signal.SIGTERM
     statuses = {run.id: run.record["status"] for run in project.runs()}
     assert statuses[queue[0].id] == "interrupted" and statuses[queue[1].id] == "queued"
-    assert "crashed" in project.ok("runs")  # the queued one: nothing will do it now
+    assert "crashed" in project.does("runs")  # the queued one: nothing will do it now
 
 
 def test_seeds_by_the_name_of_their_set_or_as_a_list(shared_project: Project):

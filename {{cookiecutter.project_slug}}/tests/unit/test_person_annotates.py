@@ -179,6 +179,6 @@ def test_ctrl_c_while_waiting_interrupts_and_a_resume_takes_the_labels(project: 
     assert process.returncode == 130 and f"interrupted; go on with: repro resume {run.id}" in err
     assert project.only_run().record["status"] == "interrupted"
     assert label_all(run.path / "preferences.db") == INITIAL
-    project.ok("resume", run.id)
+    project.does("resume", run.id)
     record = project.only_run().record
     assert record["status"] == "finished" and record["result_metrics"]["preferences/labels"] == INITIAL

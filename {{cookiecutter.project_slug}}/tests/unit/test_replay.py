@@ -82,12 +82,10 @@ def check(sample: Sample, story: Story, count: int) -> set[int]:
     """Each sampled transition is one that happened; returns their numbers."""
     numbers = sample.true_rewards.astype(int)
     assert len(numbers) == count
-    for index, number in enumerate(numbers):
-        observation, action, following, terminated = story.transitions[number % story.envs.num_envs][number]
-        np.testing.assert_array_equal(sample.observations[index], observation)
-        np.testing.assert_array_equal(sample.actions[index], action)
-        np.testing.assert_array_equal(sample.next_observations[index], following)
-        assert sample.terminated[index] == terminated
+    happened = [story.transitions[number % story.envs.num_envs][number] for number in numbers]
+    sampled = (sample.observations, sample.actions, sample.next_observations, sample.terminated)
+    for one, other in zip(sampled, zip(*happened, strict=True), strict=True):
+        np.testing.assert_array_equal(one, np.stack(other))
     return set(numbers)
 
 

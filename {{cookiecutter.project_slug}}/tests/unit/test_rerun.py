@@ -33,7 +33,7 @@ def original(shared_project: Project) -> RunFolder:
     (run.path / "code.diff").write_bytes(b"a diff\n")
     with tarfile.open(run.path / "untracked.tar.gz", "w:gz"):
         pass
-    shared_project.ok("resume", run.id)
+    shared_project.does("resume", run.id)
     source = shared_project.root / "src/repro/training/on_policy.py"
     source.write_text(source.read_text() + "\nraise RuntimeError('this code is of another day')\n")
     return find_run(shared_project.root, run.id)
@@ -57,7 +57,7 @@ class TestMatching:
         assert record["command"] == ["repro", "rerun", original.id] and record["device"] == "cpu"
         assert record["question"] == f"Does {original.id} come out the same again?"
         assert record["gate"]["passed"] == "below threshold" and record["prediction"] is None
-        assert f"{original.id} come out the same again?" in shared_project.ok("show", again.id)
+        assert f"{original.id} come out the same again?" in shared_project.does("show", again.id)
 
     def test_killed_and_resumed(self, shared_project, original):
         process = shared_project.start("rerun", original.id)
@@ -93,7 +93,7 @@ class TestOther:
         versions = original.record["versions"] | {"torch": "1.0"}
         run = copy(shared_project, original, "seed", seed=101, versions=versions)
         now = original.record["versions"]["torch"]
-        out = shared_project.ok("rerun", run.id)
+        out = shared_project.does("rerun", run.id)
         assert f"\nnote: the metrics may differ: torch 1.0 then, {now} now\n" in out
         again = rerun_of(shared_project, run)
         first, other = rows(run)[0], rows(again)[0]
@@ -109,14 +109,14 @@ class TestOther:
         """Guards what takes long, unless the original has passed it; what was predicted stays with that one."""
         params = original.record["params"] | {"gate": {"after_minutes": 0.0}}
         run = copy(shared_project, original, "long", params=params)
-        assert "no terminal to ask the pre-launch questions on" in shared_project.refused("rerun", run.id)
+        assert "no terminal to ask the pre-launch questions on" in shared_project.refuses("rerun", run.id)
         gate = {"passed": "answered", "question": "q", "prediction": {"failure_probability": 0.5}}
         run.update(gate=gate)
-        out = shared_project.ok("rerun", run.id, "--background")
+        out = shared_project.does("rerun", run.id, "--background")
         again = rerun_of(shared_project, run)
         assert again.record["gate"]["passed"] == "answered" and again.record["prediction"] is None
         assert f"started; follow it with: repro watch {again.id}" in out
-        assert shared_project.ok("watch", again.id).endswith("finished · ok\n")
+        assert shared_project.does("watch", again.id).endswith("finished · ok\n")
 
 
 def test_a_prediction_that_was_asked_for_the_rerun_is_kept(project, monkeypatch):

@@ -23,7 +23,7 @@ from repro.tracking.archive import RunFolder
 from repro.tracking.wandb import WandbSettings
 
 PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["repro.session.run", "torch._dynamo"])  # the latter: on the first optimiser
+PROCESSES.set_forkserver_preload(["repro.session.run"])
 
 KINDS = {
     "discrete-learned": (),
@@ -140,7 +140,7 @@ def count_labels(run: Path) -> int:
 def test_started_from_exported_labels(project: Project) -> None:
     """The folder is read until there is a checkpoint, and not needed any more afterwards."""
     export = project.root / "data/tiny/seed-7"
-    project.ok("prefs", "collect", "--seed", "7")
+    project.does("prefs", "collect", "--seed", "7")
     runs = Runs(project.root / "runs", ())
     collected, whole = runs.finish("collected"), runs.finish("whole", export)
     assert_equal_runs(collected, whole)

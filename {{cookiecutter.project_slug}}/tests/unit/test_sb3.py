@@ -175,7 +175,7 @@ def test_what_it_cannot_do_is_refused(monkeypatch):
 
 def test_it_runs_in_the_preference_loop(project: Project, monkeypatch, capsys):
     run = project.queue(100, "agent.algorithm=sb3-ppo", "training.total_steps=1536")
-    project.ok("resume", run.id)
+    project.does("resume", run.id)
     record = project.only_run().record
     assert record["status"] == "finished" and record["result_metrics"]["reward_model/accuracy_val"] > 0.2
     code, out, _ = here(project, monkeypatch, capsys, "evaluate", run.id)

@@ -20,6 +20,7 @@ from repro.agents.networks import ActorCritic
 from repro.agents.rollout import Rollout, approximate_kl, generalised_advantages
 from repro.agents.values import value_metrics
 from repro.config import A2CConfig
+from repro.optimisers import uncompiled
 
 
 class A2C:
@@ -97,6 +98,7 @@ class A2C:
         self.generator.set_state(state["generator"].cpu())
 
 
+@uncompiled
 class RMSpropTF(torch.optim.Optimizer):
     """RMSprop as TensorFlow has it: epsilon is added inside the root, and the mean of squared gradients starts at one.
 

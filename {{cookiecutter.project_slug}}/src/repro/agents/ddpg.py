@@ -22,6 +22,7 @@ from repro.agents.networks import initialise, make_encoder
 from repro.agents.transitions import Transitions
 from repro.config import DDPGConfig
 from repro.device import autocast
+from repro.optimisers import Adam
 
 SAVED = ("network", "value", "target", "target_value", "optimizer", "value_optimizer")  # attributes with a state_dict
 
@@ -76,8 +77,8 @@ class DDPG:
         self.value = Critic(observation_space, actions).to(device)
         self.target = copy.deepcopy(self.network).requires_grad_(False)
         self.target_value = copy.deepcopy(self.value).requires_grad_(False)
-        self.optimizer = torch.optim.Adam(self.network.parameters(), config.learning_rate, fused=True)
-        self.value_optimizer = torch.optim.Adam(self.value.parameters(), config.value_learning_rate, fused=True)
+        self.optimizer = Adam(self.network.parameters(), config.learning_rate, fused=True)
+        self.value_optimizer = Adam(self.value.parameters(), config.value_learning_rate, fused=True)
         self.updates = 0  # gradient steps so far
 
     def explore(self, steps: int) -> dict[str, float]:

@@ -19,6 +19,7 @@ from repro.agents.networks import initialise, make_encoder
 from repro.agents.transitions import Transitions
 from repro.config import DQNConfig
 from repro.device import autocast
+from repro.optimisers import Adam
 
 
 class DQN:
@@ -41,7 +42,7 @@ class DQN:
         encoder, features = make_encoder(observation_space)
         self.network = nn.Sequential(encoder, initialise(nn.Linear(features, self.actions), gain=1.0)).to(device)
         self.target = copy.deepcopy(self.network).requires_grad_(False)
-        self.optimizer = torch.optim.Adam(self.network.parameters(), config.learning_rate, fused=True)
+        self.optimizer = Adam(self.network.parameters(), config.learning_rate, fused=True)
         self.updates = 0  # gradient steps so far
         self.epsilon = config.exploration_final  # probability of a random action
 

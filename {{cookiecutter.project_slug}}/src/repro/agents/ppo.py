@@ -19,6 +19,7 @@ from repro.agents.networks import ActorCritic
 from repro.agents.rollout import Rollout, approximate_kl, generalised_advantages, normalise, take
 from repro.agents.values import value_metrics
 from repro.config import PPOConfig
+from repro.optimisers import Adam
 
 ROW_METRICS = ("policy/loss", "value/loss", "policy/entropy")
 
@@ -41,7 +42,7 @@ class PPO:
         self.network = ActorCritic(observation_space, action_space)
         self.runner = PolicyRunner(self.network, config, device, generator, precision)
         self.parameters = flatten_parameters(self.network)
-        self.optimizer = torch.optim.Adam([self.parameters], config.learning_rate, eps=1e-5, fused=True)
+        self.optimizer = Adam([self.parameters], config.learning_rate, eps=1e-5, fused=True)
 
     def act(self, observations: NDArray, greedy: bool = False) -> tuple[Tensor, Tensor, Tensor]:
         """Actions (N, ...), their log-probabilities (N,) and values (N,), on the CPU. Raises UserError (diverged)."""

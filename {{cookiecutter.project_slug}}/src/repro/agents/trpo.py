@@ -24,6 +24,7 @@ from repro.agents.networks import SeparateActorCritic
 from repro.agents.rollout import Rollout, approximate_kl, generalised_advantages, normalise
 from repro.agents.values import fit_values, value_metrics
 from repro.config import TRPOConfig
+from repro.optimisers import Adam
 
 
 class TRPO:
@@ -44,7 +45,7 @@ class TRPO:
         self.network = SeparateActorCritic(observation_space, action_space)
         self.runner = PolicyRunner(self.network, config, device, generator, precision)
         value = self.network.value.parameters()
-        self.value_optimizer = torch.optim.Adam(value, config.value_learning_rate, eps=1e-5, fused=True)
+        self.value_optimizer = Adam(value, config.value_learning_rate, eps=1e-5, fused=True)
 
     def act(self, observations: NDArray, greedy: bool = False) -> tuple[Tensor, Tensor, Tensor]:
         """Actions (N, ...), their log-probabilities (N,) and values (N,), on the CPU. Raises UserError (diverged)."""

@@ -20,6 +20,7 @@ from repro.agents.rollout import Rollout, approximate_kl, generalised_advantages
 from repro.agents.values import fit_values, value_metrics
 from repro.config import VPGConfig
 from repro.device import autocast
+from repro.optimisers import Adam
 
 
 class VPG:
@@ -40,8 +41,8 @@ class VPG:
         self.network = SeparateActorCritic(observation_space, action_space)
         self.runner = PolicyRunner(self.network, config, device, generator, precision)
         policy, value = self.network.policy_parameters(), self.network.value.parameters()
-        self.optimizer = torch.optim.Adam(policy, config.learning_rate, eps=1e-5, fused=True)
-        self.value_optimizer = torch.optim.Adam(value, config.value_learning_rate, eps=1e-5, fused=True)
+        self.optimizer = Adam(policy, config.learning_rate, eps=1e-5, fused=True)
+        self.value_optimizer = Adam(value, config.value_learning_rate, eps=1e-5, fused=True)
 
     def act(self, observations: NDArray, greedy: bool = False) -> tuple[Tensor, Tensor, Tensor]:
         """Actions (N, ...), their log-probabilities (N,) and values (N,), on the CPU. Raises UserError (diverged)."""

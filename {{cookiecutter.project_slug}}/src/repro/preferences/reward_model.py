@@ -13,6 +13,7 @@ from torch import Tensor
 
 from repro.config import RewardModelConfig
 from repro.device import autocast
+from repro.optimisers import AdamW
 from repro.preferences.comparisons import Comparisons, pad_segments
 from repro.preferences.regularisation import VALIDATION_STEPS, AdaptiveDecay, EarlyStopping
 from repro.preferences.reward_losses import compare, cross_entropy, lowest_cross_entropy, squared_error
@@ -45,7 +46,7 @@ class RewardModel:
         self.precision = precision
         self.network = RewardEnsemble(observation_space, config).to(device).eval()
         self.decay = AdaptiveDecay() if config.weight_decay == "adaptive" else None
-        self.optimizer = torch.optim.AdamW(self.network.parameters(), config.learning_rate, fused=True)
+        self.optimizer = AdamW(self.network.parameters(), config.learning_rate, fused=True)
         self._set_weight_decay()
         self.generator = torch.Generator().manual_seed(seed)
         self.dropout_generator = torch.Generator(device).manual_seed(seed + 1)

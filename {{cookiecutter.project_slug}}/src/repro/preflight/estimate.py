@@ -34,8 +34,9 @@ def estimate_minutes(config: Config, seed: int) -> float:
     """Minutes that a run will take on this machine, as busy as it is now.
 
     Does a few rollouts with updates, gradient steps of the reward model, a checkpoint and a few steps of a video, in a
-    temporary place. Takes seconds, or as long as two rollouts do. Episodes that are filmed are taken to last as long as
-    they may; evaluation, which is a command of its own, is not counted.
+    temporary place. Takes seconds, or as long as two rollouts do; of a short run, nothing is done more often than the
+    run itself does it. Episodes that are filmed are taken to last as long as they may; evaluation, which is a command
+    of its own, is not counted.
     """
     rollouts = math.ceil(config.training.total_steps / (config.env.num_envs * config.agent.rollout_steps))
     with (
@@ -48,16 +49,17 @@ def estimate_minutes(config: Config, seed: int) -> float:
             rows = trainer.rows()
             environment = next(rows)["time/env"]  # of one rollout
             clock, processor = time.perf_counter(), time.process_time()
-            rollout = _time(lambda: next(rows), warm_up=False, seconds=ROLLOUT_SECONDS)
+            rollout = _time(lambda: next(rows), rollouts, warm_up=False, seconds=ROLLOUT_SECONDS)
             waited = (time.perf_counter() - clock) / max(time.process_time() - processor, 1e-9)  # for other processes
             around = START_SECONDS * max(1.0, waited) + _saving_and_filming(trainer, config, rollouts, Path(folder))
             if trainer.learning is None:
                 return (around + rollouts * rollout) / 60
             model = trainer.learning.model
             block = min(max(1, config.reward_model.steps_per_rollout), PROBE_STEPS)
+            steps = config.reward_model.pretraining_steps + rollouts * config.reward_model.steps_per_rollout
             model.train(1)  # to warm up
-            gradient_step = _time(lambda: model.train(block), warm_up=False) / block
-            validation = _time(model.validate)
+            gradient_step = _time(lambda: model.train(block), math.ceil(steps / block), warm_up=False) / block
+            validation = _time(model.validate, rollouts)
         finally:
             trainer.envs.close()
     preferences = config.preferences
@@ -76,15 +78,16 @@ def estimate_minutes(config: Config, seed: int) -> float:
 def _saving_and_filming(trainer: Trainer, config: Config, rollouts: int, folder: Path) -> float:
     """Seconds that all checkpoints and videos of a run of so many rollouts take."""
     checkpoints = rollouts // config.training.checkpoint_rollouts + 1
-    seconds = checkpoints * _time(lambda: checkpoint_bytes(trainer.state_dict()), warm_up=False)
+    seconds = checkpoints * _time(lambda: checkpoint_bytes(trainer.state_dict()), checkpoints, warm_up=False)
     if config.evaluation.video_rollouts:
         videos = rollouts // config.evaluation.video_rollouts + 1
-        seconds += videos * min(config.env.max_steps, FILMED_STEPS) * _filmed_step(trainer, folder)
+        steps = videos * min(config.env.max_steps, FILMED_STEPS)
+        seconds += steps * _filmed_step(trainer, steps, folder)
     return seconds
 
 
-def _filmed_step(trainer: Trainer, folder: Path) -> float:
-    """Seconds that a step of an episode takes while it is filmed."""
+def _filmed_step(trainer: Trainer, steps: int, folder: Path) -> float:
+    """Seconds that a step of an episode takes while it is filmed; the run films so many `steps`."""
     config = trainer.config
     policy = policy_of(make_player(config, trainer.device), config.evaluation.actions)
     envs = make_envs(config.env, num_envs=1, evaluation=True, render=True)
@@ -97,7 +100,7 @@ def _filmed_step(trainer: Trainer, folder: Path) -> float:
                 observations = envs.step(policy(observations))[0]
                 video.add(np.asarray(envs.render())[0])
 
-            return _time(step)
+            return _time(step, steps)
     finally:
         envs.close()
 
@@ -131,12 +134,12 @@ def _probe(config: Config, rollouts: int) -> Config:
     )
 
 
-def _time(action: Callable[[], object], warm_up: bool = True, seconds: float = PROBE_SECONDS) -> float:
-    """Seconds that `action` takes: the mean of as many repetitions as fit into `seconds`, one at least."""
+def _time(action: Callable[[], object], most: int, warm_up: bool = True, seconds: float = PROBE_SECONDS) -> float:
+    """Seconds that `action` takes: the mean of repetitions for so many `seconds`, one at least and `most` at most."""
     if warm_up:
         action()
     start, repetitions = time.perf_counter(), 0
-    while not repetitions or time.perf_counter() - start < seconds:
+    while not repetitions or (repetitions < most and time.perf_counter() - start < seconds):
         action()
         repetitions += 1
     return (time.perf_counter() - start) / repetitions

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from repro.config import Config
+from repro.optimisers import Adam
 from repro.preferences.comparisons import pad_segments
 from repro.preferences.reward_losses import compare, cross_entropy
 from repro.preferences.reward_model import RewardModel
@@ -158,7 +159,7 @@ def check_reward_predictable(config: Config, root: Path) -> CheckResult:
     there = torch.arange(rewards.shape[1]) < lengths[:, None]  # a segment at an episode's end may be short
     rewards = (rewards - rewards[there].mean()) / (rewards[there].std() + 1e-8)
     fitted = len(segments) * 3 // 4
-    optimizer = torch.optim.Adam(model.network.parameters(), REGRESSION_RATE)
+    optimizer = Adam(model.network.parameters(), REGRESSION_RATE)
     correlation, steps = 0.0, 0
     while not correlation >= MIN_CORRELATION and steps < REGRESSION_STEPS:  # it may be nan
         for _ in range(REGRESSION_BLOCK):

@@ -19,6 +19,7 @@ from repro.agents.networks import ActorCritic
 from repro.agents.rollout import Rollout, approximate_kl, generalised_advantages, normalise, take
 from repro.agents.values import value_metrics
 from repro.config import PenaltyPPOConfig
+from repro.optimisers import Adam
 
 METRICS = ("policy/loss", "value/loss", "policy/entropy", "gradient/norm")
 
@@ -41,7 +42,7 @@ class PenaltyPPO:
         self.network = ActorCritic(observation_space, action_space)
         self.runner = PolicyRunner(self.network, config, device, generator, precision)
         self.parameters = flatten_parameters(self.network)
-        self.optimizer = torch.optim.Adam([self.parameters], config.learning_rate, eps=1e-5, fused=True)
+        self.optimizer = Adam([self.parameters], config.learning_rate, eps=1e-5, fused=True)
         self.penalty = 1.0  # where it starts hardly matters, as it adapts quickly (section 4)
 
     def act(self, observations: NDArray, greedy: bool = False) -> tuple[Tensor, Tensor, Tensor]:
