@@ -44,7 +44,7 @@ test-template: .venv/stamp-dev  ## the prompts, the hooks, and what they make
 	$(BIN)/pytest -n 2 -m "not project and not long"
 
 # The project is made anew each time, with awkward answers; only its virtual environment is kept. With the extra, no
-# test is skipped. Two tests end to end run at a time here; a user who runs them sees the progress of each.
+# test is skipped. Two files of tests end to end run at a time here; a user who runs them sees the progress of each.
 test-project: .venv/stamp-cookiecutter  ## lint, tests (end to end too) and smoke run of a freshly generated project
 	@mkdir -p $(CHECK)
 	find $(CHECK) -mindepth 1 -maxdepth 1 ! -name .venv -exec rm -rf {} +
@@ -53,7 +53,7 @@ test-project: .venv/stamp-cookiecutter  ## lint, tests (end to end too) and smok
 	cd $(CHECK) && .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-compile -c requirements.lock -e '.[mujoco]'
 	$(MAKE) -C $(CHECK) lint
 	$(MAKE) -C $(CHECK) test
-	$(MAKE) -C $(CHECK) e2e E2E="-n 2 -rP"
+	$(MAKE) -C $(CHECK) e2e E2E="-n 2 --dist loadfile -rP"
 	$(MAKE) -C $(CHECK) smoke
 
 fuzz: .venv/stamp-dev  ## 2,000 sets of answers that nobody expects, 50 of them generated for real (minutes)

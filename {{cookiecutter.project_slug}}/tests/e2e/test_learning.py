@@ -32,7 +32,7 @@ def scores(project: Project, preset: str, overrides: Sequence[str], seeds: Seque
         assert [process.wait() for process in processes] == [0] * len(processes)
     found = []
     for seed, run in zip(seeds, runs, strict=True):
-        project.ok("evaluate", run.id)
+        project.does("evaluate", run.id)
         record = find_run(project.root, run.id).record
         found.append(record["evaluation"]["sampled"]["score"])
         print(f"seed {seed}: {found[-1]:.3f} of the optimal return; training ended with {record['result']}")

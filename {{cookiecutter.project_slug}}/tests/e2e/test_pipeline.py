@@ -47,13 +47,13 @@ def test_everything_is_there_and_the_seeds_share_nothing(pipeline: Pipeline) -> 
 
 def test_the_cells_are_what_a_launch_of_the_same_seeds_comes_to(pipeline: Pipeline) -> None:
     """Whose runs collect their own labels instead of being given them; the model and the curve are copies."""
-    pipeline.ok("launch", "--seeds", "pipeline", "--question", "the same?", "--wait")
+    pipeline.does("launch", "--seeds", "pipeline", "--question", "the same?", "--wait")
     launched = {run.record["seed"]: run for run in pipeline.runs() if run.record["question"] == "the same?"}
     assert launched.keys() == {100, 101}
     for seed, run in launched.items():
         cell = find_run(pipeline.root, pipeline.cell(seed)["run"])
         assert_equal_runs(cell, run)
-        pipeline.ok("evaluate", run.id)
+        pipeline.does("evaluate", run.id)
         assert find_run(pipeline.root, run.id).record["evaluation"] == pipeline.cell(seed)["evaluation"]
     cell = find_run(pipeline.root, pipeline.cell(100)["run"])
     models = pipeline.root / "models/tiny/seed-100"

@@ -31,7 +31,7 @@ def test_a_launch_is_published_without_training_again_and_its_claim_holds_in_a_c
     pipeline.change("training", "total_steps", 1024)
     pipeline.change("seeds", "final", SEEDS)
     pipeline.commit("claims")
-    said = pipeline.ok("launch", "--seeds", "final", "--wait")
+    said = pipeline.does("launch", "--seeds", "final", "--wait")
     hint = "dvc repro, with 0, 1, 2, 3, 4 in seeds.pipeline of params.yaml, committed; it trains none of these again\n"
     assert said.endswith(hint)
     launched = {run.record["seed"]: run.id for run in pipeline.runs()}
@@ -69,7 +69,7 @@ def test_a_baseline_runs_with_the_same_seeds_and_its_launch_is_published_too(tmp
     text = (pipeline.root / "dvc.yaml").read_text()
     pipeline.write("dvc.yaml", text.replace("baselines: []", "baselines: [tiny-true-reward]"))
     pipeline.commit("a baseline")
-    pipeline.ok("launch", "--params", "presets/tiny-true-reward.yaml", "--seeds", "100", "--wait")
+    pipeline.does("launch", "--params", "presets/tiny-true-reward.yaml", "--seeds", "100", "--wait")
     launched = pipeline.only_run()
     stages = ["collect@100", "train@100", "evaluate@100", "train-baseline@tiny-true-reward-100"]
     assert sorted(pipeline.reproduce()) == sorted([*stages, "evaluate-baseline@tiny-true-reward-100", "report"])

@@ -238,7 +238,7 @@ class TestLaunch:
 
     def test_other_code_than_the_launched_is_refused(self, project):
         run = project.queue(100)
-        line = project.refuses("_run", str(run.path))
+        line = project.refused("_run", str(run.path))
         assert f"{run.id}: src/repro/__init__.py is not the code this run was launched with" in line
         assert find_run(project.root, run.id).record["status"] == "queued"
 
