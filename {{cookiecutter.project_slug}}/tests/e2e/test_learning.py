@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from project import SOURCE, Project, find_run
@@ -27,9 +28,9 @@ def scores(project: Project, preset: str, overrides: Sequence[str], seeds: Seque
     config = load_config(SOURCE / "presets" / f"{preset}.yaml", overrides)
     project.params.write_text(json.dumps(config.model_dump(mode="json")))
     runs = [project.queue(seed) for seed in seeds]
-    for first in range(0, len(runs), at_once):
-        processes = [project.start("resume", run.id, stdout=None, stderr=None) for run in runs[first : first + at_once]]
-        assert [process.wait() for process in processes] == [0] * len(processes)
+    with ThreadPoolExecutor(at_once) as pool:
+        ended = pool.map(lambda run: project.start("resume", run.id, stdout=None, stderr=None).wait(), runs)
+        assert [*ended] == [0] * len(runs)
     found = []
     for seed, run in zip(seeds, runs, strict=True):
         project.does("evaluate", run.id)

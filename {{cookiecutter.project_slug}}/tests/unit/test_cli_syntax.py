@@ -14,6 +14,11 @@ def append(project: Project, file: str, text: str) -> int:
     return path.read_text().count("\n")
 
 
+def train_by(project: Project, line: str) -> None:
+    """Have all training be this line of code."""
+    (project.root / "src/repro/session/run.py").write_text(f"def train_run(*_):\n    {line}\n")
+
+
 @pytest.mark.parametrize(
     ("command", "file", "text", "message"),
     [
@@ -31,7 +36,7 @@ def test_a_syntax_error_is_one_line_and_starts_nothing(project, command, file, t
 def test_a_run_that_meets_one_says_so(project):
     """As its code imports a part only when it needs it."""
     append(project, "results/late.py", "(\n")
-    append(project, "session/run.py", "\n\ndef train_run(*_):\n    import repro.results.late\n")
+    train_by(project, "import repro.results.late")
     run = project.queue()
     done = project.repro("resume", run.id)
     run = project.only_run()
@@ -42,7 +47,7 @@ def test_a_run_that_meets_one_says_so(project):
 
 @pytest.mark.parametrize("fault", ["undefined_name", 'eval("a b")', "1 / 0"])
 def test_any_other_error_shows_where_it_arose(project, fault):
-    append(project, "session/run.py", f"\n\ndef train_run(*_):\n    {fault}\n")
+    train_by(project, fault)
     done = project.repro("resume", project.queue().id)
     log = (project.only_run().path / "output.log").read_text()
     for text in (done.stderr, log):
