@@ -61,15 +61,28 @@ def test_it_grows_with_the_run_and_leaves_nothing(tmp_path, monkeypatch):
 def test_checkpoints_and_every_filmed_step_count(monkeypatch, settings, seconds):
     """40 rollouts, episodes of 50 steps, where whatever is timed takes a second."""
     monkeypatch.setattr(estimate, "START_SECONDS", 0.0)
-    monkeypatch.setattr(estimate, "_time", lambda action, **_: 1.0)
+    monkeypatch.setattr(estimate, "_time", lambda *_, **__: 1.0)
     short = ("reward.source=environment", "training.total_steps=10240", "env.max_frames=200")
     assert 60 * estimate_minutes(config(*short, *settings), 100) == pytest.approx(seconds)
+
+
+def test_of_a_short_run_nothing_is_done_more_often_than_the_run_does_it(monkeypatch):
+    """4 rollouts, with a validation each; 3 checkpoints; 40 gradient steps and then 10 a rollout, in blocks of 10."""
+    most = []
+    monkeypatch.setattr(estimate, "_time", lambda action, times, **_: most.append(times) or 1.0)
+    run = ("training.total_steps=1024", "training.checkpoint_rollouts=2", "evaluation.video_rollouts=0")
+    estimate_minutes(config(*run, "reward_model.pretraining_steps=40", "reward_model.steps_per_rollout=10"), 100)
+    assert most == [4, 3, 8, 4]
+    monkeypatch.undo()
+    done = []
+    estimate._time(lambda: done.append(1), 3, warm_up=False)
+    assert len(done) == 3
 
 
 def test_the_reward_model_is_timed_in_blocks_as_long_as_those_of_the_run(monkeypatch):
     """What comes once a block, such as measuring its statistics anew after dropout, is no part of each step."""
     monkeypatch.setattr(estimate, "START_SECONDS", 0.0)
-    monkeypatch.setattr(estimate, "_time", lambda action, **_: 1.0)
+    monkeypatch.setattr(estimate, "_time", lambda *_, **__: 1.0)
     overrides = ("reward_model.pretraining_steps=0", "training.total_steps=51200")
     estimates = [
         60 * estimate_minutes(config(*overrides, f"reward_model.steps_per_rollout={steps}"), 100) for steps in (1, 20)
@@ -79,7 +92,7 @@ def test_the_reward_model_is_timed_in_blocks_as_long_as_those_of_the_run(monkeyp
 
 def test_the_start_takes_longer_where_others_compute(monkeypatch):
     """A process that gets every third tick of a processor does not start in five seconds."""
-    monkeypatch.setattr(estimate, "_time", lambda action, **_: 0.0)
+    monkeypatch.setattr(estimate, "_time", lambda *_, **__: 0.0)
     ticks = itertools.count()
     monkeypatch.setattr(time, "process_time", lambda: 1.0 * next(ticks))
     monkeypatch.setattr(time, "perf_counter", lambda: 3.0 * next(ticks))
