@@ -36,8 +36,8 @@ class Redrawing:
         self.env.reset(seed=0)
         inner: Any = self.env.unwrapped
         self.structure: dict[str, int] = getattr(inner, "observation_structure", {})  # of most of MuJoCo's
-        self.attribute, self.from_observation = KNOWN.get(type(inner), Known(""))
-        if is_wrapped(self.env) or not (self.from_observation or self.structure):
+        self.known = KNOWN.get(type(inner), Known(""))
+        if is_wrapped(self.env) or not (self.known.from_observation or self.structure):
             raise UserError(
                 f"env.id: {config.id} cannot be drawn from its observations; say in src/repro/envs/saved_states.py how "
                 "they give its state"
@@ -49,8 +49,8 @@ class Redrawing:
         travelled = np.zeros(self.structure.get("skipped_qpos", 0))
         pictures: list[NDArray] = []
         for observation in observations:
-            if self.from_observation:
-                setattr(inner, self.attribute, self.from_observation(observation))
+            if self.known.from_observation:
+                setattr(inner, self.known.attribute, self.known.from_observation(observation))
             else:
                 travelled += self._set_robot(inner, observation, travelled) * inner.dt
             pictures += draw(lambda: [self.env.render()], self.name)
