@@ -48,7 +48,8 @@ def make_folder(path: Path) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Replace `path` by `value` as readable JSON; names of files in it need not be text. Raises UserError."""
-    write_atomic(path, json.dumps(value, indent=1, ensure_ascii=False).encode("utf-8", "backslashreplace"))
+    text = json.dumps(value, indent=1, ensure_ascii=False) + "\n"
+    write_atomic(path, text.encode("utf-8", "backslashreplace"))
 
 
 def storage_error(path: Path, error: OSError) -> UserError:

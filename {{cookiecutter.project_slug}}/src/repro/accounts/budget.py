@@ -49,12 +49,9 @@ class Budget(Strict):
         return self
 
 
-FIELDS = [*Budget.model_fields, *Stage.model_fields]
-
-
 def read_budget(root: Path) -> Budget:
     """Read `budget.yaml` strictly. Raises UserError that names the entry, the value and the fix."""
-    return read_strict(root / "budget.yaml", Budget, FIELDS, "bring it back with git, e.g. git checkout -- budget.yaml")
+    return read_strict(root / "budget.yaml", Budget, "bring it back with git, e.g. git checkout -- budget.yaml")
 
 
 def stage_name(budget: Budget, wanted: str | None) -> str:

@@ -31,8 +31,7 @@ def format_calibration(found: Calibration, asked: Collection[str], width: int | 
 
 def write_reliability_plot(path: Path, found: Calibration) -> None:
     """Draw predicted probability against share that failed, as PNG or SVG, light and dark. Raises UserError."""
-    from repro.results.plot_files import write_plots
-    from repro.results.plots import plot_form
+    from repro.results.plots import plot_form, write_plots
 
     plot_form(path)  # raises for one that will not do
     if not found.bins:

@@ -19,7 +19,7 @@ from pydantic import Field
 from repro.config import Config, load_config
 from repro.config.ablations import ablate
 from repro.config.base import Section
-from repro.files import write_atomic
+from repro.files import write_json
 from repro.reading import UserError, nearest, parse_json
 from repro.results.claims import Claim, Group, read_claims
 from repro.results.records import find_cells
@@ -64,9 +64,6 @@ class Plan(Section):
     tuning: Text
 
 
-FIELDS = [*Plan.model_fields, *Hypothesis.model_fields]
-
-
 def register(root: Path, config: Config, amendment: str | None) -> Entry:
     """Write the registration, or an `amendment` (its reason) to it; returns the entry. Raises UserError.
 
@@ -103,7 +100,7 @@ def register(root: Path, config: Config, amendment: str | None) -> Entry:
         **planned,
     }
     entry["hash"] = entry_hash(entry)
-    write_atomic(root / REGISTERED, (json.dumps([*entries, entry], indent=1, ensure_ascii=False) + "\n").encode())
+    write_json(root / REGISTERED, [*entries, entry])
     return entry
 
 
@@ -127,7 +124,7 @@ def read_registrations(root: Path) -> list[Entry]:
 def what_is_planned(root: Path, config: Config) -> Entry:
     """Plan, claims, seeds, parameters and code as they are now; `config` is params.yaml. Raises UserError."""
     claims = read_claims(root, config.seeds.tuning, config.seeds.final)
-    plan = read_strict(root / PLAN, Plan, FIELDS)
+    plan = read_strict(root / PLAN, Plan)
     ids = [claim.id for claim in claims]
     for number, hypothesis in enumerate(plan.hypotheses):
         if hypothesis.claim not in ids:

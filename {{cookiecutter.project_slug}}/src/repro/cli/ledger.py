@@ -131,6 +131,6 @@ def _show_predictions(root: Path, plot: Path | None) -> None:
         write_reliability_plot(plot, found)
     print(format_calibration(found, asked, terminal_width()))
     if plot:
-        from repro.results.plot_files import dark_path
+        from repro.results.plots import dark_path
 
         print(f"\nwritten: {shown_path(plot)}; for dark pages: {shown_path(dark_path(plot))}")

@@ -56,7 +56,7 @@ def compare(
     runs = [find_run(root, name) for name in (run, *others)]
     check_different(runs)
     if plot:
-        from repro.results.plot_files import dark_path
+        from repro.results.plots import dark_path
         from repro.views.compare_plot import write_plot
 
         write_plot(plot, runs)

@@ -103,15 +103,11 @@ class AnswersFile(Strict):
     accept: dict[str, str | None]
 
 
-CHECKLIST_FIELDS = [*Checklist.model_fields, *Question.model_fields, *CheckRule.model_fields]
-ANSWERS_FIELDS = [*AnswersFile.model_fields, *Cause.model_fields]
-
-
 def read_checklist(root: Path) -> Checklist:
     """Read `checklists/prelaunch.yaml` strictly. Raises UserError that names the entry and the fix."""
     name = "checklists/prelaunch.yaml"
     if_missing = f"bring it back with git, e.g. git checkout -- {name}"
-    return read_strict(root / name, Checklist, CHECKLIST_FIELDS, if_missing)
+    return read_strict(root / name, Checklist, if_missing)
 
 
 def read_answers(
@@ -125,7 +121,7 @@ def read_answers(
     Raises UserError if the file was written for other code or parameters, or names everything that is missing.
     """
     if_missing = "repro prelaunch --write-answers FILE makes one to fill in"
-    file = read_strict(path, AnswersFile, ANSWERS_FIELDS, if_missing)
+    file = read_strict(path, AnswersFile, if_missing)
     _refuse_stale(path, file, code_hash, params)
     asked = [question.id for question in checklist.questions]
     for name in file.answers:

@@ -18,7 +18,7 @@ from pydantic import AfterValidator, Field
 
 from repro.config import Config
 from repro.config.base import NonNegativeFloat, Record, parse_record
-from repro.files import write_atomic
+from repro.files import write_atomic, write_json
 from repro.preferences.schema import Answer
 from repro.preferences.segments import Segment, load_segments, save_segments
 from repro.reading import UserError
@@ -92,7 +92,7 @@ def write_export(
         line |= {"repeat": bool(label["repeat"]), "true_returns": returns}
         lines.append(json.dumps(line, ensure_ascii=False) + "\n")
     write_atomic(directory / "labels.jsonl", "".join(lines).encode())
-    write_atomic(directory / "meta.json", (json.dumps(meta, ensure_ascii=False, indent=2) + "\n").encode())
+    write_json(directory / "meta.json", meta)
 
 
 def read_export(directory: Path) -> tuple[dict[str, Any], list[dict[str, Any]], dict[str, Segment]]:

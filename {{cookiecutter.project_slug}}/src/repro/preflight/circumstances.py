@@ -10,7 +10,7 @@ import torch
 from repro.config import Config
 from repro.preflight.checks import CheckResult
 from repro.reading import UserError
-from repro.results.claims import FIELDS, PATH, ClaimsFile
+from repro.results.claims import PATH, ClaimsFile
 from repro.results.strict_files import read_strict
 from repro.tracking.wandb import is_logged_in, read_wandb_settings
 
@@ -73,6 +73,6 @@ def _seeds_needed(experiment: str, path: Path) -> int:
     """
     if not path.exists():
         return SEEDS_FOR_A_CLAIM
-    claims = read_strict(path, ClaimsFile, FIELDS).claims
+    claims = read_strict(path, ClaimsFile).claims
     needed = [claim.min_seeds for claim in claims if experiment in [group.experiment for group in claim.groups]]
     return max(needed, default=SEEDS_FOR_A_CLAIM)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from repro.config import Config
-from repro.files import make_folder, storage_error, write_atomic
+from repro.files import make_folder, storage_error, write_json
 from repro.reading import UserError
 from repro.tracking.archive import RunFolder
 from repro.tracking.durations import timestamp
@@ -54,7 +54,7 @@ def publish_training(root: Path, run: RunFolder, cell: str) -> None:
         shutil.copyfile(run.path / "metrics.jsonl", curve)
     except OSError as error:
         raise storage_error(models, error) from None
-    write_atomic(models / "run.json", _json(facts))
+    write_json(models / "run.json", facts)
 
 
 def count_tuning_runs(root: Path, run: RunFolder) -> int:
@@ -98,7 +98,7 @@ def publish_evaluation(root: Path, config: Config, cell: str, evaluation: dict[s
     }
     path = root / "results/cells" / f"{cell}.json"
     make_folder(path.parent)
-    write_atomic(path, _json(content))
+    write_json(path, content)
     return path
 
 
@@ -133,7 +133,3 @@ def _check_trained_with(config: Config, params: dict[str, Any], cell: str) -> No
                     f"models/{cell}: trained with {section}.{name} = {trained}, but it is {value} now; "
                     "train again with: dvc repro"
                 )
-
-
-def _json(content: dict[str, Any]) -> bytes:
-    return (json.dumps(content, indent=1) + "\n").encode()

@@ -125,7 +125,7 @@ def read_claims(root: Path, tuning: Sequence[int], final: Sequence[int]) -> list
     Raises UserError that names the field, the value and the fix, also if a claim is made on tuning seeds, or needs more
     seeds than it names.
     """
-    claims = read_strict(root / PATH, ClaimsFile, FIELDS).claims
+    claims = read_strict(root / PATH, ClaimsFile).claims
     for number, claim in enumerate(claims):
         seeds, where = claim.seeds(final), f"{PATH}: claims[{number}] ({claim.id})"
         if shared := sorted(set(seeds) & set(tuning)):
@@ -137,6 +137,3 @@ def read_claims(root: Path, tuning: Sequence[int], final: Sequence[int]) -> list
                 f"{where}.min_seeds: {claim.min_seeds}, but cells.seeds are {len(seeds)}; name more, or need fewer"
             )
     return claims
-
-
-FIELDS = [*ClaimsFile.model_fields, *Claim.model_fields, *Deciding.model_fields]

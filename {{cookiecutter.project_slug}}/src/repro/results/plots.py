@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator
 from matplotlib.transforms import ScaledTranslation
 
+from repro.files import write_atomic
 from repro.reading import UserError
 from repro.results.records import Columns
 from repro.results.statistics import align_curves, curve_spread, spread_name
@@ -82,6 +83,18 @@ def render_forms(draw: Draw, theme: Theme, forms: Sequence[Form], height: float 
             _fill(figure)
         figure.set_layout_engine(None)  # else each form is drawn twice, and laid out anew
         return [_saved(figure, form) for form in forms]
+
+
+def write_plots(path: Path, draw: Draw, height: float = HEIGHT) -> None:
+    """Draw to a .png or .svg file, and to `dark_path` beside it; `height` in inches. Raises UserError."""
+    form = plot_form(path)
+    for file, theme in ((path, LIGHT), (dark_path(path), DARK)):
+        write_atomic(file, render(draw, theme, form, height))
+
+
+def dark_path(path: Path) -> Path:
+    """Where a plot for dark pages lies: returns-dark.png beside returns.png."""
+    return path.with_stem(f"{path.stem}-dark")
 
 
 def _fill(figure: Figure) -> None:

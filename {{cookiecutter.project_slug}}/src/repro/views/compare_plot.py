@@ -8,8 +8,7 @@ from pathlib import Path
 from matplotlib.axes import Axes
 
 from repro.reading import UserError
-from repro.results.plot_files import write_plots
-from repro.results.plots import DARK, FEW_POINTS, Theme, legend_above, step_axis
+from repro.results.plots import DARK, FEW_POINTS, Theme, legend_above, step_axis, write_plots
 from repro.terminal.text import cut
 from repro.tracking.archive import RunFolder
 from repro.tracking.curves import sample_curve
