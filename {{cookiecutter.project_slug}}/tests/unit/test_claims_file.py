@@ -76,7 +76,8 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
 def test_the_shipped_claims_are_good_ones(tmp_path: Path) -> None:
     """Filled in here by hand: the tests of the template do so for each preset."""
     text = (PROJECT / "paper" / "claims.yaml").read_text()
-    text = re.sub(r"{%-? else.*", "", re.sub(r"{%.*-%}\n|{%- if.*?%}", "", text), flags=re.DOTALL)
+    text = re.sub(r"{%.*?%}\n?", "", re.sub(r"{%- else.*", "", text, flags=re.DOTALL))
+    text = text.replace("{{ task.experiment | success_score }}", "0.9").replace("{{ task.experiment }}", "moving-dot")
     write_claims(tmp_path).write_text(re.sub(r"{{.*?}}", "x", text))
     seeds = load_config(PROJECT / "presets" / "moving-dot.yaml").seeds
     claims = read_claims(tmp_path, seeds.tuning, seeds.final)
