@@ -189,8 +189,9 @@ def test_skipping_is_recorded_and_found_again(root):
         run_gate(root, skip="x", answers=root / "a.yaml")
 
 
-def gate_in_a_terminal(root, side):
+def gate_in_a_terminal(root, terminal, side):
     """What a process of its own does: pass the gate on the terminal of which `side` is the other end."""
+    os.close(terminal)  # only the test has it
     os.setsid()
     fcntl.ioctl(side, termios.TIOCSCTTY, 0)  # Ctrl-C there becomes a SIGINT here ...
     signal.signal(signal.SIGINT, signal.default_int_handler)  # ... also where the tests run in the background
@@ -208,7 +209,8 @@ class Terminal:
 
     def __init__(self, root):
         self.fd, side = pty.openpty()
-        self.process = multiprocessing.get_context("fork").Process(target=gate_in_a_terminal, args=(root, side))
+        fork = multiprocessing.get_context("fork")
+        self.process = fork.Process(target=gate_in_a_terminal, args=(root, self.fd, side))
         self.process.start()
         os.close(side)
         self.seen = ""
