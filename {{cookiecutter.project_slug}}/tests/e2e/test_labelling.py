@@ -127,7 +127,7 @@ def test_a_session(project: Project, browser: Any) -> None:
     options = [word for setting in SETTINGS for word in ("--set", setting)]
     with (project.root / "training.txt").open("w") as output:  # read at the end
         training = project.start("train", "--seed", "100", *options, stdout=output, stderr=subprocess.STDOUT)
-    wait_until(lambda: project.runs() and (project.only_run().path / "preferences.db").exists(), training)
+    wait_until(lambda: project.runs(), training)  # what it asks first is yet to come
     run = project.only_run()
     server, port = serve(project, run.id)
     page = browser.new_page(viewport={"width": 1280, "height": 800})
@@ -171,7 +171,7 @@ def test_a_session(project: Project, browser: Any) -> None:
     assert training.returncode == 0, said
     assert "waiting for labels" in said and "`repro label`" in said
     wait_for(lambda: "finished" in page.locator("#status").inner_text())
-    assert "nothing left" in page.locator("#waiting-text").inner_text()
+    assert "has finished: no more will come" in page.locator("#waiting-text").inner_text()
 
     page.goto(f"http://127.0.0.1:{port}/review")
     wait_for(lambda: page.locator("tbody tr").count() == min(30, len(person.confirmed)))

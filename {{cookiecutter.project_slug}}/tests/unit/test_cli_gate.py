@@ -7,6 +7,8 @@ import os
 import pytest
 from project import here
 
+from repro.config.ablations import WHOLE
+from repro.launch.cells import prepare_cells
 from repro.preflight import estimate
 from repro.reading import UserError
 from repro.runs.preparing import RunRequest, prepare_run
@@ -101,3 +103,21 @@ def test_a_pipeline_that_is_stopped_goes_on_once_prelaunch_was_answered(project,
     file.write_text(answers.replace("failure_probability:", "failure_probability: 0.1"))
     assert "passed (answered)" in here(project, monkeypatch, capsys, *options, "--answers", "a.yaml")[1]
     assert prepare_run(project.root, config, request).record["gate"]["passed"] == "answered"
+
+
+def test_the_time_of_a_person_counts(project, monkeypatch, capsys):
+    """40 labels at 900 an hour: 2 minutes and 40 seconds; in a run of its own, in a sweep, and at the gate."""
+    monkeypatch.setattr(estimate, "estimate_minutes", lambda *_: 0.2)
+    monkeypatch.setattr(os, "getloadavg", lambda: (0.0, 0.0, 0.0))
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    config = project.config("preferences.annotator=person")
+    said = "tiny: about 2.9 min (2.7 min of it for 40 labels by a person, 900 an hour)"
+    record = prepare_run(project.root, config, RunRequest(100)).record
+    assert (record["estimate_minutes"], record["gate"]["estimate_minutes"], record["person_labels"]) == (2.87, 2.87, 40)
+    assert capsys.readouterr().out == f"{said}\n"
+    runs = prepare_cells(project.root, {WHOLE: config}, [101, 102], RunRequest(0))
+    assert [(run.record["estimate_minutes"], run.record["person_labels"]) for run in runs] == [(2.87, 40)] * 2
+    assert capsys.readouterr().out == f"{said}; all 2 runs of the sweep: about 5.7 min, 0.01 USD\n"
+    options = ("--set", "preferences.annotator=person", "--skip", "a test")
+    _, out, _ = here(project, monkeypatch, capsys, "prelaunch", *options)
+    assert out.startswith(f"{said}\n")

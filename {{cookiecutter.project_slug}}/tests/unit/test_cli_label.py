@@ -4,13 +4,21 @@ import os
 import re
 import signal
 import socket
+from contextlib import nullcontext
+from types import SimpleNamespace
 
 import pytest
 from labeller_examples import Page, fill, make_segment
 from project import here, kill
 
 from repro.envs import describe_environment
+from repro.labels import tasks
+from repro.preferences.labeller.desk import Situation
 from repro.preferences.store import PreferenceStore
+from repro.reading import UserError
+from repro.tracking.locks import hold_run
+
+PERSON = "preferences.annotator=person"
 
 
 @pytest.fixture(scope="module")
@@ -141,9 +149,53 @@ def test_a_run_without_comparisons_is_one_line(project, monkeypatch, capsys):
     assert "there is no run yet" in refuse(project, monkeypatch, capsys)
     run = project.queue(100, "reward.source=environment")
     assert "learns from the environment's reward" in refuse(project, monkeypatch, capsys, run.id)
-    run = project.queue(101)
-    assert "no preferences.db" in refuse(project, monkeypatch, capsys, run.id, "--store", "mine.db")
+    assert f"{run.id} (the latest run, until repro train names a new one): " in refuse(project, monkeypatch, capsys)
+    run = project.queue(101, status="interrupted")
+    line = refuse(project, monkeypatch, capsys, run.id, "--store", "mine.db")
+    assert f"{run.id}: is interrupted, and has asked for no comparisons; see: repro show {run.id}" in line
     assert not (run.path / "preferences.db").exists() and not os.path.exists(project.root / "mine.db")
+    run = project.queue(102, PERSON, reward_model="runs/earlier/checkpoints/reward_model.pt")
+    assert "keeps the reward model that it was given as it is, and asks nobody" in refuse(
+        project, monkeypatch, capsys, run.id
+    )
+
+
+@pytest.fixture
+def meanwhile(monkeypatch):
+    """What happens each time `repro label` waits a moment, and what it said that it waits for."""
+    happens, said = [], []
+    monkeypatch.setattr(tasks, "time", SimpleNamespace(sleep=lambda _: happens.pop(0)()))
+    monkeypatch.setattr(tasks, "waiting", lambda text: said.append(text) or nullcontext())
+    return happens, said
+
+
+def test_a_run_that_is_starting_is_waited_for(project, meanwhile):
+    happens, said = meanwhile
+    environment = describe_environment(project.config().env)
+    for status in ("queued", "running"):
+        run = project.queue(100, PERSON, status=status)
+        path = run.path / "preferences.db"
+        happens[:] = [
+            lambda: None,
+            lambda path=path: fill(path, 0, environment=environment),  # made, and nothing asked yet
+            lambda path=path, run=run: fill(path, 3, run.id, environment),
+        ]
+        task = tasks.run_task(project.root, run.id, None, "anna", 0.0)
+        assert (happens, task.store, task.wanted) == ([], path, 40)
+        assert said.pop() == f"waiting for the first comparisons of {run.id}; Ctrl-C ends it" and not said
+
+
+def test_a_run_that_ends_before_it_asks_is_given_up(project, meanwhile):
+    happens, _ = meanwhile
+    run = project.queue(100, PERSON)
+    happens[:] = [lambda: None, lambda: run.update(status="failed")]
+    with pytest.raises(UserError, match=f"{run.id}: is failed, and has asked for no comparisons"):
+        tasks.run_task(project.root, run.id, None, "anna", 0.0)
+    held = hold_run(run.path)  # it is being resumed, and does not say so yet
+    happens[:] = [lambda: None, lambda: os.close(held)]
+    with pytest.raises(UserError, match="is failed"):
+        tasks.run_task(project.root, run.id, None, "anna", 0.0)
+    assert not happens and not (run.path / "preferences.db").exists()
 
 
 def test_a_damaged_segment_is_one_line_and_changes_nothing(project, monkeypatch, capsys, tmp_path):
@@ -156,3 +208,15 @@ def test_a_damaged_segment_is_one_line_and_changes_nothing(project, monkeypatch,
     assert "is damaged" in refuse(project, monkeypatch, capsys, run.id, "--store", str(mine))
     with PreferenceStore(mine) as store:
         assert store.query_count(run.id) == 0
+
+
+def test_whether_training_waits_is_told_as_it_is(project):
+    for mode, before, after in (("wait", True, True), ("continue", True, False)):
+        run = project.queue(100, PERSON, f"preferences.when_unlabelled={mode}", status="running")
+        fill(run.path / "preferences.db", 2, run.id, describe_environment(project.config().env))
+        task = tasks.run_task(project.root, run.id, None, "anna", 0.0)
+        assert task.situation() == Situation("running", 0, waits=before)
+        (run.path / "metrics.jsonl").write_text('{"env_step": 512}\n')
+        assert task.situation() == Situation("running", 512, waits=after)
+        run.update(status="finished")
+        assert task.situation() == Situation("finished", 512, waits=False)

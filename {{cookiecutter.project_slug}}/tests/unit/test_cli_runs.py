@@ -62,7 +62,9 @@ class TestTraining:
         evaluated = project.does("evaluate", run.id)
         assert "sampled" in evaluated and "<- judged" in evaluated
         assert "closed" not in evaluated  # nothing was predicted
-        assert "evaluated: " in page(project) and "evaluated: " in project.does("runs")
+        # A row holds two scores, and says which is which.
+        both = r"return \S+ and score \S+ in training, 1,024 steps, .*; judged: score \S+ \(sampled actions\)"
+        assert re.search(both, page(project)) and re.search(both, project.does("runs"))
         closed = project.does("close", run.id, "--cause", "it is tiny")
         assert f"{run.id}: closed as failed: it is tiny, by a person on 20" in closed
         assert "finished, closed as failed" in page(project) and log_of(project, run.id) == [4]

@@ -66,10 +66,16 @@ def test_the_reward_model_must_fit_what_is_observed_and_who_answers():
     ):
         with pytest.raises(UserError, match=message):
             load_config(DEFAULT, overrides)
-        load_config(DEFAULT, [*overrides, "reward.source=environment"])  # where it is not used
+        load_config(DEFAULT, [*overrides, "reward.source=environment", "preferences.annotator=oracle"])  # not used
     vectors = DEFAULT.with_name("cartpole-preferences.yaml")
     with pytest.raises(UserError, match="keypoints will not do: CartPole-v1 is observed as vectors; write mlp"):
         load_config(vectors, ["reward_model.network=keypoints"])
+
+
+def test_a_person_is_not_announced_where_nobody_is_asked():
+    line = "preferences.annotator: person is asked nothing where reward.source is environment; write oracle, or reward"
+    with pytest.raises(UserError, match=line):
+        load_config(DEFAULT, ["preferences.annotator=person", "reward.source=environment"])
 
 
 def test_a_configuration_cannot_be_changed():

@@ -11,7 +11,7 @@ import pytest
 from labeller_examples import RUN, TRUE_REWARD, answers, fill, make_segment, make_task, serving
 from PIL import Image
 
-from repro.preferences.labeller.desk import Desk
+from repro.preferences.labeller.desk import Desk, Situation
 from repro.preferences.store import PreferenceStore
 from repro.reading import UserError
 
@@ -183,3 +183,40 @@ def test_a_comparison_that_has_vanished_is_one_line(page):
     missing = "0" * 64
     status, content, _ = page.request("GET", f"/clips/{missing}")
     assert status == 503 and f"no segment {missing}" in content["error"]
+
+
+@pytest.mark.parametrize(
+    ("status", "wanted", "says"),
+    [
+        ("running", 13, "its next comparisons appear here by themselves"),
+        ("running", 12, "the run has asked for all that it wanted. Training goes on, and no more will come."),
+        ("finished", 12, "The run has finished: no more will come."),
+        ("finished", 13, "The run has finished: no more will come."),
+        ("crashed", 13, f"The run is crashed: more will come only once it goes on, with: repro resume {RUN}"),
+        ("interrupted", 12, "The run is interrupted, and has asked for all that it wanted: no more will come."),
+        ("queued", 13, "The run has not begun yet."),
+        (None, None, "These comparisons were saved earlier: no more will come."),
+    ],
+)
+def test_what_will_come_is_said_as_it_is(path, status, wanted, says):
+    with PreferenceStore(path) as store:
+        for number in range(12):
+            store.add_label(RUN, number, "incomparable" if number else "left", "ben", 1.0, 0)
+    with serving(make_task(path, wanted=wanted, situation=lambda: Situation(status, 0, waits=True))) as page:
+        work = page.work()
+    assert work["pairs"] == [] and work["waits"] is False and work["status"] == status and says in work["outlook"]
+
+
+def test_training_that_waits_is_told_while_there_is_something_to_label(path):
+    with serving(make_task(path, situation=lambda: Situation("running", 0, waits=True))) as page:
+        assert page.work()["waits"] is True
+    with serving(make_task(path)) as page:
+        assert page.work()["waits"] is False
+
+
+def test_comparisons_that_somebody_else_looks_at_may_still_come(tmp_path):
+    with serving(make_task(fill(tmp_path / "preferences.db", 2), wanted=2)) as page:
+        assert len(page.work("ben")["pairs"]) == 2
+        work = page.work("anna")
+    assert work["pairs"] == [] and work["waits"] is False
+    assert work["outlook"] == "What is left, 2, somebody else is looking at. It appears here if they leave it."

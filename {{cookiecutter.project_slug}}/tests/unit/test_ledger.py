@@ -146,6 +146,18 @@ def test_estimates_against_what_finished_runs_took(root, budget):
     assert "estimates: no finished run has one yet" in none
 
 
+def test_a_run_that_waited_for_a_person_says_nothing_of_estimates(root, budget):
+    slow = record("b", active_seconds=9e6, person_labels=700)
+    booked = book_runs(root, [record("a"), slow, slow | {"id": "c", "status": "failed"}], budget)
+    assert [run.ratio for run in booked] == [2.0, None, None]
+    found = compare_estimates(booked)
+    assert (found.runs, found.lowest, found.highest) == (1, 2.0, 2.0)
+    text = format_ledger(booked, [], [], budget, False, None)
+    assert "\n  left out: 1 finished run that waited for a person's labels\n" in text
+    assert add_up(booked)["total"].hours == 1 + 5000  # the machine was busy all the same
+    assert compare_estimates(book_runs(root, [slow], budget)) is None
+
+
 class TestText:
     def text(self, root, budget, records, work=(), every_run=False, width=None, unreadable=()):
         return format_ledger(book_runs(root, records, budget), unreadable, work, budget, every_run, width)

@@ -9,7 +9,7 @@ from reward_examples import PRESET, SPACES, make_model, make_segment, stacks
 
 from repro.config import load_config
 from repro.preferences.queries import informative_pairs, uniform_pairs
-from repro.preferences.schedule import labels_due
+from repro.preferences.schedule import labelling_minutes, labels_due, person_labels
 
 
 @pytest.mark.parametrize(
@@ -164,3 +164,14 @@ def test_with_a_long_decay_or_none_the_rate_is_uniform(decay):
     assert [labels_due(config, step, 1000) for step in (0, 250, 500, 750, 1000)] == pytest.approx(
         [100, 350, 600, 850, 1100], abs=1
     )
+
+
+def test_a_run_waits_for_a_person_where_it_does_not_go_on_without():
+    person = ["preferences.annotator=person", "preferences.initial_labels=175", "preferences.total_labels=700"]
+    waits = load_config(PRESET, [*person, "preferences.when_unlabelled=wait"])
+    goes_on = load_config(PRESET, [*person, "preferences.when_unlabelled=continue"])
+    assert person_labels(load_config(PRESET)) == 0
+    assert (person_labels(waits), person_labels(goes_on)) == (700, 175)
+    assert (person_labels(waits, given=True), person_labels(goes_on, given=True)) == (525, 0)
+    assert person_labels(waits, fixed=True) == 0
+    assert labelling_minutes(900) == 60.0  # the backflip's 900 took less than an hour (3.2)

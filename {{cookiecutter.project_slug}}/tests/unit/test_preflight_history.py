@@ -63,7 +63,8 @@ class TestSmoke:
         earlier_run(root, TRUE)
         remedy = check("smoke", root, override, "env.image_size=44").remedy
         assert remedy.endswith("total_labels=4") == ("person" in override)  # nobody is to label hundreds for this
-        assert check("smoke", root, override, "env.image_size=44", TRUE).passed  # where it does not matter
+        if "person" not in override:  # who is not announced where rewards are true
+            assert check("smoke", root, override, "env.image_size=44", TRUE).passed  # where it does not matter
 
     def test_unreadable_runs_do_not_count(self, root):
         run = earlier_run(root)

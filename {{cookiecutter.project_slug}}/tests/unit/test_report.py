@@ -25,11 +25,13 @@ def test_readme_table_holds_mean_interval_success_rate_and_baselines(project: Pa
     header, _, dot, random, optimal = table_rows(readme)
     row = dict(zip(header, dot, strict=True))
     assert row["experiment"] == "moving-dot"
-    assert row["sampled score"] == "0.820 (0.600 to 0.950)"  # the t-interval reaches beyond 1, from 0.34 to 1.30
+    # The t-interval reaches beyond 1, from 0.34 to 1.30.
+    assert row["sampled score"] == "0.820 (0.600 to 0.950), judged"
     assert row["success rate"] == r"2/3 \[0.21, 0.94\]"
     assert row["time, median"] == "3.7 min"
-    assert random[:4] == ["random policy", "–", "–", "0.020"]
-    assert optimal[:4] == ["best known", "–", "–", "1.000"]
+    assert "judged" not in row["greedy score"]
+    assert random[:4] == ["random policy", "–", "0.020", "–"]
+    assert optimal[:4] == ["best known", "–", "1.000", "1.000"]
 
 
 def test_results_table_has_every_seed_and_its_run(project: Path) -> None:
@@ -121,6 +123,9 @@ def test_judged_greedy_actions_are_named(project: Path) -> None:
     rows = {row[0]: row for row in table_rows((project / "reports" / "results.md").read_text())}
     assert rows[""][1:3] == ["sampled score", "greedy score (judged)"]
     assert rows["seed 100"][4] == "67.5"  # the return of the judged actions
+    header, _, dot, *_ = table_rows((project / "README.md").read_text())
+    row = dict(zip(header, dot, strict=True))
+    assert row["greedy score"].endswith(", judged") and "judged" not in row["sampled score"]
 
 
 def test_five_seeds_have_an_interval(project: Path) -> None:
@@ -179,7 +184,7 @@ def test_each_experiment_has_a_section(project: Path) -> None:
 def test_the_page_breaks_where_it_may_and_names_each_number_on_narrow_screens(project: Path) -> None:
     write_report(project)
     page = (project / "reports" / "report.html").read_text()
-    assert '<td data-name="sampled score">0.820 <span class=whole>(0.600 to 0.950)</span></td>' in page
+    assert '<td data-name="sampled score">0.820 <span class=whole>(0.600 to 0.950)</span>, judged</td>' in page
     assert '<td data-name="time, median"><span class=whole>3.7 min</span></td>' in page
     assert "<code>2026-<wbr>11-<wbr>21_<wbr>moving-<wbr>dot_<wbr>0066</code>" in page
     assert "<td class=nothing>–</td>" in page

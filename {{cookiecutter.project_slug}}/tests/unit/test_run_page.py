@@ -32,7 +32,8 @@ def test_one_run(run_dir):
     (run_dir / "metrics.jsonl").write_text(
         '{"env_step": 512, "return/mean": 1.23456, "policy/entropy": 1.5, "return/std": 2}\n{"env_st'
     )
-    text = format_run(RunFolder(run_dir, record(**fields)))
+    params = {"training": {"total_steps": 1_500_000}, "evaluation": {"actions": "greedy"}}
+    text = format_run(RunFolder(run_dir, record(**fields, params=params)))
     for part in (
         "failed (exit code 1)",
         "skipped: a quick look",
@@ -48,7 +49,7 @@ def test_one_run(run_dir):
         "took       1h15m\n",
         "steps      512 of 1,500,000 steps\n",
         "estimated  1h10m\n",
-        "score sampled 0.931, greedy 0.950, random -0.200 over 100 episodes",
+        "score sampled 0.931, greedy 0.950 (judged), random -0.200 over 100 episodes",
         "latest metrics:\n          env_step 512\n  return  mean 1.235, std 2\n  policy  entropy 1.5",
         "python 3.11.7",
     ):
@@ -56,6 +57,11 @@ def test_one_run(run_dir):
     assert "data" not in {line.partition(" ")[0] for line in text.split("\n")}  # what is empty is left out
     metrics = {"score": 0.912345, "loss": "NaN"}
     assert "score 0.9123, loss NaN" in format_run(RunFolder(run_dir, record(**fields, result_metrics=metrics)))
+
+
+def test_an_estimate_that_counts_on_a_person_says_so(run_dir):
+    text = format_run(RunFolder(run_dir, record(person_labels=700)))
+    assert "estimated  1h10m, a person's 700 labels included\n" in text
 
 
 @pytest.mark.parametrize("columns", [80, 200, None])

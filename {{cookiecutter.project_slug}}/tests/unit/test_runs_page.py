@@ -73,7 +73,7 @@ def test_a_row_for_each_run_with_all_there_is_to_know(project):
         *(
             "12.3",
             "return from 1.0 to 4.0, between 1.0 and 4.0",
-            f"{run['question']}{run['result']}; evaluated: score 0.875\n",
+            f"{run['question']}{run['result']}; judged: score 0.875 (sampled actions)\n",
         ),
     ]
     assert page.rows[2][:2] == ["2026-11-21_moving-dot_8f3a", "crashed"] and page.rows[2][9] == ""

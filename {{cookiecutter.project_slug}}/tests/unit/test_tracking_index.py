@@ -115,9 +115,10 @@ def test_the_score_is_that_of_an_evaluation_the_return_else_of_the_training():
     judged = {"sampled": {"score": 0.7, "return_mean": 14.0}, "greedy": {"score": 0.9, "return_mean": 18.0}}
     both = record(result_metrics=training, evaluation=judged)
     assert summarise(both).items() >= {"score": 0.7, "return": 14.0}.items()
-    assert summarise(both)["result"].endswith("; evaluated: score 0.700")
+    assert summarise(both)["result"].endswith("; judged: score 0.700 (sampled actions)")
     both["params"]["evaluation"] = {"actions": "greedy"}
     assert summarise(both)["score"] == 0.9
+    assert summarise(both)["result"].endswith("; judged: score 0.900 (greedy actions)")
     assert summarise(record()).items() >= {"score": None, "steps": None, "planned_steps": 1_500_000}.items()
 
 

@@ -6,16 +6,18 @@ import os
 from pathlib import Path
 
 from repro.accounts.budget import machine_of, read_budget
+from repro.preferences.schedule import LABELS_PER_HOUR, labelling_minutes
 from repro.terminal.text import print_wrapped
 from repro.tracking.durations import format_hours
 
 LEAST_COST = 0.005  # that is more than nothing in two digits
 
 
-def say_expected(root: Path, name: str, device: str, minutes: float, runs: int = 1) -> None:
+def say_expected(root: Path, name: str, device: str, minutes: float, runs: int = 1, labels: int = 0) -> None:
     """Print what a run takes and costs, all `runs` of its sweep, and whether a busy machine makes that doubtful.
 
-    `device` is "cpu" or "cuda". Raises UserError if budget.yaml cannot be read.
+    `device` is "cpu" or "cuda"; `labels` are those that it waits for a person to give, which takes a part of the
+    minutes. Raises UserError if budget.yaml cannot be read.
     """
     budget = read_budget(root)
     price = budget.prices_per_hour.get(machine_of(device)) or 0.0
@@ -25,13 +27,21 @@ def say_expected(root: Path, name: str, device: str, minutes: float, runs: int =
         return f"about {_duration(minutes)}" + (f", {cost:.2f} {budget.currency}" if cost >= LEAST_COST else "")
 
     whole = f"; all {runs} runs of the sweep: {words(runs * minutes)}" if runs > 1 else ""
-    print_wrapped(f"{name}: {words(minutes)}{whole}{_while_busy()}")
+    print_wrapped(f"{name}: {words(minutes)}{_of_a_person(labels)}{whole}{_while_busy()}")
 
 
 def _duration(minutes: float) -> str:
     if minutes < 10:
         return format_hours(minutes / 60)
     return f"{round(minutes)} min" if minutes < 120 else f"{minutes / 60:.1f} hours"
+
+
+def _of_a_person(labels: int) -> str:
+    """How much of the minutes is a person's, and what that rests on."""
+    if not labels:
+        return ""
+    part = _duration(labelling_minutes(labels))
+    return f" ({part} of it for {labels:,} labels by a person, {LABELS_PER_HOUR} an hour)"
 
 
 def _while_busy() -> str:

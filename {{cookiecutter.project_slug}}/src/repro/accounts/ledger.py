@@ -34,12 +34,16 @@ class Booked:
     hours: float
     cost: float | None
     estimate: float | None  # hours
+    by_person: bool  # whether it waited for a person's labels
     problem: str | None  # why the hours may be wrong
 
     @property
     def ratio(self) -> float | None:
-        """How many times as long as estimated the run took; only a finished run tells."""
-        told = self.status == "finished" and not self.problem
+        """How many times as long as estimated the run took; only a finished run tells.
+
+        One that waited for a person does not: people take their time, and pauses.
+        """
+        told = self.status == "finished" and not self.problem and not self.by_person
         return self.hours / self.estimate if self.estimate and told else None
 
 
@@ -89,6 +93,7 @@ def _book(root: Path, record: Record, budget: Budget) -> Booked:
         hours=hours,
         cost=None if price is None else hours * price,
         estimate=None if estimate is None else estimate / 60,
+        by_person=bool(record.get("person_labels")),
         problem=problem,
     )
 

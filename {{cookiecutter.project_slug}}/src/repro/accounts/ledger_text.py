@@ -125,10 +125,12 @@ def _by_run(booked: Sequence[Booked], budget: Budget, every_run: bool, width: in
 
 
 def _estimates(booked: Sequence[Booked]) -> list[str]:
-    """Estimated against actual hours of the finished runs that were estimated."""
+    """Estimated against actual hours of the finished runs that were estimated, but for those that people labelled."""
+    people = sum(run.by_person and run.estimate is not None and run.status == "finished" for run in booked)
+    left_out = [f"  left out: {counted(people, 'finished run')} that waited for a person's labels"] if people else []
     ratios = [run.ratio for run in booked if run.ratio is not None]
     if not ratios:
-        return ["estimates: no finished run has one yet; repro launch estimates each"]
+        return ["estimates: no finished run has one yet; repro launch estimates each", *left_out]
     estimated = math.fsum(run.estimate for run in booked if run.ratio is not None and run.estimate)
     took = math.fsum(run.hours for run in booked if run.ratio is not None)
     within, within_doubled = (sum(ratio <= factor for ratio in ratios) for factor in (1, 2))
@@ -138,6 +140,7 @@ def _estimates(booked: Sequence[Booked]) -> list[str]:
         f"  actual / estimated: median {statistics.median(ratios):.2f}, from {min(ratios):.2f} to {max(ratios):.2f}",
         f"  within the estimate: {within} of {len(ratios)}; within the doubled estimate "
         f"({format_hours(2 * estimated)}, what experience recommends to plan with): {within_doubled}",
+        *left_out,
     ]
 
 

@@ -37,6 +37,7 @@ def prelaunch(
     from repro.device import choose_device
     from repro.gate.checklist import read_checklist, write_answers_template
     from repro.gate.prelaunch import Given, check_given, launched_params, pass_gate
+    from repro.preferences.schedule import labelling_minutes, person_labels
     from repro.preflight.estimate import estimate_minutes
     from repro.tracking.snapshot import code_hash
 
@@ -52,7 +53,8 @@ def prelaunch(
         return
     given = Given(answers, skip, question)
     check_given(root, config, code, given)
-    minutes = estimate_minutes(config, config.seeds.tuning[0] if seed is None else seed)
-    say_expected(root, config.name, choose_device(config.training.device).type, minutes)
+    labels = person_labels(config)
+    minutes = estimate_minutes(config, config.seeds.tuning[0] if seed is None else seed) + labelling_minutes(labels)
+    say_expected(root, config.name, choose_device(config.training.device).type, minutes, labels=labels)
     record = pass_gate(root, config, code, given, minutes, always=True)
     print(f"passed ({record['passed']}): runs with this code and these parameters may start")

@@ -51,10 +51,14 @@ class Config(Section):
     health: HealthConfig = HealthConfig()  # may be left out, as a whole or in part
 
     @property
+    def person_annotates(self) -> bool:
+        """Whether it is a person who answers the comparisons that rewards are learned from."""
+        return self.preferences.annotator == "person"  # which is refused where rewards are not learned
+
+    @property
     def people_see_screens(self) -> bool:
         """Whether segments are shown to people who see more of an Atari game than the agent: its screen, in colour."""
-        asks_people = self.reward.source == "learned" and self.preferences.annotator == "person"
-        return asks_people and isinstance(self.env, AtariConfig)
+        return self.person_annotates and isinstance(self.env, AtariConfig)
 
     @model_validator(mode="after")
     def minibatches_fit(self) -> Config:
@@ -115,12 +119,17 @@ class Config(Section):
     @model_validator(mode="after")
     def annotator_and_queries_can_be(self) -> Config:
         if self.reward.source != "learned":
+            if self.person_annotates:
+                raise ValueError(
+                    "preferences.annotator: person is asked nothing where reward.source is environment; write oracle, "
+                    "or reward.source: learned"
+                )
             return self
         if self.preferences.queries == "disagreement" and self.reward_model.members == 1:
             raise ValueError(
                 "preferences.queries: disagreement needs reward_model.members of 2 at least; write uniform, or entropy"
             )
-        if self.preferences.annotator == "person" and self.reward_model.target == "true_return":
+        if self.person_annotates and self.reward_model.target == "true_return":
             raise ValueError(
                 "reward_model.target: true_return is what only an oracle knows; write preferences, or "
                 "preferences.annotator: oracle"

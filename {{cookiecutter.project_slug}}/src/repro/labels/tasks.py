@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
@@ -15,36 +16,43 @@ from repro.preferences.oracle import ORACLE
 from repro.preferences.segments import Segment
 from repro.preferences.store import PreferenceStore
 from repro.reading import UserError
-from repro.tracking.archive import RunFolder, effective_status, read_run
+from repro.terminal.waiting import waiting
+from repro.tracking.archive import RunFolder, effective_status, is_live, read_run
+from repro.tracking.locks import is_held
 from repro.tracking.lookup import find_own_run
 from repro.tracking.metrics import read_last_row
 
 Query = tuple[int, Segment, Segment, int, str]  # as `add_query` takes it
+LOOK_SECONDS = 0.3  # between looks at a run that is starting
 
 
 def run_task(root: Path, name: str, store: Path | None, annotator: str | None, repeats: float) -> Task:
     """The comparisons of a run, answered in its own store, which its trainer reads; or in another, `store`.
 
-    Raises UserError if the run has none, or if it is the oracle who answers them and there is no other store.
+    Waits for a run that is starting to ask something. Raises UserError if it ended without, or if it is the oracle who
+    answers and there is no other store.
     """
     run = find_own_run(root, name)
     config = parse_config(run.record["params"], source=f"{run.id}/params.yaml")
     own = run.path / "preferences.db"
+    # Who has just typed `repro train` may mean a run that does not exist yet.
+    shown = f"{run.id} (the latest run, until repro train names a new one)" if name == "latest" else run.id
     if config.reward.source != "learned":
-        raise UserError(f"{run.id}: learns from the environment's reward, and asks nobody; use reward.source=learned")
-    if not own.exists():
-        raise UserError(f"{run.id}: has no comparisons (no preferences.db); has it begun? see: repro show {run.id}")
+        raise UserError(f"{shown}: learns from the environment's reward, and asks nobody; use reward.source=learned")
+    if run.record.get("reward_model") and not run.record.get("preferences"):
+        raise UserError(f"{shown}: keeps the reward model that it was given as it is, and asks nobody")
     environment = describe_environment(config.env)
     if store is None and config.preferences.annotator == ORACLE:
         raise UserError(
-            f"{run.id}: its comparisons are answered by the oracle; to answer them yourself, name a file for your "
+            f"{shown}: its comparisons are answered by the oracle; to answer them yourself, name a file for your "
             f"answers: repro label {run.id} --store mine.db"
         )
+    _wait_for_comparisons(run, own, environment)
     if store is not None:
         with PreferenceStore(own, environment) as theirs:
             _copy(store, environment, run.id, _queries(theirs, run.id))
     wanted = config.preferences.total_labels if store is None else None
-    situation = partial(_situation, run) if store is None else lambda: Situation(None, 0)
+    situation = partial(_situation, run, config) if store is None else lambda: Situation(None, 0)
     return _task(config, store or own, run.id, wanted, annotator, repeats, situation)
 
 
@@ -97,10 +105,27 @@ def _make_clip_maker(config: Config) -> Callable[[Segment], Clip]:
     return partial(make_clip, draw=draw, frames_per_second=rate)
 
 
-def _situation(run: RunFolder) -> Situation:
-    """How the run stands now."""
-    row = read_last_row(run.path / "metrics.jsonl") or {}
-    return Situation(effective_status(read_run(run.path).record, run.path), int(row.get("env_step", 0)))
+def _wait_for_comparisons(run: RunFolder, store: Path, environment: str) -> None:
+    """Return once the run has asked something. Raises UserError if it does not, as it has ended."""
+    with waiting(f"waiting for the first comparisons of {run.id}; Ctrl-C ends it"):
+        while True:
+            # Before looking for comparisons: those of a run that ended in between are found.
+            status = effective_status(read_run(run.path).record, run.path)
+            if store.exists():  # else it would be made
+                with PreferenceStore(store, environment) as preferences:
+                    if preferences.query_count(run.id):
+                        return
+            if not (is_live(status) or is_held(run.path)):
+                raise UserError(f"{run.id}: is {status}, and has asked for no comparisons; see: repro show {run.id}")
+            time.sleep(LOOK_SECONDS)
+
+
+def _situation(run: RunFolder, config: Config) -> Situation:
+    """How the run stands now. Before its first rollout of training it waits for labels in any case."""
+    row = read_last_row(run.path / "metrics.jsonl")
+    status = effective_status(read_run(run.path).record, run.path)
+    waits = status == "running" and (row is None or config.preferences.when_unlabelled == "wait")
+    return Situation(status, int((row or {}).get("env_step", 0)), waits)
 
 
 def _queries(store: PreferenceStore, run: str) -> Iterable[Query]:

@@ -16,6 +16,7 @@ from repro.accounts.expected import say_expected
 from repro.config import Config
 from repro.config.ablations import WHOLE, chosen_ablations
 from repro.gate.prelaunch import check_given, pass_gate
+from repro.preferences.schedule import labelling_minutes, person_labels
 from repro.reading import UserError
 from repro.runs.closing import say_withdrawn
 from repro.runs.earlier import find_furthest
@@ -104,6 +105,7 @@ def prepare_cells(
                 question=request.question,
                 gate=gate,
                 estimate_minutes=float(f"{minutes[name]:.3g}"),
+                person_labels=person_labels(configs[name]),
                 device=choose_device(configs[name].training.device).type,
             )
             run.update(status="queued")
@@ -133,9 +135,11 @@ def _pass_gate_once(
     first = next(iter(configs.values()))
     check_given(root, first, code_hash, request.given)
     names = dict.fromkeys(name for _, name in new)
-    minutes = {name: estimate_minutes(configs[name], new[0][0]) for name in names}
-    total = sum(minutes[name] for _, name in new)
-    say_expected(root, first.name, choose_device(first.training.device).type, total / len(new), len(new))
+    labels = {name: person_labels(configs[name]) for name in names}
+    minutes = {name: estimate_minutes(configs[name], new[0][0]) + labelling_minutes(labels[name]) for name in names}
+    total, mean_labels = sum(minutes[name] for _, name in new), round(sum(labels[name] for _, name in new) / len(new))
+    device = choose_device(first.training.device).type
+    say_expected(root, first.name, device, total / len(new), len(new), mean_labels)
     gate = pass_gate(root, first, code_hash, request.given, total, runs=len(new))
     if final := sorted({seed for seed, _ in new} & {*first.seeds.final}):
         seeds = ", ".join(map(str, final))

@@ -34,14 +34,13 @@ def check_smoke(config: Config, root: Path) -> CheckResult:
     wanted = _kind(config.model_dump())
     found = next((run["id"] for run, params in _with_params(root, finished) if _kind(params) == wanted), None)
     kind = ", ".join(wanted)
-    person = config.reward.source == "learned" and config.preferences.annotator == "person"
-    few_labels = " --set preferences.initial_labels=4 --set preferences.total_labels=4" if person else ""
+    few_labels = " --set preferences.initial_labels=4 --set preferences.total_labels=4"
     return CheckResult(
         bool(found),
         f"{found} finished" if found else f"no run of this code ({code}) with {kind} has finished",
         "An error in what is done last, such as saving, costs the whole run.",
         f"a short run: repro train --seed {config.seeds.tuning[0]} with the same --params and --set, and "
-        f"--set training.total_steps={_few_steps(config)}{few_labels}",
+        f"--set training.total_steps={_few_steps(config)}{few_labels if config.person_annotates else ''}",
     )
 
 

@@ -69,7 +69,7 @@ def make_section(experiment: str, cells: list[Cell], curves: dict[int, Rows], vi
 
 def make_summary(sections: Sequence[Section]) -> Table:
     """A row for each experiment and its ablations, with the random policy and the best known return below them."""
-    header = ["experiment", "seeds", "judged", "sampled score", "greedy score", "success rate"]
+    header = ["experiment", "seeds", "sampled score", "greedy score", "success rate"]
     header += ["env steps", "labels", "time, median"]
     table = Table(header, [])
     experiments: dict[str, list[Section]] = {}
@@ -78,19 +78,23 @@ def make_summary(sections: Sequence[Section]) -> Table:
     for variants in experiments.values():
         table.rows.extend(_summary_row(section) for section in variants)
         random = _baseline_text([cell.evaluation.random.score for section in variants for cell in section.cells])
-        table.rows.append(["random policy", *[NOTHING] * 2, random, *[NOTHING] * 5])
-        table.rows.append(["best known", *[NOTHING] * 2, "1.000", "1.000", *[NOTHING] * 4])
+        table.rows.append(["random policy", NOTHING, random, *[NOTHING] * 5])
+        table.rows.append(["best known", NOTHING, "1.000", "1.000", *[NOTHING] * 4])
     return table
 
 
 def _summary_row(section: Section) -> list[str]:
     cells = section.cells
+    scores = {
+        "sampled": mean_text([cell.evaluation.sampled.score for cell in cells]),
+        "greedy": mean_text([cell.evaluation.greedy.score for cell in cells]),
+    }
+    scores[cells[0].judged] += ", judged"
     return [
         section.experiment,
         str(len(cells)),
-        cells[0].judged,
-        mean_text([cell.evaluation.sampled.score for cell in cells]),
-        mean_text([cell.evaluation.greedy.score for cell in cells]),
+        scores["sampled"],
+        scores["greedy"],
         success_text(cells),
         _common([_count(cell.env_steps) for cell in cells]),
         _common([_count(cell.labels) for cell in cells]),

@@ -97,7 +97,7 @@ def _describe(metrics: dict[str, Any]) -> str:
     """The result of a run in one line."""
     parts = [f"{metrics['env_step']:,} steps"]
     if "return/mean" in metrics:
-        parts.insert(0, f"return {metrics['return/mean']:.1f}, score {metrics['return/score']:.2f}")
+        parts.insert(0, f"return {metrics['return/mean']:.1f} and score {metrics['return/score']:.2f} in training")
     if "preferences/labels" in metrics:
         parts.append(f"{metrics['preferences/labels']:,} labels")
     return ", ".join(parts)

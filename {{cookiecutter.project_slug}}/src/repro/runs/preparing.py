@@ -87,6 +87,7 @@ def prepare_run(root: Path, config: Config, request: RunRequest) -> RunFolder:
     from repro.device import choose_device, resolve_auto
     from repro.envs import describe_environment
     from repro.preferences.export import check_export
+    from repro.preferences.schedule import labelling_minutes, person_labels
     from repro.preflight.estimate import estimate_minutes
     from repro.runs.given_model import reward_model_of
 
@@ -103,10 +104,12 @@ def prepare_run(root: Path, config: Config, request: RunRequest) -> RunFolder:
         print(f"going on with {unfinished.id}, an unfinished run of this cell with this code, data and parameters")
         return unfinished
     check_given(root, config, code.hash, request.given)
-    minutes = estimate_minutes(config, request.seed)
+    given = preferences is not None
+    labels = person_labels(config, given, fixed=reward_model is not None and not given)
+    minutes = estimate_minutes(config, request.seed) + labelling_minutes(labels)
     # The pipeline passes once, for all its seeds; those of a baseline are in params.yaml, too.
     runs = len(load_config(root / "params.yaml").seeds.pipeline) if request.cell else 1
-    say_expected(root, config.name, device.type, minutes, runs)
+    say_expected(root, config.name, device.type, minutes, runs, labels)
     if not reward_model and (earlier := find_same_run(root, code.hash, params, request.seed, preferences)):
         long = minutes > config.gate.after_minutes
         offer_earlier(earlier, input if long and sys.stdin.isatty() else None)
@@ -127,6 +130,7 @@ def prepare_run(root: Path, config: Config, request: RunRequest) -> RunFolder:
         question=request.question,
         gate=gate,
         estimate_minutes=float(f"{minutes:.3g}"),
+        person_labels=labels,
         device=device.type,
         preferences=preferences,
         reward_model=reward_model,

@@ -64,6 +64,7 @@ def prepare_rerun(
         question=_question(original, seed),
         gate=gate,
         estimate_minutes=round(minutes, 2),
+        person_labels=record.get("person_labels", 0),
         device=device.type,
         preferences=preferences,
         reward_model=original.path / INITIAL_REWARD_MODEL if record.get("reward_model") else None,
@@ -91,15 +92,17 @@ def _check_preferences(folder: Path, original: RunFolder, seed: int) -> None:
 
 
 def _estimate_minutes(original: RunFolder) -> float:
-    """What the original took, or would have at its pace; measured if that never got going."""
+    """What the original took, its person included, or would have at its pace; measured if that never got going."""
     if original.record["status"] == "finished" and (seconds := original.record.get("active_seconds")):
         return seconds / 60
     row = read_last_row(original.path / "metrics.jsonl")
     if row and row["env_step"] and "time/wall" in row:
         return row["time/wall"] / 60 * original.record["params"]["training"]["total_steps"] / row["env_step"]
+    from repro.preferences.schedule import labelling_minutes
     from repro.preflight.estimate import estimate_minutes
 
-    return estimate_minutes(_config(original), original.record["seed"])
+    labels = original.record.get("person_labels", 0)
+    return estimate_minutes(_config(original), original.record["seed"]) + labelling_minutes(labels)
 
 
 def _pass_gate(root: Path, original: RunFolder, minutes: float, given: Given) -> dict[str, Any]:

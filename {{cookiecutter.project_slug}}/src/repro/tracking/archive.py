@@ -36,7 +36,7 @@ FIELD_TYPES = (
     | dict.fromkeys(("resumed", "overrides", "command", "notes", "pruned"), list)
     | dict.fromkeys(("status", "host", "code_hash", "params_hash", "started"), str)
     | dict.fromkeys(("question", "result", "skip_reason", "stage", "ablation"), str)
-    | dict.fromkeys(("pid", "seed"), int)
+    | dict.fromkeys(("pid", "seed", "person_labels"), int)
     | dict.fromkeys(("active_seconds", "estimate_minutes"), float | int)
     | {"ended": str}
 )

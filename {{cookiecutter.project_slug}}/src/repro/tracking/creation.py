@@ -52,6 +52,7 @@ def create_run(
     question: str | None = None,
     gate: Mapping[str, Any] | None = None,
     estimate_minutes: float | None = None,
+    person_labels: int = 0,
     device: str | None = None,
     preferences: Path | None = None,
     reward_model: Path | None = None,
@@ -60,9 +61,10 @@ def create_run(
     """Create the folder of a run; as it says, this process is about to do it, until another takes it over.
 
     `config` holds all parameters, resolved; `gate` is the record of the pre-launch gate, whose prediction and question
-    are the run's; `estimate_minutes` is for this run alone. Of `reward_model`, which the run starts with, there is a
-    copy in the folder (INITIAL_REWARD_MODEL). The folder appears complete or not at all. Raises UserError if the disk
-    is full. The environment's variables are not recorded, and keys in the command are blanked out.
+    are the run's; `estimate_minutes` is for this run alone, and holds the time for `person_labels`. Of `reward_model`,
+    which the run starts with, there is a copy in the folder (INITIAL_REWARD_MODEL). The folder appears complete or not
+    at all. Raises UserError if the disk is full. The environment's variables are not recorded, and keys in the command
+    are blanked out.
     """
     git, gate, started = code.git, gate or {}, datetime.now().astimezone()
     temporary = root / "runs" / f".new-{secrets.token_hex(8)}"
@@ -95,6 +97,7 @@ def create_run(
             "resumed": [],
             "active_seconds": 0.0,  # that processes spent on it; those of the one at work come when it ends
             "estimate_minutes": estimate_minutes,
+            "person_labels": person_labels,  # that it waits for
             "exit_code": None,
             "commit": git.commit,
             "dirty": git.dirty,

@@ -25,7 +25,7 @@ FIELDS = (
     *("id", "project", "name", "status", "cell", "stage", "ablation", "seed", "code_hash", "params_hash"),
     *("question", "skip_reason", "result"),
     *("pid", "process_start", "host", "device", "started", "resumed", "ended", "exit_code"),
-    *("active_seconds", "estimate_minutes", "closed", "rerun_of"),
+    *("active_seconds", "estimate_minutes", "person_labels", "closed", "rerun_of"),
 )
 # What `summarise` adds.
 DERIVED = ("steps", "planned_steps", "score", "return", "gate_hash", "failure_probability")
@@ -110,7 +110,7 @@ def outcome(record: Record) -> str:
     cause = (record.get("closed") or {}).get("cause")
     parts = [
         record.get("result"),
-        f"evaluated: score {evaluated['score']:.3f}" if evaluated else None,
+        f"judged: score {evaluated['score']:.3f} ({judged} actions)" if evaluated else None,
         f"failed: {cause}" if cause else None,
     ]
     return "; ".join(part for part in parts if part)

@@ -72,7 +72,7 @@ def _entries(run: RunFolder, last_row: Mapping[str, Any] | None) -> dict[str, An
         "question": record.get("question"),
         "result": record.get("result"),
         "steps": _steps(record, last_row),
-        "evaluation": _scores(record.get("evaluation")),
+        "evaluation": _scores(record),
         "gate": f"skipped: {record['skip_reason']}" if record.get("skip_reason") else None,
         "prediction": _prediction(record.get("prediction")),
         "stage": record.get("stage"),
@@ -80,7 +80,7 @@ def _entries(run: RunFolder, last_row: Mapping[str, Any] | None) -> dict[str, An
         "resumed": ", ".join(map(shown_time, record.get("resumed") or ())),
         "ended": shown_time(record.get("ended")),
         "took": format_seconds(seconds) if seconds else None,
-        "estimated": _minutes(record.get("estimate_minutes")),
+        "estimated": _estimated(record),
         "command": record.get("command"),
         "set": ", ".join(record.get("overrides", [])),
         "ablation": record.get("ablation"),
@@ -104,12 +104,14 @@ def _steps(record: Mapping[str, Any], last_row: Mapping[str, Any] | None) -> str
     return describe_steps(done, planned) if isinstance(done, int) and isinstance(planned, int) else ""
 
 
-def _scores(evaluation: Mapping[str, Any] | None) -> str:
-    """Of an evaluation by `repro evaluate`."""
+def _scores(record: Mapping[str, Any]) -> str:
+    """Of an evaluation by `repro evaluate`, and which of them is judged."""
+    evaluation = record.get("evaluation")
     if not evaluation:
         return ""
+    marks = {(record["params"].get("evaluation") or {}).get("actions"): " (judged)"}
     scores = {name: (evaluation.get(name) or {}).get("score") for name in ("sampled", "greedy", "random")}
-    known = ", ".join(f"{name} {score:.3f}" for name, score in scores.items() if score is not None)
+    known = ", ".join(f"{name} {score:.3f}{marks.get(name, '')}" for name, score in scores.items() if score is not None)
     return f"score {known} over {evaluation.get('episodes', '?')} episodes"
 
 
@@ -121,8 +123,12 @@ def _prediction(prediction: Mapping[str, Any] | None) -> str:
     return "; ".join([f"fails with probability {prediction['failure_probability']:g}", *causes])
 
 
-def _minutes(minutes: float | None) -> str:
-    return "" if minutes is None else format_seconds(60 * minutes)
+def _estimated(record: Mapping[str, Any]) -> str:
+    if record.get("estimate_minutes") is None:
+        return ""
+    labels = record.get("person_labels")
+    person = f", a person's {labels:,} labels included" if labels else ""
+    return format_seconds(60 * record["estimate_minutes"]) + person
 
 
 def _host(record: Mapping[str, Any]) -> str:

@@ -26,6 +26,7 @@ class Situation:
 
     status: str | None  # of the run, e.g. running; None for segments that no run waits for
     env_step: int  # agent steps done
+    waits: bool = False  # whether it stands still until all that it has asked is answered
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from starlette.routing import Route
 from repro.config.base import NonNegativeFloat, Record
 from repro.preferences.labeller.desk import Desk
 from repro.preferences.labeller.guard import Guard, refuse
+from repro.preferences.labeller.outlook import describe_outlook
 from repro.preferences.labelling import Labelling, Pair, Stale, check_annotator
 from repro.preferences.schema import Answer
 from repro.reading import UserError
@@ -112,7 +113,12 @@ class _Api:
             progress = labelling.progress(annotator)
             return {"pairs": [_show(pair) for pair in pairs], "last": last and _show(last), "progress": progress}
 
-        return JSONResponse(await self.desk.ask(look) | {"status": self.task.situation().status})
+        work, situation = await self.desk.ask(look), self.task.situation()
+        unanswered = work["progress"]["waiting"]
+        asked = work["progress"]["labels"] + unanswered
+        outlook = describe_outlook(situation, self.task.run, self.task.wanted, asked, unanswered)
+        stands_still = situation.waits and unanswered > 0
+        return JSONResponse(work | {"status": situation.status, "outlook": outlook, "waits": stands_still})
 
     async def answer(self, request: Request) -> Response:
         """Store an answer, or an `undo`; returns the pair as it is then, when the answer is on disk."""

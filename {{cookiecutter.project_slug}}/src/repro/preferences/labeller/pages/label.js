@@ -6,12 +6,6 @@ import { Player } from "./player.js";
 const RETRY = 1000; // milliseconds between two tries to reach a server that is gone
 const LOOK_AGAIN = 1000; // milliseconds, while there is nothing to label
 
-const WAITING = {
-  queued: "The run has not begun yet. Its comparisons appear here by themselves.",
-  running: "All labelled. Training goes on; its next comparisons appear here by themselves.",
-  ended: "All labelled. There is nothing left to compare in this run.",
-};
-
 const player = new Player(
   [...document.querySelectorAll(".clip canvas")],
   document.querySelector("#timeline div"),
@@ -110,11 +104,11 @@ function report(work) {
   const parts = [`<b>${labels.toLocaleString("en")}</b> of ${wanted.toLocaleString("en")} labels`];
   if (mine !== labels) parts.push(`${mine.toLocaleString("en")} yours`);
   if (rate) parts.push(`${Math.round(rate).toLocaleString("en")} an hour`);
-  parts.push(work.status === "running" ? `training waits for <b>${waiting}</b>` : `<b>${waiting}</b> left`);
+  parts.push(work.waits ? `training waits for <b>${waiting}</b>` : `<b>${waiting}</b> left`);
   find("counts").innerHTML = parts.join(" · "); // numbers only
   find("status").textContent = work.status ?? "";
   find("waiting-text").textContent =
-    work.pairs.length || pairs.length ? "The next clips are on their way." : (WAITING[work.status] ?? WAITING.ended);
+    work.pairs.length || pairs.length ? "The next clips are on their way." : work.outlook;
 }
 
 function show() {
