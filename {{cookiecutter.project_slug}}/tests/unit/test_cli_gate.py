@@ -111,7 +111,7 @@ def test_the_time_of_a_person_counts(project, monkeypatch, capsys):
     monkeypatch.setattr(os, "getloadavg", lambda: (0.0, 0.0, 0.0))
     monkeypatch.setenv("WANDB_MODE", "disabled")
     config = project.config("preferences.annotator=person")
-    said = "tiny: about 2.9 min (2.7 min of it for 40 labels by a person, 900 an hour)"
+    said = "tiny: about 2.9 min, 2.7 min of it for 40 labels by a person at 900 an hour"
     record = prepare_run(project.root, config, RunRequest(100)).record
     assert (record["estimate_minutes"], record["gate"]["estimate_minutes"], record["person_labels"]) == (2.87, 2.87, 40)
     assert capsys.readouterr().out == f"{said}\n"

@@ -182,7 +182,7 @@ def test_a_run_that_is_starting_is_waited_for(project, meanwhile):
         ]
         task = tasks.run_task(project.root, run.id, None, "anna", 0.0)
         assert (happens, task.store, task.wanted) == ([], path, 40)
-        assert said.pop() == f"waiting for the first comparisons of {run.id}; Ctrl-C ends it" and not said
+        assert said.pop() == f"waiting for the first comparisons of {run.id}; Ctrl-C stops waiting" and not said
 
 
 def test_a_run_that_ends_before_it_asks_is_given_up(project, meanwhile):

@@ -40,9 +40,9 @@ def test_duration_and_cost_are_told(root, capsys, monkeypatch, device, minutes, 
 def test_the_part_of_a_person_is_told_with_what_it_rests_on(root, capsys, monkeypatch):
     monkeypatch.setattr(os, "getloadavg", lambda: (0.5, 0.0, 0.0))
     say_expected(root, "dot", "cpu", 50.0, 2, labels=700)
-    part = "(47 min of it for 700 labels by a person, 900 an hour)"
+    part = "47 min of it for 700 labels by a person at 900 an hour"
     whole = "all 2 runs of the sweep: about 100 min, 0.17 USD"
-    assert capsys.readouterr().out == f"dot: about 50 min, 0.08 USD {part}; {whole}\n"
+    assert capsys.readouterr().out == f"dot: about 50 min, 0.08 USD, {part}; {whole}\n"
 
 
 def test_a_busy_machine_is_named(root, capsys, monkeypatch):

@@ -41,7 +41,7 @@ def _of_a_person(labels: int) -> str:
     if not labels:
         return ""
     part = _duration(labelling_minutes(labels))
-    return f" ({part} of it for {labels:,} labels by a person, {LABELS_PER_HOUR} an hour)"
+    return f", {part} of it for {labels:,} labels by a person at {LABELS_PER_HOUR} an hour"
 
 
 def _while_busy() -> str:

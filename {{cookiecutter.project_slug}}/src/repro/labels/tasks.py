@@ -107,7 +107,7 @@ def _make_clip_maker(config: Config) -> Callable[[Segment], Clip]:
 
 def _wait_for_comparisons(run: RunFolder, store: Path, environment: str) -> None:
     """Return once the run has asked something. Raises UserError if it does not, as it has ended."""
-    with waiting(f"waiting for the first comparisons of {run.id}; Ctrl-C ends it"):
+    with waiting(f"waiting for the first comparisons of {run.id}; Ctrl-C stops waiting"):
         while True:
             # Before looking for comparisons: those of a run that ended in between are found.
             status = effective_status(read_run(run.path).record, run.path)
