@@ -152,7 +152,7 @@ def test_a_run_without_comparisons_is_one_line(project, monkeypatch, capsys):
     assert f"{run.id} (the latest run, until repro train names a new one): " in refuse(project, monkeypatch, capsys)
     run = project.queue(101, status="interrupted")
     line = refuse(project, monkeypatch, capsys, run.id, "--store", "mine.db")
-    assert f"{run.id}: is interrupted, and has asked for no comparisons; see: repro show {run.id}" in line
+    assert f"{run.id}: has ended (interrupted) without asking for comparisons; see: repro show {run.id}" in line
     assert not (run.path / "preferences.db").exists() and not os.path.exists(project.root / "mine.db")
     run = project.queue(102, PERSON, reward_model="runs/earlier/checkpoints/reward_model.pt")
     assert "keeps the reward model that it was given as it is, and asks nobody" in refuse(
@@ -189,11 +189,11 @@ def test_a_run_that_ends_before_it_asks_is_given_up(project, meanwhile):
     happens, _ = meanwhile
     run = project.queue(100, PERSON)
     happens[:] = [lambda: None, lambda: run.update(status="failed")]
-    with pytest.raises(UserError, match=f"{run.id}: is failed, and has asked for no comparisons"):
+    with pytest.raises(UserError, match=rf"{run.id}: has ended \(failed\) without asking for comparisons"):
         tasks.run_task(project.root, run.id, None, "anna", 0.0)
     held = hold_run(run.path)  # it is being resumed, and does not say so yet
     happens[:] = [lambda: None, lambda: os.close(held)]
-    with pytest.raises(UserError, match="is failed"):
+    with pytest.raises(UserError, match=r"has ended \(failed\)"):
         tasks.run_task(project.root, run.id, None, "anna", 0.0)
     assert not happens and not (run.path / "preferences.db").exists()
 

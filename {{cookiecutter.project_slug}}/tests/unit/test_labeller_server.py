@@ -192,8 +192,8 @@ def test_a_comparison_that_has_vanished_is_one_line(page):
         ("running", 12, "the run has asked for all that it wanted. Training goes on, and no more will come."),
         ("finished", 12, "The run has finished: no more will come."),
         ("finished", 13, "The run has finished: no more will come."),
-        ("crashed", 13, f"The run is crashed: more will come only once it goes on, with: repro resume {RUN}"),
-        ("interrupted", 12, "The run is interrupted, and has asked for all that it wanted: no more will come."),
+        ("crashed", 13, f"The run has stopped (crashed). More will come once it goes on: repro resume {RUN}"),
+        ("interrupted", 12, "stopped (interrupted), and had asked for all that it wanted: no more will come."),
         ("queued", 13, "The run has not begun yet."),
         (None, None, "These comparisons were saved earlier: no more will come."),
     ],
@@ -219,4 +219,4 @@ def test_comparisons_that_somebody_else_looks_at_may_still_come(tmp_path):
         assert len(page.work("ben")["pairs"]) == 2
         work = page.work("anna")
     assert work["pairs"] == [] and work["waits"] is False
-    assert work["outlook"] == "What is left, 2, somebody else is looking at. It appears here if they leave it."
+    assert work["outlook"] == "Somebody else is looking at what is left (2). It appears here if they do not answer it."

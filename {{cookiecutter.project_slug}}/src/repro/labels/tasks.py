@@ -116,7 +116,9 @@ def _wait_for_comparisons(run: RunFolder, store: Path, environment: str) -> None
                     if preferences.query_count(run.id):
                         return
             if not (is_live(status) or is_held(run.path)):
-                raise UserError(f"{run.id}: is {status}, and has asked for no comparisons; see: repro show {run.id}")
+                raise UserError(
+                    f"{run.id}: has ended ({status}) without asking for comparisons; see: repro show {run.id}"
+                )
             time.sleep(LOOK_SECONDS)
 
 

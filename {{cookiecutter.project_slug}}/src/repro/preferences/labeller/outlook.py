@@ -12,7 +12,7 @@ def describe_outlook(situation: Situation, run: str, wanted: int | None, asked: 
     """
     status = situation.status
     if unanswered:  # the page would show them otherwise
-        return f"What is left, {unanswered:,}, somebody else is looking at. It appears here if they leave it."
+        return f"Somebody else is looking at what is left ({unanswered:,}). It appears here if they do not answer it."
     if status is None:
         return "All labelled. These comparisons were saved earlier: no more will come."
     if status == "finished":
@@ -25,5 +25,5 @@ def describe_outlook(situation: Situation, run: str, wanted: int | None, asked: 
     if status == "running":
         return "All labelled: the run has asked for all that it wanted. Training goes on, and no more will come."
     if more:
-        return f"All labelled. The run is {status}: more will come only once it goes on, with: repro resume {run}"
-    return f"All labelled. The run is {status}, and has asked for all that it wanted: no more will come."
+        return f"All labelled. The run has stopped ({status}). More will come once it goes on: repro resume {run}"
+    return f"All labelled. The run has stopped ({status}), and had asked for all that it wanted: no more will come."
