@@ -100,8 +100,12 @@ def _hash(gate: Record) -> str:
 
 def judged(record: Record) -> Record:
     """What an evaluation says of the actions that success is judged by; empty if there was none."""
-    actions = (record["params"].get("evaluation") or {}).get("actions", "sampled")
-    return (record.get("evaluation") or {}).get(actions) or {}
+    return (record.get("evaluation") or {}).get(judged_actions(record)) or {}
+
+
+def judged_actions(record: Record) -> str:
+    """Which actions success is judged by: sampled or greedy."""
+    return (record["params"].get("evaluation") or {}).get("actions", "sampled")
 
 
 def outcome(record: Record) -> str:
@@ -110,7 +114,7 @@ def outcome(record: Record) -> str:
     cause = (record.get("closed") or {}).get("cause")
     parts = [
         record.get("result"),
-        f"judged: score {evaluated['score']:.3f} ({judged} actions)" if evaluated else None,
+        f"judged: score {evaluated['score']:.3f} ({judged_actions(record)} actions)" if evaluated else None,
         f"failed: {cause}" if cause else None,
     ]
     return "; ".join(part for part in parts if part)
