@@ -49,7 +49,7 @@ def test_one_run(run_dir):
         "took       1h15m\n",
         "steps      512 of 1,500,000 steps\n",
         "estimated  1h10m\n",
-        "score sampled 0.931, greedy 0.950 (judged), random -0.200 over 100 episodes",
+        "score sampled 0.931, greedy 0.950 (judged), random",
         "latest metrics:\n          env_step 512\n  return  mean 1.235, std 2\n  policy  entropy 1.5",
         "python 3.11.7",
     ):
