@@ -20,6 +20,10 @@ esac
 """
 
 
+# As typed by a person, also where these tests were started by make.
+ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+
+
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     for name in ("Makefile", "requirements.lock", "pyproject.toml"):
@@ -30,13 +34,15 @@ def project(tmp_path: Path) -> Path:
 
 
 def test_it_is_quiet_where_nobody_looks(project: Path):
-    done = subprocess.run(["make", "setup", "PYTHON=./fake"], cwd=project, capture_output=True, text=True, check=True)
+    command = ["make", "setup", "PYTHON=./fake"]
+    done = subprocess.run(command, cwd=project, env=ENVIRONMENT, capture_output=True, text=True, check=True)
     assert "pip: -m pip install --quiet" in done.stdout
 
 
 def test_at_a_terminal_it_says_first_what_it_fetches_and_then_how_far_it_is(project: Path):
     ours, its = pty.openpty()
-    subprocess.run(["make", "setup", "PYTHON=./fake"], cwd=project, stdout=its, stderr=its, check=True)
+    command = ["make", "setup", "PYTHON=./fake"]
+    subprocess.run(command, cwd=project, env=ENVIRONMENT, stdout=its, stderr=its, check=True)
     os.close(its)
     said = os.read(ours, 100_000).decode()
     os.close(ours)
