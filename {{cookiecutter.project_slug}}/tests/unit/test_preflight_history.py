@@ -155,7 +155,7 @@ class TestSimplerFirst:
         write_cell(root, "baseline", 3, True, None)
         (root / "results/cells/baseline/seed-3.json").write_text("{")
         result = check("simpler_first", root)
-        assert not result.passed and "results/cells/baseline/seed-3.json: cannot be read" in result.seen
+        assert not result.passed and "results/cells/baseline/seed-3.json: Invalid JSON" in result.seen
 
     @pytest.mark.parametrize("text", ["{", "[]", "{}", "3"])
     def test_damaged_facts_of_models_are_named(self, root, text):

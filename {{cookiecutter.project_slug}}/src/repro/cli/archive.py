@@ -10,7 +10,7 @@ import typer
 
 from repro.cli.common import project_root
 from repro.reading import UserError
-from repro.terminal.text import shown_path
+from repro.terminal.text import shown_path, terminal_width
 
 app = typer.Typer()
 
@@ -67,7 +67,7 @@ def runs(
 
         print(f"written: {shown_path(write_runs_page(root, found, out or root / 'runs/index.html'))}")
     elif found:
-        print(format_runs(found))
+        print(format_runs(found, terminal_width()))
     else:
         empty = "no runs yet; start one with: repro train --seed 100"
         print(explain_empty(everything, wanted) if everything else empty)

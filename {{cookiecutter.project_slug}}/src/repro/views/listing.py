@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterable
 
-from repro.terminal.text import cut, format_count, format_score, pad, plain, terminal_width, width
+from repro.terminal.text import cut, format_count, format_score, pad, plain, width
 from repro.tracking.archive import Record, effective_status
 from repro.tracking.durations import active_seconds, format_seconds
 from repro.worklog.rows import asked
@@ -15,13 +15,12 @@ NUMBERS = 6  # the columns before result and question
 NARROWEST_TEXT = 40  # columns for result and question together; with less they get a line of their own
 
 
-def format_runs(summaries: Iterable[Record], columns: int | None = None) -> str:
-    """A table, one run a row. `columns` of the terminal; by default those it has, without one unlimited.
+def format_runs(summaries: Iterable[Record], columns: int | None) -> str:
+    """A table, one run a row. `columns` of the terminal; None: as many as are needed.
 
     In a narrow terminal, result and question follow on lines of their own.
     """
     rows = [_row(summary) for summary in summaries]
-    columns = columns or terminal_width()
     sizes = [max(map(width, column)) for column in zip(COLUMNS, *rows, strict=True)]
     left = sum(sizes[:NUMBERS]) + 2 * NUMBERS
     if columns is None:
