@@ -225,7 +225,7 @@ def test_a_record_whose_sections_are_odd_is_unreadable_and_hides_no_other(reposi
         find_run(repository, odd.id)
     statuses = {summary["id"]: summary["status"] for summary in list_summaries(repository)}
     assert statuses == {good.id: "running", odd.id: "unreadable"}
-    assert "unreadable" in format_runs(list_summaries(repository))
+    assert "unreadable" in format_runs(list_summaries(repository), None)
 
 
 def test_creating_a_run_is_quick_and_so_is_listing_many(repository):
