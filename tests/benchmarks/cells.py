@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
 if TYPE_CHECKING:
     from repro.config import Config
@@ -29,7 +29,6 @@ SEEDS = (200, 201, 202, 203, 204)  # neither those that the preset was tuned on,
 class Cell(TypedDict):
     """What is kept of a run."""
 
-    params: str  # hash of its parameters
     score: float  # of full episodes, by the actions that the preset is judged by
     random: float  # score of random actions from the same starts
     labels: int
@@ -95,43 +94,53 @@ def described(seeds: Sequence[int], overrides: Sequence[str]) -> str:
 def get_cells(file: Path, wanted: Mapping[str, tuple[Config, int]], at_once: int) -> dict[str, Cell]:
     """The results of the runs `wanted`: parameters and seed, by name. Those that `file` lacks are made, in this order.
 
-    Ends the program, in one line, if the file is none of ours or holds a run with other parameters.
+    Benchmarks may share the file: a run is known by its parameters and seed. Ends the program, in one line, if the
+    file is none of ours.
     """
-    from repro.device import resolve_auto
-    from repro.files import write_atomic
-    from repro.tracking.parameters import params_hash
+    from repro.files import write_json
 
-    try:
-        cells: dict[str, Cell] = json.loads(file.read_text())
-        known = {name: cells[name]["params"] for name in wanted if name in cells}
-    except FileNotFoundError:
-        cells, known = {}, {}
-    except (ValueError, LookupError, TypeError):
-        sys.exit(f"error: --cells {file}: holds no runs of a benchmark; name another file")
-    hashes = {name: params_hash(resolve_auto(config)) for name, (config, _) in wanted.items()}
-    if other := [name for name in known if known[name] != hashes[name]]:
-        sys.exit(f"error: --cells {file}: {other[0]} was run with other parameters; name another file")
+    cells = _kept(file)
+    keys = {name: _key(config, seed) for name, (config, seed) in wanted.items()}
+    missing = [name for name in wanted if keys[name] not in cells]
+    print(f"{len(wanted) - len(missing)} of {len(wanted)} runs are in {file}", file=sys.stderr)
     file.parent.mkdir(parents=True, exist_ok=True)
-    missing = [name for name in wanted if name not in known]
-    print(f"{len(known)} of {len(wanted)} runs are in {file}", file=sys.stderr)
     os.environ["OMP_NUM_THREADS"] = "1"
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(at_once, mp_context=spawn, max_tasks_per_child=1) as pool:
         runs = {pool.submit(_train, *wanted[name]): name for name in missing}
         try:
             for run in as_completed(runs):
-                name = runs[run]
-                result: Any = {"params": hashes[name]} | run.result()
-                cells[name] = result
-                write_atomic(file, (json.dumps(cells, indent=1) + "\n").encode())
-                print(f"{name}: {result['score']:.3f}, {result['seconds']:.0f} s", file=sys.stderr, flush=True)
+                name, cell = runs[run], run.result()
+                cells[keys[name]] = cell
+                write_json(file, cells)
+                print(f"{name}: {cell['score']:.3f}, {cell['seconds']:.0f} s", file=sys.stderr, flush=True)
         except BaseException:
             pool.shutdown(cancel_futures=True)  # else all that were submitted would still be made
             raise
-    return {name: cells[name] for name in wanted}
+    return {name: cells[keys[name]] for name in wanted}
 
 
-def _train(config: Config, seed: int) -> dict[str, Any]:
+def _key(config: Config, seed: int) -> str:
+    from repro.device import resolve_auto
+    from repro.tracking.parameters import params_hash
+
+    return f"{params_hash(resolve_auto(config))}, seed {seed}"
+
+
+def _kept(file: Path) -> dict[str, Cell]:
+    """The runs in the file, which need not be there yet."""
+    try:
+        cells = json.loads(file.read_text())
+        if all(cell.keys() == Cell.__annotations__.keys() for cell in cells.values()):
+            return cells
+    except FileNotFoundError:
+        return {}
+    except (ValueError, AttributeError):
+        pass
+    sys.exit(f"error: --cells {file}: holds no runs of a benchmark; name another file")
+
+
+def _train(config: Config, seed: int) -> Cell:
     """One run and its evaluation."""
     from repro.envs import describe_environment
     from repro.preferences.store import PreferenceStore
