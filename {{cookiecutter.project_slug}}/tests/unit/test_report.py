@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from report_examples import README, SAMPLED, Page, files_of, make_cell, make_results, table_rows
 
+from repro.reading import UserError
+from repro.report import writing
 from repro.report.writing import write_report
 from repro.results.statistics import t_interval
 
@@ -98,6 +100,21 @@ def test_same_results_give_the_same_bytes_anywhere(project: Path, tmp_path: Path
     (elsewhere / "runs").write_text("no folder at all: runs/ is not read")
     write_report(elsewhere)
     assert files_of(elsewhere) == first | {"runs": (elsewhere / "runs").read_bytes()}
+
+
+def test_processes_make_what_one_would_and_name_what_is_damaged(project: Path, monkeypatch) -> None:
+    for seed in (100, 101):
+        make_cell(project, seed, experiment="true-reward")
+    write_report(project)
+    alone = files_of(project)
+    shutil.rmtree(project / "reports")
+    monkeypatch.setattr(writing, "SEEDS_FOR_PROCESSES", 5)
+    write_report(project)
+    assert files_of(project) == alone
+    curve = project / "results/curves/true-reward/seed-101.jsonl"
+    curve.write_text("{\n" + curve.read_text())
+    with pytest.raises(UserError, match=re.escape("results/curves/true-reward/seed-101.jsonl, ")):
+        write_report(project)
 
 
 @pytest.mark.parametrize("newline", [b"\n", b"\r\n"])

@@ -9,13 +9,21 @@ from __future__ import annotations
 import contextlib
 import csv
 import dataclasses
+import gc
 import io
-from collections.abc import Mapping
+import multiprocessing
+import sys
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+
+from rich.progress import track
 
 from repro.config import Config
 from repro.files import make_folder, storage_error, write_atomic
+from repro.machine import usable_cores
 from repro.reading import UserError
 from repro.report.ablations import compare_ablations
 from repro.report.content import Section, make_section, make_summary
@@ -24,6 +32,7 @@ from repro.report.pages import html_page, markdown_page, markdown_summary
 from repro.report.plots import PLOT_NAMES
 from repro.results.records import Cell, Rows, read_cells, read_curve, read_video
 
+SEEDS_FOR_PROCESSES = 30  # from so many seeds on, processes save more time than the second that each takes to start
 START, END = b"<!-- results:start -->", b"<!-- results:end -->"
 
 
@@ -48,7 +57,7 @@ def write_report(root: Path, config: Config | None = None) -> ReportResult:
     readme = root / "README.md"
     _around_results(readme)  # a README that cannot take the table is refused before minutes of drawing
     groups, left_out = _select(read_cells(root), config)
-    sections = [_with_ablations(_section(root, name, cells), groups) for name, cells in groups.items()]
+    sections = [_with_ablations(section, groups) for section in _sections(root, groups)]
     overview, summary = make_overview(root, config, groups), make_summary(sections)
 
     reports = root / "reports"
@@ -99,6 +108,18 @@ def _select(groups: dict[str, list[Cell]], config: Config | None) -> tuple[dict[
     if not selected:
         raise UserError("results/cells: holds no results of the seeds in seeds.pipeline yet; make them: dvc repro")
     return selected, left_out
+
+
+def _sections(root: Path, groups: Mapping[str, list[Cell]]) -> Iterator[Section]:
+    """All about each experiment; of many seeds, experiments are read and drawn in a process for each core."""
+    make = partial(_section, root)
+    shown = partial(track, description="drawing", total=len(groups), transient=True, disable=not sys.stdout.isatty())
+    if sum(map(len, groups.values())) < SEEDS_FOR_PROCESSES:
+        yield from shown(map(make, groups, groups.values()))
+        return
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(usable_cores(), len(groups)), spawn, initializer=gc.disable) as pool:
+        yield from shown(pool.map(make, groups, groups.values()))
 
 
 def _section(root: Path, experiment: str, cells: list[Cell]) -> Section:
