@@ -62,8 +62,9 @@ REWARD_PLOTS = (
         "Predicted against true return",
         ("return/mean", "predicted_return/mean"),
         "Each point is a rollout of one seed: the means over the episodes that end in it; of more than "
-        f"{MOST_DOTS:,} some are left out, evenly. Predicted returns have no unit of their own; what counts is that "
-        "they rise with the true ones. Correlation: Pearson's r.",
+        f"{MOST_DOTS:,} some are left out, evenly. Predicted returns have neither a unit nor a fixed zero: they are "
+        "normalised over the labelled segments, which get better as the agent does. So their correlation (Pearson's r) "
+        "over a run may be low where that of held-out segments is high.",
         draw_predicted_return,
         over_steps=False,
     ),
