@@ -26,7 +26,7 @@ class MovingDotConfig(Section):
     id: Literal["moving-dot"]
     actions: Literal["discrete", "continuous"]
     target: Annotated[list[ScreenShare], Field(min_length=2, max_length=2)]  # shares of the screen's width and height
-    num_envs: PositiveInt
+    num_envs: PositiveInt  # stepped side by side
     image_size: Annotated[int, Field(ge=36, le=210)]  # pixels, both sides; the Nature CNN needs 36
     frame_stack: PositiveInt  # observations are the last this many images
     frame_skip: PositiveInt  # frames an action is repeated for; their rewards are summed
@@ -51,7 +51,7 @@ class GymConfig(Section):
     """
 
     id: Annotated[str, Field(pattern=r"^[\w./:-]+-v\d+$")]
-    num_envs: PositiveInt
+    num_envs: PositiveInt  # stepped side by side
     max_steps: PositiveInt  # an episode is truncated after so many steps, whatever Gymnasium's own limit is
     settings: dict[str, bool | int | FiniteFloat | str]  # of the environment's constructor, e.g. is_slippery: false
     fixed_horizon: bool  # nothing else ends an episode: what would have ended it pays nothing while it lasts
@@ -72,7 +72,7 @@ class AtariConfig(Section):
 
     id: Annotated[str, Field(pattern=r"^ALE/\w+-v5$")]
     protocol: Literal["classic", "sticky"]  # Mnih et al. 2015; Machado et al. 2018
-    num_envs: PositiveInt
+    num_envs: PositiveInt  # stepped side by side
     frame_stack: PositiveInt
     frame_skip: PositiveInt  # frames an action is repeated for; the last two are merged by their maximum
     max_frames: PositiveInt  # an episode is truncated after so many frames

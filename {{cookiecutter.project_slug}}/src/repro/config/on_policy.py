@@ -16,13 +16,13 @@ class PPOConfig(Section):
     learning_rate: PositiveFloat
     anneal_learning_rate: bool  # linearly to 0 at training.total_steps
     rollout_steps: Annotated[int, Field(ge=2)]  # steps of each env between updates
-    epochs: PositiveInt
+    epochs: PositiveInt  # passes over a rollout
     minibatches: PositiveInt  # an epoch is split into so many
     discount: Fraction
     gae_lambda: Fraction
     clip_range: PositiveFloat
     value_coefficient: NonNegativeFloat  # of half the mean squared error of values
-    entropy_coefficient: NonNegativeFloat
+    entropy_coefficient: NonNegativeFloat  # weight of the entropy bonus
     max_gradient_norm: PositiveFloat
 
 
@@ -42,7 +42,7 @@ class A2CConfig(Section):
     discount: Fraction
     gae_lambda: Fraction  # 1: returns of up to rollout_steps steps
     value_coefficient: NonNegativeFloat  # of half the mean squared error of values
-    entropy_coefficient: NonNegativeFloat
+    entropy_coefficient: NonNegativeFloat  # weight of the entropy bonus
     max_gradient_norm: PositiveFloat
     rmsprop_decay: OpenFraction  # of the running mean of squared gradients
     rmsprop_epsilon: PositiveFloat  # inside the root, as TensorFlow has it
@@ -57,7 +57,7 @@ class VPGConfig(Section):
     rollout_steps: Annotated[int, Field(ge=2)]  # steps of each env between updates
     discount: Fraction
     gae_lambda: Fraction  # 1: whole returns
-    entropy_coefficient: NonNegativeFloat
+    entropy_coefficient: NonNegativeFloat  # weight of the entropy bonus
     max_gradient_norm: PositiveFloat
     value_learning_rate: PositiveFloat
     value_epochs: PositiveInt  # the baseline is fitted to the returns so many times over
@@ -71,7 +71,7 @@ class TRPOConfig(Section):
     rollout_steps: Annotated[int, Field(ge=2)]  # steps of each env between updates
     discount: Fraction
     gae_lambda: Fraction
-    entropy_coefficient: NonNegativeFloat
+    entropy_coefficient: NonNegativeFloat  # weight of the entropy bonus
     max_kl: PositiveFloat  # nats an update may move the policy, on average over states
     conjugate_gradient_steps: PositiveInt
     damping: NonNegativeFloat  # added to the Fisher matrix's diagonal

@@ -43,7 +43,7 @@ class RewardModelConfig(Section):
     """The ensemble that predicts rewards from observations."""
 
     network: Literal["keypoints", "cnn", "mlp"]  # of images the first two, of vectors the last
-    members: PositiveInt
+    members: PositiveInt  # of the ensemble
     keypoints: PositiveInt  # of network keypoints: a member's features of an image, each a point on the screen
     hidden: PositiveInt  # units in each hidden layer: two of keypoints and mlp, one of cnn
     batch_norm: bool  # after each convolution of network cnn
@@ -75,7 +75,7 @@ class TrainingConfig(Section):
     """How long to train, on what, and how often to save."""
 
     total_steps: PositiveInt  # agent steps over all envs, those of the initial segments included
-    device: Literal["cpu", "cuda", "auto"]
+    device: Literal["cpu", "cuda", "auto"]  # auto: cuda where there is a GPU
     threads: PositiveInt  # of torch on the CPU; results depend on it in the last bits
     precision: Literal["float32", "bfloat16", "auto"]  # auto: bfloat16 where the processor computes in it
     checkpoint_rollouts: PositiveInt  # a checkpoint is written after so many rollouts
@@ -84,7 +84,7 @@ class TrainingConfig(Section):
 class EvaluationConfig(Section):
     """Full episodes from fixed starts, scored by true return."""
 
-    episodes: PositiveInt
+    episodes: PositiveInt  # played for each of sampled and greedy actions
     seed: NonNegativeInt  # of the starts; the same for every run, so that runs can be compared
     actions: Literal["sampled", "greedy"]  # which of the two is judged; both are reported
     success_score: Fraction  # a run succeeds if its score (1: best known return) reaches this
