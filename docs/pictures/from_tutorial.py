@@ -17,8 +17,9 @@ from markdown_it import MarkdownIt  # which rich brings
 
 TUTORIAL = HERE.parent / "tutorial.md"
 TERMINAL = """
-body { margin: 0; background: #1e1f22 }
-pre { margin: 0; padding: 18px 22px; width: max-content; color: #e8e8e8; font: 15px/1.45 "DejaVu Sans Mono", monospace }
+body { margin: 0; width: max-content; background: #1e1f22 }
+pre { margin: 0; padding: 18px 22px; width: max-content; max-width: 110ch; white-space: pre-wrap; color: #e8e8e8;
+  font: 15px/1.45 "DejaVu Sans Mono", monospace }
 """
 PAPER = """
 body { margin: 0; padding: 8px 28px 20px; width: 1040px; color: #202124; font: 15px/1.5 "DejaVu Sans", sans-serif }
@@ -47,11 +48,11 @@ def log_picture(browser: Any) -> Path:
 
 
 def _picture(browser: Any, body: str, style: str, name: str) -> Path:
-    page = browser.new_page(viewport={"width": 600, "height": 400})
+    page = browser.new_page(viewport={"width": 1200, "height": 100})
     page.set_content(f"<meta charset='utf-8'><style>{style}</style>{body}")
-    size = page.evaluate("[document.body.scrollWidth, document.body.scrollHeight]")
+    size = page.evaluate("[document.body.offsetWidth, document.body.offsetHeight]")
     page.set_viewport_size({"width": size[0], "height": size[1]})
-    page.screenshot(path=HERE / f"{name}.png", full_page=True)
+    page.screenshot(path=HERE / f"{name}.png")
     return HERE / f"{name}.png"
 
 

@@ -1,4 +1,4 @@
-"""The pictures of the README and the guide, from a project that was generated and in which `dvc repro` has run.
+"""Pictures of the README and the guide, from a project that was generated and in which `dvc repro` has run.
 
     build/moving-dot-from-preferences/.venv/bin/python docs/pictures/make_pictures.py build/moving-dot-from-preferences
 
