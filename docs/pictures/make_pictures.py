@@ -81,7 +81,7 @@ def labelling_pictures(project: Path, run: Path, browser: Any) -> list[Path]:
         server = subprocess.Popen([project / ".venv/bin" / command[0], *command[1:]], cwd=project, stdout=-1, text=True)
         try:
             address = re.search(r"http://\S+", server.stdout.readline())[0]
-            page = browser.new_page(viewport={"width": 960, "height": 720})
+            page = browser.new_page(viewport={"width": 960, "height": 752})
             page.goto(address)
             return _label(page, run)
         finally:
@@ -103,7 +103,7 @@ def _label(page: Page, run: Path) -> list[Path]:
         page.keyboard.press(_preferred(run, page.locator("#clips").get_attribute("data-pair")))
         look(0.4)
     pictures[-1].save(HERE / "labelling.png", optimize=True)
-    small = [picture.resize((720, 540), Image.Resampling.LANCZOS) for picture in pictures]
+    small = [picture.resize((720, 564), Image.Resampling.LANCZOS) for picture in pictures]
     return [HERE / "labelling.png", _write_gif("labelling.gif", small)]
 
 
