@@ -74,7 +74,7 @@ def runs(
 
 
 def _prune(root: Path, summaries: list[dict[str, Any]], older_than: int, yes: bool) -> None:
-    from repro.tracking.prune import delete, find_prunable, format_proposal
+    from repro.runs.prune import delete, find_prunable, format_proposal
 
     found = find_prunable(root, summaries, older_than)
     print(format_proposal(found, older_than))

@@ -32,6 +32,7 @@ COLUMNS = {
     "runs": ("run", "seed", "question", "started", "status"),
     "results": ("environment", "run", "seed", "question", "result", "curve", "status"),
 }
+RUNS = re.compile(r"^<!-- (runs|results):start -->.*?^<!-- \1:end -->", re.DOTALL | re.MULTILINE)  # their regions
 CELL = r"(?:\\.|[^\\|])*"  # the text of a cell: a pipe in it is escaped
 
 
@@ -159,6 +160,15 @@ def without_rows(page: list[str], region: str, path: Path, same: Callable[[str],
     """The page without the `same` rows of a region. Raises UserError if the region is damaged."""
     start, end = find_region(page, region, path)
     return page[: start + 1] + [line for line in page[start + 1 : end] if not same(line)] + page[end:]
+
+
+def without_rows_of_runs(text: str) -> str:
+    """The text of a page without the rows that the tool writes for runs: what people wrote is left."""
+    return RUNS.sub(_without_table, text)
+
+
+def _without_table(region: re.Match[str]) -> str:
+    return "\n".join(line for line in region[0].splitlines() if not line.lstrip().startswith("|"))
 
 
 def read_cells(row: str) -> list[str]:

@@ -15,14 +15,14 @@ from pathlib import Path
 
 from repro.files import storage_error
 from repro.reading import UserError
+from repro.terminal.text import counted
 from repro.tracking.archive import Record, read_run
 from repro.tracking.durations import timestamp
 from repro.tracking.locks import hold_run
+from repro.worklog.pages import without_rows_of_runs
 
 CHECKPOINT = "checkpoints/last.pt"
 VIDEOS = "videos"
-# The tables of runs that the tool keeps in a page of the work log; what is in the other tables, people wrote.
-REGION = re.compile(r"^<!-- (runs|results):start -->.*?^<!-- \1:end -->", re.DOTALL | re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def delete(found: Sequence[Prunable]) -> str:
             raise storage_error(Path(error.filename or each.path), error) from None
         finally:
             os.close(lock)
-    return f"{format_size(sum(each.size for each in found))} of {len(found)} runs"
+    return f"{format_size(sum(each.size for each in found))} of {counted(len(found), 'run')}"
 
 
 def format_size(size: float) -> str:
@@ -107,7 +107,7 @@ def _words_of_people(root: Path) -> set[str]:
             text = file.read_text(encoding="utf-8", errors="replace")
         except OSError as error:
             raise UserError(f"{file}: cannot be read ({error.strerror}), and may refer to a run") from None
-        words |= _words(REGION.sub(_without_rows, text))
+        words |= _words(without_rows_of_runs(text))
     return words
 
 
@@ -121,7 +121,3 @@ def _files_that_refer(root: Path) -> Iterator[Path]:
         yield root / "paper/claims.yaml"
     yield from (root / "results/cells").rglob("*.json")
     yield from (root / "worklog").glob("*.md")
-
-
-def _without_rows(region: re.Match[str]) -> str:
-    return "\n".join(line for line in region[0].splitlines() if not line.lstrip().startswith("|"))

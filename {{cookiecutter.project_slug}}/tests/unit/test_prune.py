@@ -8,10 +8,10 @@ import pytest
 from archive_examples import record
 
 from repro.reading import UserError
+from repro.runs.prune import delete, find_prunable, format_proposal, format_size
 from repro.tracking.archive import read_run
 from repro.tracking.index import list_summaries
 from repro.tracking.locks import hold_run
-from repro.tracking.prune import delete, find_prunable, format_proposal, format_size
 
 KEPT = ("run.json", "metrics.jsonl", "preferences.db", "output.log", "checkpoints/agent.pt", "params.yaml")
 
@@ -121,7 +121,7 @@ def test_deleting_says_what_and_keeps_the_rest(tmp_path):
     outside = tmp_path / "precious.mp4"
     outside.write_text("precious")
     os.symlink(outside, folder / "videos/link.mp4")
-    assert delete(propose(tmp_path, 30)) == "1.5 kB of 1 runs"
+    assert delete(propose(tmp_path, 30)) == "1.5 kB of 1 run"
     assert read_run(folder).record["pruned"] == ["checkpoints/last.pt", "videos/eval/0.mp4"]
     assert all((folder / name).read_text() == "kept" for name in KEPT[1:])
     assert not (folder / "checkpoints/last.pt").exists() and not (folder / "videos/eval/0.mp4").exists()
