@@ -39,7 +39,7 @@ def test_a_new_page_has_the_four_logs_and_is_not_made_twice(tmp_path):
         lambda root, day: entries.add_confusion(root, "x", day),
         lambda root, day: entries.resolve_confusion(root, "C1", "x", day),
         lambda root, day: entries.enter_run(root, record(), day),
-        lambda root, day: entries.finish_run(root, ended(), day),
+        lambda root, day: entries.enter_result(root, ended(), day),
     ],
 )
 def test_nothing_is_written_behind_a_page_of_the_future(tmp_path, write):
@@ -70,7 +70,7 @@ def test_a_persons_text_is_kept_byte_for_byte(tmp_path):
     before = outside(page)
     for run in ("a_1", "a_2", "a_3"):
         entries.enter_run(tmp_path, record(run), MONDAY)
-        entries.finish_run(tmp_path, ended(run), MONDAY)
+        entries.enter_result(tmp_path, ended(run), MONDAY)
         entries.add_hours(tmp_path, 1, "debugging", run, MONDAY)
         entries.add_confusion(tmp_path, run, MONDAY)
     entries.resolve_confusion(tmp_path, "C2", "it was late", MONDAY)
@@ -88,10 +88,10 @@ def test_hostile_text_stays_within_its_cell(tmp_path):
     assert len(re.findall(r"(?<!\\)(?:\\\\)*\|", first)) == len(pages.COLUMNS["runs"]) + 1
     assert "\x1b" not in first and "\\<!--" in first and "\\</table>" in first
     assert pages.read_cells(first)[2].startswith("a|b \\| c <!-- runs:end --> ## 4 Results </table>")
-    entries.finish_run(tmp_path, ended("a_1", question=question), MONDAY)
+    entries.enter_result(tmp_path, ended("a_1", question=question), MONDAY)
     assert rows(page, "runs") == [second]
-    entries.finish_run(tmp_path, ended("a_2"), MONDAY)
-    entries.finish_run(tmp_path, ended("a_1", question=question), MONDAY)
+    entries.enter_result(tmp_path, ended("a_2"), MONDAY)
+    entries.enter_result(tmp_path, ended("a_1", question=question), MONDAY)
     assert len(rows(page, "results")) == 2
 
 
@@ -112,7 +112,7 @@ def test_a_damaged_page_is_named_and_left_alone(tmp_path, damage, named):
     page = entries.open_page(tmp_path, MONDAY)
     page.write_text(damage(page.read_text()))
     before = page.read_bytes()
-    for change in (entries.enter_run, entries.finish_run):
+    for change in (entries.enter_run, entries.enter_result):
         with pytest.raises(UserError) as error:
             change(tmp_path, ended(), MONDAY)
         assert str(page) in str(error.value) and named in str(error.value) and "\n" not in str(error.value)

@@ -61,7 +61,7 @@ def test_unfinished_runs_move_and_what_does_not_add_up_stays_until_resolved(tmp_
         entries.add_confusion(tmp_path, text, MONDAY)
     monday = pages.page_path(tmp_path, MONDAY)
     monday.write_text(monday.read_text().replace("- [ ] C2", "- [x] C2"))  # by hand
-    entries.finish_run(tmp_path, archived(tmp_path, ended("a_1")), MONDAY)
+    entries.enter_result(tmp_path, archived(tmp_path, ended("a_1")), MONDAY)
     tuesday = entries.open_page(tmp_path, TUESDAY)
     assert (ids(monday, "runs"), ids(monday, "results"), ids(tuesday, "runs")) == ([], ["a_1"], ["a_2"])
     assert region(tuesday, "confused") == ["- [ ] C1 (2026-11-23) one", "- [ ] C3 (2026-11-23) three"]

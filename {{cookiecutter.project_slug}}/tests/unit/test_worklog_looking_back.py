@@ -29,7 +29,7 @@ def log(tmp_path):
     entries.add_hours(tmp_path, 2, "debugging", "entropy", TUESDAY)
     run = ended(question="Does entropy | matter?", started="2026-11-23T10:00:00", ended="2026-11-24T11:30:00")
     run |= {"active_seconds": 25.5 * 3600}
-    entries.finish_run(tmp_path, archived(tmp_path, run | {"wandb": {"url": "https://wandb.ai/x"}}))
+    entries.enter_result(tmp_path, archived(tmp_path, run | {"wandb": {"url": "https://wandb.ai/x"}}))
     return tmp_path
 
 

@@ -51,7 +51,7 @@ def test_the_example_day_is_what_the_tool_writes(tmp_path):
         entries.enter_run(tmp_path, record(f"2026-11-21_moving-dot_{run}", **content), TODAY)
         content |= {"result": result, "ended": "2026-11-21T11:30:00"}
         over = ended(f"2026-11-21_moving-dot_{run}", **content)
-        entries.finish_run(tmp_path, archived(tmp_path, over, returns=returns))
+        entries.enter_result(tmp_path, archived(tmp_path, over, returns=returns))
     again = {"seed": 101, "question": "Is the good result of seed 100 luck?", "started": "2026-11-21T11:42:30"}
     entries.enter_run(tmp_path, archived(tmp_path, record("2026-11-21_moving-dot_c41d", **again)), TODAY)
     why = "right in rank, 500 times too small: normalised with statistics from before pretraining"

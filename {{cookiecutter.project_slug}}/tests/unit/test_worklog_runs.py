@@ -18,7 +18,7 @@ def test_a_run_enters_log_3_and_leaves_for_log_4(tmp_path):
     assert rows(page, "runs") == [f"| {LINK} | 100 | Does it learn? | 2026-11-23 14:03 | running |"]
     assert rows(page, "results") == []
     for _ in range(2):
-        entries.finish_run(tmp_path, archived(tmp_path, ended(), returns=range(24)), MONDAY)
+        entries.enter_result(tmp_path, archived(tmp_path, ended(), returns=range(24)), MONDAY)
     assert rows(page, "runs") == []
     assert rows(page, "results") == [
         f"| moving-dot | {LINK} | 100 | Does it learn? | 91% of optimal | ▁▁▂▃▃▄▅▆▆▇██ | finished |"
@@ -27,7 +27,7 @@ def test_a_run_enters_log_3_and_leaves_for_log_4(tmp_path):
 
 def test_a_record_without_an_environment_is_entered_all_the_same(tmp_path):
     run = archived(tmp_path, ended(params={"env": None}))
-    entries.finish_run(tmp_path, run)
+    entries.enter_result(tmp_path, run)
     assert ids(pages.page_path(tmp_path), "results") == [run["id"]]
 
 
@@ -35,7 +35,7 @@ def test_odd_metrics_do_not_keep_the_log_from_being_written(tmp_path):
     run = archived(tmp_path, ended(), returns=range(24))
     with open(tmp_path / "runs" / run["id"] / "metrics.jsonl", "a") as file:
         file.write('{"env_step":"x","return/mean":1}\n{"env_step":24,"return/mean":{}}\n')
-    entries.finish_run(tmp_path, run, MONDAY)
+    entries.enter_result(tmp_path, run, MONDAY)
     assert "▁▁▂▃▃▄▅▆▆▇██" in rows(pages.page_path(tmp_path, MONDAY), "results")[0]
 
 
@@ -46,7 +46,7 @@ def test_the_mirror_is_linked_as_soon_as_it_is_known(tmp_path):
     entries.open_page(tmp_path, MONDAY)
     (row,) = rows(page, "runs")
     assert row.startswith(f"| {LINK} · [W&B](https://wandb.ai/a%20b/p%7Cq/runs/x%281%29) | 100 |")
-    entries.finish_run(tmp_path, archived(tmp_path, ended(wandb={"url": "javascript:alert(1)"})), MONDAY)
+    entries.enter_result(tmp_path, archived(tmp_path, ended(wandb={"url": "javascript:alert(1)"})), MONDAY)
     assert rows(page, "runs") == [] and LINK + " |" in rows(page, "results")[0]
 
 
@@ -54,7 +54,7 @@ def test_a_run_that_ends_on_a_later_day_leaves_the_earlier_page(tmp_path):
     entries.enter_run(tmp_path, record(), MONDAY)
     entries.enter_run(tmp_path, record("2026-11-23_moving-dot_7f3ab"), MONDAY)
     for _ in range(2):
-        entries.finish_run(tmp_path, ended(ended="2026-11-24T01:00:00+01:00"))
+        entries.enter_result(tmp_path, ended(ended="2026-11-24T01:00:00+01:00"))
     monday, tuesday = (pages.page_path(tmp_path, day) for day in (MONDAY, TUESDAY))
     assert ids(monday, "runs") == [] and ids(tuesday, "runs") == ["2026-11-23_moving-dot_7f3ab"]  # came along
     assert len(rows(tuesday, "results")) == 1
@@ -63,7 +63,7 @@ def test_a_run_that_ends_on_a_later_day_leaves_the_earlier_page(tmp_path):
 
 def test_a_run_may_end_before_it_started_when_the_clock_went_back(tmp_path):
     entries.enter_run(tmp_path, archived(tmp_path, record()), TUESDAY)
-    entries.finish_run(tmp_path, archived(tmp_path, ended(ended="2026-11-23T01:00:00+01:00")))
+    entries.enter_result(tmp_path, archived(tmp_path, ended(ended="2026-11-23T01:00:00+01:00")))
     monday, tuesday = (pages.page_path(tmp_path, day) for day in (MONDAY, TUESDAY))
     assert (len(ids(monday, "results")), ids(tuesday, "runs")) == (1, [])
     entries.open_page(tmp_path, WEDNESDAY)
@@ -71,7 +71,7 @@ def test_a_run_may_end_before_it_started_when_the_clock_went_back(tmp_path):
 
 
 def test_a_resumed_run_returns_to_log_3(tmp_path):
-    entries.finish_run(tmp_path, ended(status="interrupted"), MONDAY)
+    entries.enter_result(tmp_path, ended(status="interrupted"), MONDAY)
     entries.enter_run(tmp_path, record(), TUESDAY)
     monday, tuesday = (pages.page_path(tmp_path, day) for day in (MONDAY, TUESDAY))
     assert (rows(monday, "results"), len(rows(tuesday, "runs"))) == ([], 1)
@@ -79,7 +79,7 @@ def test_a_resumed_run_returns_to_log_3(tmp_path):
 
 def test_results_of_one_environment_stand_together(tmp_path):
     for run, env in (("a_1", "dot"), ("a_2", "pong"), ("a_3", "dot")):
-        entries.finish_run(tmp_path, ended(run, params={"env": {"id": env}}), MONDAY)
+        entries.enter_result(tmp_path, ended(run, params={"env": {"id": env}}), MONDAY)
     assert ids(pages.page_path(tmp_path, MONDAY), "results") == ["a_1", "a_3", "a_2"]
 
 
@@ -116,7 +116,7 @@ def test_a_row_that_a_killed_process_left_twice_is_repaired(tmp_path, monkeypatc
     monday, tuesday = (pages.page_path(tmp_path, day) for day in (MONDAY, TUESDAY))
     entries.enter_run(tmp_path, archived(tmp_path, record()), MONDAY)
     old = monday.read_bytes()
-    entries.finish_run(tmp_path, archived(tmp_path, ended()), TUESDAY)
+    entries.enter_result(tmp_path, archived(tmp_path, ended()), TUESDAY)
     monday.write_bytes(old)
     entries.open_page(tmp_path, WEDNESDAY)
     assert (ids(monday, "runs"), ids(tuesday, "results")) == ([], [run])

@@ -59,7 +59,7 @@ def test_a_run_that_started_while_the_page_was_damaged_gets_its_row(tmp_path, ca
 
 def test_a_row_on_a_damaged_page_is_not_made_again(tmp_path):
     tuesday = entries.open_page(tmp_path, TUESDAY)
-    entries.finish_run(tmp_path, archived(tmp_path, ended(RUN, ended="2026-11-24T12:00:00")))
+    entries.enter_result(tmp_path, archived(tmp_path, ended(RUN, ended="2026-11-24T12:00:00")))
     whole = tuesday.read_text()
     tuesday.write_text(whole.replace("<!-- runs:end -->", ""))
     assert ids(entries.open_page(tmp_path, WEDNESDAY), "results") == []
@@ -82,7 +82,7 @@ def test_a_broken_pyproject_is_one_line_and_the_run_that_ends_has_its_row(tmp_pa
     (tmp_path / "pyproject.toml").write_text("[project\n")
     archived(tmp_path, record(RUN, project="p"))
     with pytest.raises(UserError, match=r"pyproject\.toml: not valid TOML: "):
-        entries.finish_run(tmp_path, archived(tmp_path, ended()), TUESDAY)
+        entries.enter_result(tmp_path, archived(tmp_path, ended()), TUESDAY)
     assert where(tmp_path) == [("24", "results", ended()["id"])]
 
 
@@ -91,7 +91,7 @@ def test_on_an_earlier_page_than_the_last_none_is_entered(tmp_path):
     for day in (MONDAY, TUESDAY):
         entries.open_page(tmp_path, day)
     archived(tmp_path, ended(RUN))
-    entries.finish_run(tmp_path, ended("a_1"), MONDAY)
+    entries.enter_result(tmp_path, ended("a_1"), MONDAY)
     assert where(tmp_path) == [("23", "results", "a_1")]
 
 
@@ -114,7 +114,7 @@ def test_a_folder_of_any_name_has_one_row(tmp_path, name):
     for _ in range(3):
         page = entries.open_page(tmp_path, TUESDAY)
     assert len(rows(page, "runs")) == 1
-    entries.finish_run(tmp_path, archived(tmp_path, ended(name)), WEDNESDAY)
+    entries.enter_result(tmp_path, archived(tmp_path, ended(name)), WEDNESDAY)
     assert rows(page, "runs") == [] and len(rows(pages.page_path(tmp_path, WEDNESDAY), "results")) == 1
 
 
@@ -128,7 +128,7 @@ def test_so_many_at_once_that_a_command_stays_quick(tmp_path):
 
 
 def test_a_resumed_run_that_was_killed_before_it_moved_its_row(tmp_path):
-    entries.finish_run(tmp_path, archived(tmp_path, ended(RUN, status="interrupted")), TUESDAY)
+    entries.enter_result(tmp_path, archived(tmp_path, ended(RUN, status="interrupted")), TUESDAY)
     archived(tmp_path, record(RUN, **DEAD))
     page = entries.open_page(tmp_path, WEDNESDAY)
     assert where(tmp_path) == [("25", "runs", RUN)] and rows(page, "runs")[0].endswith(f"{CRASHED} |")
@@ -136,13 +136,13 @@ def test_a_resumed_run_that_was_killed_before_it_moved_its_row(tmp_path):
 
 @pytest.mark.parametrize("closed", [{"outcome": "failed", "cause": "a | b"}, {"outcome": "succeeded", "cause": None}])
 def test_a_closing_that_was_killed_before_it_wrote_its_row(tmp_path, closed):
-    entries.finish_run(tmp_path, archived(tmp_path, ended(RUN)), TUESDAY)
+    entries.enter_result(tmp_path, archived(tmp_path, ended(RUN)), TUESDAY)
     archived(tmp_path, ended(RUN, closed=closed))
     entries.open_page(tmp_path, WEDNESDAY)
     (row,) = rows(pages.page_path(tmp_path, TUESDAY), "results")
     assert row.endswith(f" | finished, closed as {closed['outcome']} |")
     assert ("| 91% of optimal; failed: a \\| b |" in row) == (closed["outcome"] == "failed")
-    entries.finish_run(tmp_path, ended(RUN, closed=closed), TUESDAY)  # as when it is evaluated again
+    entries.enter_result(tmp_path, ended(RUN, closed=closed), TUESDAY)  # as when it is evaluated again
     assert rows(pages.page_path(tmp_path, TUESDAY), "results") == [row]
 
 
@@ -150,7 +150,7 @@ def test_what_was_killed_is_put_right_on_a_page_of_any_age(tmp_path):
     """A closing and a resume of runs whose rows stand on an older page than the last two."""
     closed, resumed = "2026-11-23_moving-dot_0001", "2026-11-23_moving-dot_0002"
     for run in (closed, resumed):
-        entries.finish_run(tmp_path, archived(tmp_path, ended(run, status="interrupted")), MONDAY)
+        entries.enter_result(tmp_path, archived(tmp_path, ended(run, status="interrupted")), MONDAY)
     for day in (TUESDAY, WEDNESDAY):
         entries.open_page(tmp_path, day)
     archived(tmp_path, ended(closed, closed={"outcome": "failed", "cause": "lr"}))
@@ -165,7 +165,7 @@ def test_what_was_killed_is_put_right_on_a_page_of_any_age(tmp_path):
 def test_an_old_page_that_is_damaged_does_not_keep_a_row_out(tmp_path, log, first):
     """The row that it keeps meanwhile is removed once it is mended."""
     archived(tmp_path, first)
-    (entries.finish_run if log == "results" else entries.enter_run)(tmp_path, first, MONDAY)
+    (entries.enter_result if log == "results" else entries.enter_run)(tmp_path, first, MONDAY)
     monday = pages.page_path(tmp_path, MONDAY)
     assert where(tmp_path) == [("23", log, RUN)]
     whole = monday.read_text()
@@ -173,7 +173,7 @@ def test_an_old_page_that_is_damaged_does_not_keep_a_row_out(tmp_path, log, firs
     damaged = monday.read_bytes()
     for status in ("running", "finished"):
         content = archived(tmp_path, record(RUN, status=status))
-        (entries.finish_run if status == "finished" else entries.enter_run)(tmp_path, content, WEDNESDAY)
+        (entries.enter_result if status == "finished" else entries.enter_run)(tmp_path, content, WEDNESDAY)
         assert monday.read_bytes() == damaged
     wednesday = pages.page_path(tmp_path, WEDNESDAY)
     assert (ids(wednesday, "runs"), ids(wednesday, "results")) == ([], [RUN])

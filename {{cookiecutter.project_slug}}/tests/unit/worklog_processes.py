@@ -36,7 +36,7 @@ def write_things(root: Path, name: str, day: date, rounds: int, done) -> None:
         entries.add_hours(root, 0.01, "debugging", f"hours {own} end", day)
         done("hours", own)
         if number % 2:
-            entries.finish_run(root, archived(root, ended(run, ended=f"{day}T10:00:00")), day)
+            entries.enter_result(root, archived(root, ended(run, ended=f"{day}T10:00:00")), day)
             done("finished", own)
 
 

@@ -98,7 +98,7 @@ def close_run(root: Path, run: RunFolder, closing: Closing, by: str = PERSON) ->
 
     run.revise(change)
     try:
-        entries.finish_run(root, run.record)
+        entries.enter_result(root, run.record)
     except UserError as error:
         raise UserError(f"{run.id} is closed, but its row in the work log is not: {error}") from None
     return replaced[0]
@@ -112,7 +112,7 @@ def close_by_criterion(root: Path, run: RunFolder, evaluation: Record) -> str | 
     if not has_ended(run.path, run.record):
         return None
     if not (run.record.get("prediction") or run.record.get("closed")):
-        entries.finish_run(root, run.record)
+        entries.enter_result(root, run.record)
         return None
     settings = run.record["params"]["evaluation"]
     success = evaluation[settings["actions"]]["score"] >= settings["success_score"]

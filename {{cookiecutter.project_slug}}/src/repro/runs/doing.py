@@ -67,7 +67,7 @@ def do_run(path: Path) -> int:
             with keep_warnings(run.path / "output.log"):
                 end = (status, exit_code, result, metrics, time.monotonic() - start)
                 _or_warn("the end of the run is not recorded", finish_run, run, *end)
-                _or_warn(NOT_LOGGED, entries.finish_run, root, run.record)
+                _or_warn(NOT_LOGGED, entries.enter_result, root, run.record)
     return exit_code
 
 

@@ -1,4 +1,4 @@
-"""What is done on the pages of the work log: opened, runs entered and finished, thoughts, hours, what does not add up.
+"""What is written to the work log: pages, runs and their results, thoughts, hours, what does not add up.
 
 Each run has one row in the whole log: in log 3 of the latest page while it is in progress, and from then on in log 4
 of the page of the day it ended, beside the question it answers. The form of a page is in `pages.py`, what passes from
@@ -69,11 +69,11 @@ def enter_run(root: Path, record: dict[str, Any], day: date | None = None) -> No
     _move_run(root, "runs", record, day)
 
 
-def finish_run(root: Path, record: dict[str, Any], day: date | None = None) -> None:
+def enter_result(root: Path, record: dict[str, Any], day: date | None = None) -> None:
     """Move a run that ended from log 3, on whichever page, to log 4 of the page of the day it ended.
 
-    Its curve is read from metrics.jsonl in its folder. Finishing again replaces the row. Raises UserError as
-    `enter_run` does.
+    Its curve is read from metrics.jsonl in its folder. A row that is there already is replaced. Raises UserError
+    as `enter_run` does.
     """
     today = day or date.today()
     if day is None and record.get("ended"):
