@@ -25,10 +25,10 @@ def root(tmp_path):
         ("cpu", 0.2, 1, "dot: about 12 s"),
         ("cpu", 0.2, 10, "dot: about 12 s; all 10 runs of the sweep: about 2.0 min"),
         ("cpu", 1.2, 1, "dot: about 1.2 min"),
-        ("cpu", 60.0, 1, "dot: about 60 min, 0.10 USD"),
-        ("cpu", 1500.0, 1, "dot: about 25.0 hours, 2.50 USD"),
-        ("cpu", 60.0, 3, "dot: about 60 min, 0.10 USD; all 3 runs of the sweep: about 3.0 hours, 0.30 USD"),
-        ("cuda", 60.0, 1, "dot: about 60 min, 1.50 USD"),
+        ("cpu", 60.0, 1, "dot: about 1.00 h, 0.10 USD"),
+        ("cpu", 1500.0, 1, "dot: about 25.00 h, 2.50 USD"),
+        ("cpu", 60.0, 3, "dot: about 1.00 h, 0.10 USD; all 3 runs of the sweep: about 3.00 h, 0.30 USD"),
+        ("cuda", 60.0, 1, "dot: about 1.00 h, 1.50 USD"),
     ],
 )
 def test_duration_and_cost_are_told(root, capsys, monkeypatch, device, minutes, runs, said):
@@ -40,9 +40,9 @@ def test_duration_and_cost_are_told(root, capsys, monkeypatch, device, minutes, 
 def test_the_part_of_a_person_is_told_with_what_it_rests_on(root, capsys, monkeypatch):
     monkeypatch.setattr(os, "getloadavg", lambda: (0.5, 0.0, 0.0))
     say_expected(root, "dot", "cpu", 50.0, 2, labels=700)
-    part = "47 min of it for 700 labels by a person at 900 an hour"
-    whole = "all 2 runs of the sweep: about 100 min, 0.17 USD"
-    assert capsys.readouterr().out == f"dot: about 50 min, 0.08 USD, {part}; {whole}\n"
+    part = "46.7 min of it for 700 labels by a person at 900 an hour"
+    whole = "all 2 runs of the sweep: about 1.67 h, 0.17 USD"
+    assert capsys.readouterr().out == f"dot: about 50.0 min, 0.08 USD, {part}; {whole}\n"
 
 
 def test_a_busy_machine_is_named(root, capsys, monkeypatch):

@@ -18,7 +18,7 @@ def test_without_a_terminal_a_run_is_one_line_with_everything():
     lines = table(record(), record("8f3a", seed=5)).split("\n")
     assert len(lines) == 3
     assert lines[0].split() == ["run", "status", "seed", "steps", "time", "score", "result", "question"]
-    for part in ("2026-11-21_moving-dot_7f3a", "finished", "100", "1.5M", "1h15m", record()["result"]):
+    for part in ("2026-11-21_moving-dot_7f3a", "finished", "100", "1.5M", "1.25 h", record()["result"]):
         assert part in lines[1]
     assert lines[1].endswith(record()["question"])
     assert "\x1b" not in lines[1]
@@ -37,7 +37,7 @@ def test_no_line_is_wider_than_the_terminal(width):
     columns = [sum(2 if ord(letter) > 0x2E80 else 1 for letter in line) for line in lines]
     assert max(columns) <= width
     text = "\n".join(lines)
-    assert "finished" in text and "1h15m" in text and "gate skipped: in a hurry" in text
+    assert "finished" in text and "1.25 h" in text and "gate skipped: in a hurry" in text
     if width != 120:
         assert record()["question"] in text and record()["result"] in text
     if width == 200:
@@ -49,7 +49,7 @@ def test_the_steps_done_win_over_those_planned():
     assert " 999 " in table(record(result_metrics={"env_step": 999}))
 
 
-@pytest.mark.parametrize(("minutes", "shown"), [(0.5, "30s"), (2.25, "2m15s"), (600, "10h00m")])
+@pytest.mark.parametrize(("minutes", "shown"), [(0.5, "30 s"), (2.5, "2.5 min"), (600, "10.00 h")])
 def test_durations(minutes, shown):
     assert f" {shown} " in table(record(minutes=minutes))
 
@@ -59,15 +59,15 @@ def test_a_running_one_counts_from_its_last_start():
     resumed = [(datetime.now().astimezone() - timedelta(seconds=3)).isoformat()]
     fields = {"status": "running", "started": started, "resumed": resumed, "exit_code": None}
     text = table(record(minutes=60, **fields))
-    assert " running " in text and " 1h00m " in text
+    assert " running " in text and " 1.00 h " in text
     assert any(f" {seconds}s " in table(record(minutes=0, **fields)) for seconds in (3, 4))
     future = (datetime.now().astimezone() + timedelta(hours=2)).isoformat()  # the clock was set back
-    assert " 2m00s " in table(record(minutes=2, **fields | {"resumed": [future]}))
+    assert " 2.0 min " in table(record(minutes=2, **fields | {"resumed": [future]}))
 
 
 def test_crashed_and_far_away():
     crashed = table(record(minutes=1, status="running", process_start="tick 1"))
-    assert " crashed " in crashed and " 1m00s " in crashed
+    assert " crashed " in crashed and " 1.0 min " in crashed
     assert "  running on 3f2a[2J  " in table(record(status="running", host="3f2a\x1b[2J"))
 
 

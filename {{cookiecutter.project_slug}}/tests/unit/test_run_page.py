@@ -46,9 +46,9 @@ def test_one_run(run_dir):
         f"files      {run_dir}\n",
         "project    p\n",
         "stage      debugging\n",
-        "took       1h15m\n",
+        "took       1.25 h\n",
         "steps      512 of 1,500,000 steps\n",
-        "estimated  1h10m\n",
+        "estimated  1.17 h\n",
         "score sampled 0.931, greedy 0.950 (judged), random",
         "latest metrics:\n          env_step 512\n  return  mean 1.235, std 2\n  policy  entropy 1.5",
         "python 3.11.7",
@@ -61,7 +61,7 @@ def test_one_run(run_dir):
 
 def test_an_estimate_that_counts_on_a_person_says_so(run_dir):
     text = format_run(RunFolder(run_dir, record(person_labels=700)))
-    assert "estimated  1h10m, a person's 700 labels included\n" in text
+    assert "estimated  1.17 h, a person's 700 labels included\n" in text
 
 
 @pytest.mark.parametrize("columns", [80, 200, None])
@@ -87,7 +87,7 @@ def test_nothing_that_may_be_looked_for_is_broken(run_dir):
 def test_a_crashed_run_took_what_its_metrics_say(run_dir):
     (run_dir / "metrics.jsonl").write_text('{"env_step": 512, "time/wall": 125.0}\n')
     crashed = record(status="running", process_start="tick 1", minutes=0)
-    assert "took       2m05s\n" in format_run(RunFolder(run_dir, crashed))
+    assert "took       2.1 min\n" in format_run(RunFolder(run_dir, crashed))
 
 
 def test_the_last_rollout_is_whole_and_may_go_beyond_the_plan(run_dir):

@@ -69,7 +69,7 @@ def test_a_row_for_each_run_with_all_there_is_to_know(project):
     page = write_page(project, run, record("8f3a", status="running", process_start="tick 1", minutes=0))
     assert "Runs of p" in (project / "runs/index.html").read_text()
     assert page.rows[1] == [
-        *("2026-11-21_moving-dot_7f3a", "finished", "2026-11-21 10:00", "100", "debugging", "4.1k", "1h15m", "0.875"),
+        *("2026-11-21_moving-dot_7f3a", "finished", "2026-11-21 10:00", "100", "debugging", "4.1k", "1.25 h", "0.875"),
         *(
             "12.3",
             "return from 1.0 to 4.0, between 1.0 and 4.0",

@@ -46,7 +46,7 @@ def test_a_low_terminal_has_those_that_run_then_those_that_need_a_person(reposit
     shown = lines(console)
     assert len(shown) == 7 and seeds(shown[:-1]) == ["102", "103", "104", "105", "119"]
     left = (15 * 2560 + 2 * (2560 - 512)) // 512
-    assert shown[-1].startswith("20 runs: ") and shown[-1].endswith(f"· 512/s · {left // 60}m{left % 60:02d}s left")
+    assert shown[-1].startswith("20 runs: ") and shown[-1].endswith(f"· 512/s · {left / 60:.1f} min left")
     console.file = io.StringIO()
     console.print(watching.screen(ended=True))
     assert len(seeds(lines(console)[:-1])) == 20

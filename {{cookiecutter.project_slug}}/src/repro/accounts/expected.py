@@ -24,23 +24,17 @@ def say_expected(root: Path, name: str, device: str, minutes: float, runs: int =
 
     def words(minutes: float) -> str:
         cost = minutes / 60 * price
-        return f"about {_duration(minutes)}" + (f", {cost:.2f} {budget.currency}" if cost >= LEAST_COST else "")
+        return f"about {format_hours(minutes / 60)}" + (f", {cost:.2f} {budget.currency}" if cost >= LEAST_COST else "")
 
     whole = f"; all {runs} runs of the sweep: {words(runs * minutes)}" if runs > 1 else ""
     print_wrapped(f"{name}: {words(minutes)}{_of_a_person(labels)}{whole}{_while_busy()}")
-
-
-def _duration(minutes: float) -> str:
-    if minutes < 10:
-        return format_hours(minutes / 60)
-    return f"{round(minutes)} min" if minutes < 120 else f"{minutes / 60:.1f} hours"
 
 
 def _of_a_person(labels: int) -> str:
     """How much of the minutes is a person's, and what that rests on."""
     if not labels:
         return ""
-    part = _duration(labelling_minutes(labels))
+    part = format_hours(labelling_minutes(labels) / 60)
     return f", {part} of it for {labels:,} labels by a person at {LABELS_PER_HOUR} an hour"
 
 

@@ -44,18 +44,8 @@ def shown_time(time: str | None) -> str:
     return (time or "")[:16].replace("T", " ")
 
 
-def format_seconds(seconds: float) -> str:
-    """30s, 2m15s, 10h00m."""
-    whole = int(seconds)
-    if whole < 60:
-        return f"{whole}s"
-    if whole < 3600:
-        return f"{whole // 60}m{whole % 60:02d}s"
-    return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
-
-
 def format_hours(hours: float) -> str:
-    """In the unit that shows what was short, too: 1.50 h, 12.5 min, 4 s; 0 h."""
+    """A duration in the unit that shows what was short, too: 1.50 h, 12.5 min, 4 s; 0 h."""
     if hours >= 1:
         return f"{hours:,.2f} h"
     if 60 * hours >= 1:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from repro.terminal.text import cut, format_count, format_score, pad, plain, width
 from repro.tracking.archive import Record, effective_status
-from repro.tracking.durations import active_seconds, format_seconds
+from repro.tracking.durations import active_seconds, format_hours
 from repro.worklog.rows import asked
 
 COLUMNS = ("run", "status", "seed", "steps", "time", "score", "result", "question")
@@ -69,7 +69,7 @@ def _row(summary: Record) -> tuple[str, ...]:
         shown_status(summary, status),
         str(summary["seed"]),
         _steps(summary),
-        "" if seconds is None else format_seconds(seconds),
+        "" if seconds is None else format_hours(seconds / 3600),
         format_score(summary["score"]),
         plain(summary.get("result") or ""),
         plain(shown_question(summary)),

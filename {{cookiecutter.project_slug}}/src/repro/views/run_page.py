@@ -9,7 +9,7 @@ from typing import Any
 
 from repro.terminal.text import PIPED, describe_steps, hang, plain, shown_path, width
 from repro.tracking.archive import RunFolder, effective_status
-from repro.tracking.durations import active_seconds, format_seconds, shown_time
+from repro.tracking.durations import active_seconds, format_hours, shown_time
 from repro.tracking.metrics import read_last_row
 
 INDENT = 11  # columns for the names of entries
@@ -79,7 +79,7 @@ def _entries(run: RunFolder, last_row: Mapping[str, Any] | None) -> dict[str, An
         "started": shown_time(record.get("started")),
         "resumed": ", ".join(map(shown_time, record.get("resumed") or ())),
         "ended": shown_time(record.get("ended")),
-        "took": format_seconds(seconds) if seconds else None,
+        "took": format_hours(seconds / 3600) if seconds else None,
         "estimated": _estimated(record),
         "command": record.get("command"),
         "set": ", ".join(record.get("overrides", [])),
@@ -128,7 +128,7 @@ def _estimated(record: Mapping[str, Any]) -> str:
         return ""
     labels = record.get("person_labels")
     person = f", a person's {labels:,} labels included" if labels else ""
-    return format_seconds(60 * record["estimate_minutes"]) + person
+    return format_hours(record["estimate_minutes"] / 60) + person
 
 
 def _host(record: Mapping[str, Any]) -> str:

@@ -18,7 +18,7 @@ from repro.terminal.text import counted, format_count, format_score, plain
 from repro.tracking import provenance
 from repro.tracking.archive import Record, effective_status
 from repro.tracking.curves import sample_curve
-from repro.tracking.durations import format_seconds, shown_time
+from repro.tracking.durations import format_hours, shown_time
 from repro.views.listing import shown_question, shown_seconds, shown_status
 
 CURVES = 200  # of the first so many runs only
@@ -63,7 +63,7 @@ def _row(root: Path, run: Record, folders: str, with_curve: bool) -> str:
         _number(run["seed"], str(run["seed"])),
         f"<td>{html.escape(plain(run['stage'] or ''))}",
         _number(run["steps"], format_count(run["steps"])),
-        _number(seconds, "" if seconds is None else format_seconds(seconds)),
+        _number(seconds, "" if seconds is None else format_hours(seconds / 3600)),
         _number(run["score"], format_score(run["score"])),
         _number(run["return"], f"{run['return']:.1f}" if isinstance(run["return"], int | float) else ""),
         f"<td>{_curve(root / 'runs' / run['id']) if with_curve else ''}",

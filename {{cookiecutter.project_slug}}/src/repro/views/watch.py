@@ -21,7 +21,7 @@ from rich.text import Text
 from repro.reading import UserError
 from repro.terminal.text import describe_steps, format_count, plain
 from repro.tracking.archive import RunFolder, effective_status, is_live
-from repro.tracking.durations import format_seconds
+from repro.tracking.durations import format_hours
 from repro.tracking.index import list_summaries
 from repro.views.follow import Event, FollowedRun
 
@@ -116,7 +116,7 @@ class Watch:
         parts = [f"{len(runs)} runs: " + ", ".join(f"{count} {status}" for status, count in counts.items())]
         steps = sum(max(0, run.total_steps - run.step) for run in runs if run.live)
         if rate := sum(run.steps_per_second or 0 for run in runs if run.status == "running"):
-            parts += [f"{rate:,.0f}/s", f"{format_seconds(steps / rate)} left"]
+            parts += [f"{rate:,.0f}/s", f"{format_hours(steps / rate / 3600)} left"]
         return Text(" · ".join(parts))
 
     def table(self, runs: Sequence[FollowedRun]) -> Table:
@@ -199,7 +199,7 @@ def _share(run: FollowedRun) -> str:
 def _left(run: FollowedRun) -> str:
     if run.status == "queued":
         return "queued"
-    return "?" if run.seconds_left is None else format_seconds(run.seconds_left)
+    return "?" if run.seconds_left is None else format_hours(run.seconds_left / 3600)
 
 
 def _health(run: FollowedRun) -> str:
