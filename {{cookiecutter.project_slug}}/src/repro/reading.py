@@ -1,4 +1,4 @@
-"""Reading what users write, YAML, TOML and code, and the errors in it as one line that says what to put right."""
+"""Reading what users write, YAML, TOML and code, and the mistakes in it as one line that says what to put right."""
 
 from __future__ import annotations
 
@@ -6,12 +6,18 @@ import contextlib
 import difflib
 import json
 import tomllib
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+    from pydantic_core import ErrorDetails
+
+MOST_SHOWN = 60  # characters of a value that will not do
 
 
 class UserError(ValueError):
@@ -42,6 +48,47 @@ def nearest(name: object, known: Collection[str]) -> str:
     if matches:
         return f"; did you mean {matches[0]!r}?"
     return f"; known: {', '.join(known)}" if known else ""
+
+
+def first_problem(error: ValidationError) -> ErrorDetails:
+    """What a strict model finds first. A misspelled entry is unknown, and missing: the former says what to do."""
+    problems = error.errors(include_url=False)
+    return next((one for one in problems if one["type"] == "extra_forbidden"), problems[0])
+
+
+def place_of(problem: ErrorDetails, values: Any) -> str:
+    """The field at fault in the `values` that were read, as claims[0].id; without the kinds of it that were tried."""
+    field = ""
+    for number, part in enumerate(problem["loc"], start=1):
+        if isinstance(values, list) and isinstance(part, int):
+            field, values = f"{field}[{part}]", values[part]
+        elif isinstance(values, dict) and (
+            part in values or (problem["type"] == "missing" and number == len(problem["loc"]))
+        ):
+            field, values = f"{field}.{part}".lstrip("."), values.get(part)
+    return field
+
+
+def explain_problem(problem: ErrorDetails, field: str, known: Callable[[], Collection[str]], complete: str) -> str:
+    """A problem in one line: the field, the value, the fix.
+
+    known: the names that may stand there. complete: where one sees what is missing.
+    """
+    if problem["type"] == "extra_forbidden":
+        return f"{field}: unknown entry{nearest(problem['loc'][-1], known())}"
+    if problem["type"] == "missing":
+        return f"{field}: missing; add it ({complete})"
+    message = problem["msg"].removeprefix("Value error, ").partition(" or instance of ")[0]
+    if problem["type"] == "value_error":
+        return f"{field}: {message}" if field else message
+    return f"{field or 'the file'}: {shown(problem['input'])} will not do: {message[0].lower()}{message[1:]}"
+
+
+def shown(value: Any) -> str:
+    """A value as it could stand in a file, or the beginning of it."""
+    plain = value is None or isinstance(value, (str, int, float))  # bool is an int
+    text = json.dumps(value, ensure_ascii=False) if plain else str(value)
+    return text if len(text) <= MOST_SHOWN else text[: MOST_SHOWN - 3] + "..."
 
 
 def parse_yaml(text: str, source: str) -> Any:

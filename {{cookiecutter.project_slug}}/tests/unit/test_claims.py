@@ -194,4 +194,4 @@ def test_the_command_reads_tracked_cells_alone_and_check_fails_on_what_is_missin
     assert (found["verdict"], found["seeds"], len(found["runs"])) == ("reproduced", FINAL, 10)
     path.write_text(path.read_text().replace("min_seeds: 10", "min_seeds: 3"))
     code, out, error = here(project, monkeypatch, capsys, "claims", "--check")
-    assert (code, out) == (2, "") and error.count("\n") == 1 and "min_seeds: '3' will not do" in error
+    assert (code, out) == (2, "") and error.count("\n") == 1 and "min_seeds: 3 will not do" in error

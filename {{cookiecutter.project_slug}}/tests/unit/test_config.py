@@ -86,15 +86,15 @@ def test_a_configuration_cannot_be_changed():
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("learning_rate: 5", "learning_rte: 5", "agent.learning_rte: unknown parameter; did you mean 'learning_rate'?"),
+        ("learning_rate: 5", "learning_rte: 5", "agent.learning_rte: unknown entry; did you mean 'learning_rate'?"),
         (
             "algorithm: ppo",
             "algorithm: dqn",
             "agent.anneal_learning_rate: is a parameter of ppo, not of dqn; start from",
         ),
         ("id: moving-dot", "id: CartPole-v1", "env.actions: is a parameter of moving-dot, not of gym; start from"),
-        ("agent:", "agnet:", "agnet: unknown parameter; did you mean 'agent'?"),
-        ("name:", "zzz: 1\nname:", "zzz: unknown parameter; known: name, env, agent,"),
+        ("agent:", "agnet:", "agnet: unknown entry; did you mean 'agent'?"),
+        ("name:", "zzz: 1\nname:", "zzz: unknown entry; known: name, env, agent,"),
         ("  epochs: 3\n", "", "agent.epochs: missing; add it"),
         ("  id: moving-dot\n", "", "env.id: missing; add it"),
         ("gate:\n  after_minutes: 30\n", "", "gate: missing; add it"),
@@ -143,7 +143,7 @@ def test_a_configuration_cannot_be_changed():
             "reward.source: true will not do: input should be 'environment' or 'learned'",
         ),
         ("id: moving-dot", "id: moving-dots", 'env.id: "moving-dots" is no environment; write moving-dot'),
-        ("target: [0.5, 0.5]", "target: [0.5, 0.96]", "env.target.1: 0.96 will not do: input should be less than"),
+        ("target: [0.5, 0.5]", "target: [0.5, 0.96]", "env.target[1]: 0.96 will not do: input should be less than"),
         ("target: [0.5, 0.5]", "target: [0.5]", "env.target: [0.5] will not do"),
         ("image_size: 84", "image_size: 35", "env.image_size: 35 will not do"),
         ("max_frames: 1000", "max_frames: 1002", "env: max_frames (1002) must be a multiple of frame_skip (4)"),
@@ -164,7 +164,7 @@ def test_a_configuration_cannot_be_changed():
         ("minibatches: 8", "minibatches: 7", "agent.minibatches (7) must divide the 2048 steps of a rollout"),
         ("final: [0,", "final: [100, 0,", "seeds: tuning and final share the seeds [100]; take them out of one"),
         ("final: [0,", "final: [0, 0,", "seeds: final lists a seed twice"),
-        ("final: [0,", "final: [-1,", "seeds.final.0: -1 will not do"),
+        ("final: [0,", "final: [-1,", "seeds.final[0]: -1 will not do"),
         (
             "pipeline: [100,",
             "pipeline: [0, 100,",
@@ -173,7 +173,7 @@ def test_a_configuration_cannot_be_changed():
         ("pipeline: [100,", "pipeline: [7000, 100,", "seeds: pipeline [7000, 100, 101, 102] must lie within tuning"),
         ("pipeline: [100, 101, 102]", "pipeline: []", "seeds.pipeline: [] will not do"),
         ("name: moving-dot", "name: moving-dot\n1: 2", "1: 1 will not do: keys should be strings"),
-        ("name: moving-dot", 'name: moving-dot\n"two\\nlines": 2', "two lines: unknown parameter"),
+        ("name: moving-dot", 'name: moving-dot\n"two\\nlines": 2', "two lines: unknown entry"),
     ],
     ids=lambda value: value[:40],
 )

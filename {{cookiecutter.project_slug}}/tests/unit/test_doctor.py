@@ -167,7 +167,7 @@ def test_thresholds_may_be_left_out_or_given_in_part(tmp_path):
 @pytest.mark.parametrize(
     ("section", "overrides", "error"),
     [
-        ("health:\n  max_tie: 0.5\n", [], r"health\.max_tie: unknown parameter; did you mean 'max_ties'"),
+        ("health:\n  max_tie: 0.5\n", [], r"health\.max_tie: unknown entry; did you mean 'max_ties'"),
         ("health: 3\n", [], r"health: 3 will not do"),
         ("health: 3\n", ["health.max_kl=1"], r"no parameter 'health\.max_kl'"),
         ("", ["health.max_k=1"], r"no parameter 'health\.max_k'; did you mean 'health\.max_kl'"),

@@ -79,7 +79,7 @@ def test_what_was_planned_is_kept_and_nothing_deviates_from_it(planned: Project,
         (
             PLAN[: PLAN.index("analysis")],
             "hypotheses: []\n",
-            "hypotheses: '[]' will not do: list should have at least 1",
+            "hypotheses: [] will not do: list should have at least 1",
         ),
         (
             "analysis: the mean with a t-interval",
@@ -223,5 +223,5 @@ def test_a_damaged_registration_is_one_line(planned: Project, text: str) -> None
 def test_the_shipped_plan_is_refused_until_it_is_filled_in(planned: Project) -> None:
     text = re.sub(r"{%.*?%}", "", (PROJECT / "paper/preregistration.yaml").read_text())
     (planned.root / "paper/preregistration.yaml").write_text(text)
-    with pytest.raises(UserError, match=re.escape("hypotheses: '[]' will not do")):
+    with pytest.raises(UserError, match=re.escape("hypotheses: [] will not do")):
         register(planned.root, planned.config(), None)

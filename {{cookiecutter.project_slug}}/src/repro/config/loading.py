@@ -32,7 +32,7 @@ def parse_config(values: dict[str, Any], source: str = "parameters") -> Config:
     try:
         return Config.model_validate(values)
     except pydantic.ValidationError as error:
-        raise UserError(f"{source}: {explain(error)}") from None
+        raise UserError(f"{source}: {explain(error, values)}") from None
 
 
 def _fill_in_health(values: dict[str, Any]) -> None:
