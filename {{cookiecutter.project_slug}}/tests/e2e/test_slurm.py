@@ -42,7 +42,7 @@ def test_preempted_jobs_go_on_from_their_checkpoints(cluster: Project) -> None:
     """Seed 100 is taken from its node and queued again by SLURM, 101 warned by its signal, which submitit answers."""
     options = ("--on", "slurm", *LONGER, "--question", "does it go on?")
     said = cluster.ok("launch", "--seeds", "100,101", *options, "--at-once", "1")
-    assert "2 jobs are queued" in said
+    assert "2 jobs queued" in said
     assert "all of them are queued in SLURM already" in cluster.ok("launch", "--seeds", "100,101", *options)
     runs = [run_of(cluster, seed) for seed in (100, 101)]
     for run, interrupt in zip(runs, (("scontrol", "requeue"), ("scancel", "--signal=USR2")), strict=True):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from preflight_examples import PROJECT
 from report_examples import make_cell
 
 from repro.config import SeedConfig
@@ -15,7 +16,7 @@ from repro.results.records import Cell, find_cells
 
 FINAL = list(range(10))
 SEEDS = SeedConfig(tuning=[100, 101, 102], final=FINAL, pipeline=[100], ablations=[])
-PIPELINE = Pipeline("moving-dot", SEEDS, baselines=[], presets=["moving-dot", "other"])
+PIPELINE = Pipeline("moving-dot", SEEDS, baselines=[], presets=PROJECT / "presets")
 CLAIM = """  - id: dot
     claim: It is solved.
     where: section 3

@@ -20,6 +20,7 @@ from repro.results.records import find_cells
 from repro.results.statistics import t_interval
 from repro.results.verdicts import decide, judge, plan_seeds
 
+OTHER = "moving-dot-true-reward"  # a preset
 SCORES = [0.91, 0.92, 0.93, 0.94, 0.95, 0.96, 0.93, 0.94, 0.92, 0.95]
 
 
@@ -66,13 +67,13 @@ def test_success_rates_have_wilson_intervals_so_that_ten_of_ten_show_no_ninety_p
 def test_a_comparison_is_of_pairs_of_seeds(tmp_path: Path) -> None:
     """Seeds differ by far more than the methods do, which differ by 0.05 on each."""
     scores = list(np.linspace(0.1, 1.0, 10))
-    cells = cells_with(tmp_path, scores) | cells_with(tmp_path, [score - 0.05 for score in scores], "other")
-    claim = make_claim(target=0.04, against={"experiment": "other"})
+    cells = cells_with(tmp_path, scores) | cells_with(tmp_path, [score - 0.05 for score in scores], OTHER)
+    claim = make_claim(target=0.04, against={"experiment": OTHER})
     found = judge(claim, cells, PIPELINE)
     assert found.estimate == pytest.approx(0.05) and found.verdict == "reproduced" and len(found.cells) == 20
     assert judge(claim, {"moving-dot": cells["moving-dot"]}, PIPELINE).problems == [
-        "results/cells/other: lacks seeds 0, 1, 2, 3, 4, 5, 6, 7, 8, 9; make them: dvc repro, once baselines in "
-        "dvc.yaml lists other and seeds.pipeline in params.yaml lists them instead of tuning seeds"
+        f"results/cells/{OTHER}: lacks seeds 0, 1, 2, 3, 4, 5, 6, 7, 8, 9; make them: dvc repro, once baselines in "
+        f"dvc.yaml lists {OTHER} and seeds.pipeline in params.yaml lists them instead of tuning seeds"
     ]
 
 

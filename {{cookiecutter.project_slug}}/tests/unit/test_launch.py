@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from pathlib import Path
 
 import pytest
+from preflight_examples import PROJECT
 from project import PATIENCE, Project, here, kill, line_count, wait_until
 
 from repro.config.ablations import WHOLE
 from repro.launch.attempts import DIED
 from repro.launch.cells import chosen_seeds, how_to_publish
-from repro.reading import UserError
+from repro.reading import UserError, read_yaml
 from repro.tracking.archive import RunFolder
 
 LEAST = ("reward.source=environment", "training.total_steps=256", "env.image_size=36")  # one rollout
@@ -49,7 +51,15 @@ def test_ablations_times_seeds_past_one_gate_and_the_same_launch_again_does_what
     assert "nothing is left to do" in project.does("launch", "--seeds", "100,101", *options)
 
 
-SEEDS = {"tuning": [100, 101], "final": [0, 1], "pipeline": [100], "ablations": ["no-ensemble"]}
+@pytest.fixture(scope="module")
+def pipeline(tmp_path_factory):
+    """A project's params.yaml and dvc.yaml, that list a seed, an ablation, and a baseline."""
+    root = tmp_path_factory.mktemp("pipeline")
+    seeds = {"tuning": [100, 101], "final": [0, 1], "pipeline": [100], "ablations": ["no-ensemble"]}
+    params = read_yaml(PROJECT / "presets/moving-dot.yaml") | {"seeds": seeds}
+    (root / "params.yaml").write_text(json.dumps(params))
+    (root / "dvc.yaml").write_text("vars: [{baselines: [moving-dot-true-reward]}]")
+    return root
 
 
 @pytest.mark.parametrize(
@@ -58,18 +68,24 @@ SEEDS = {"tuning": [100, 101], "final": [0, 1], "pipeline": [100], "ablations": 
         ([(100, None)], {}, "dvc repro; it trains none of these again"),
         ([(100, "no-ensemble")], {}, "dvc repro; it trains none of these again"),
         ([(1, None), (0, None)], {}, "dvc repro, with 0, 1 in seeds.pipeline of params.yaml, committed; it trains"),
-        ([(0, None), (0, "no-ties")], {}, "0 in seeds.pipeline and no-ties in seeds.ablations of params.yaml"),
+        ([(0, None), (0, "no-ties")], {}, "with 0 in seeds.pipeline of params.yaml and no-ties in seeds.ablations of params.yaml, committed"),
         ([(100, None), (101, None)], {}, None),
         ([(0, None)], {"overrides": ["agent.discount=0.9"]}, None),
         ([(0, None)], {"annotator": "person"}, None),
+        ([(100, None)], {"name": "moving-dot-true-reward", "source": "environment"}, "dvc repro; it trains none of"),
+        (
+            *([(0, None)], {"name": "cartpole", "source": "environment"}),
+            "dvc repro, with 0 in seeds.pipeline of params.yaml and cartpole in baselines of dvc.yaml, committed; it",
+        ),
+        ([(100, None)], {"name": "moving-dot-continuous"}, None),  # no stage collects its labels
     ],
 )
-def test_it_is_said_how_finished_runs_become_cells_where_they_are_to(cells, changes, said):
+def test_it_is_said_how_finished_runs_become_cells_where_they_are_to(pipeline, cells, changes, said):
     preferences = {"annotator": changes.get("annotator", "oracle")}
-    params = {"seeds": SEEDS, "reward": {"source": "learned"}, "preferences": preferences}
-    record = {"params": params, "overrides": changes.get("overrides", [])}
+    params = {"reward": {"source": changes.get("source", "learned")}, "preferences": preferences}
+    record = {"params": params, "name": changes.get("name", "moving-dot"), "overrides": changes.get("overrides", [])}
     runs = [RunFolder(Path("x"), record | {"seed": seed, "ablation": ablation}) for seed, ablation in cells]
-    hint = how_to_publish(runs)
+    hint = how_to_publish(pipeline, runs)
     assert hint is said is None or said in hint
 
 

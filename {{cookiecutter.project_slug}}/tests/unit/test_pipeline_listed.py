@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,8 @@ def pipeline(root: Path, dvc: str | None = DVC, overrides: tuple[str, ...] = ())
     if dvc is not None:
         (root / "dvc.yaml").write_text(dvc)
     (root / "presets").mkdir(exist_ok=True)
-    (root / "presets/moving-dot-true-reward.yaml").touch()
+    for name in ("moving-dot-true-reward", "moving-dot-continuous"):
+        shutil.copy(PROJECT / f"presets/{name}.yaml", root / "presets")
     return read_pipeline(root, load_config(PROJECT / "presets/moving-dot.yaml", overrides))
 
 
@@ -56,9 +58,14 @@ def test_a_baseline_that_dvc_yaml_lists_needs_nothing_but_the_command(tmp_path: 
     listed = DVC.replace("baselines: []", "baselines: [moving-dot-true-reward]")
     made = pipeline(tmp_path, listed, LISTED)
     assert made.how_to_make(Group(experiment="moving-dot-true-reward"), [0]) == "make them: dvc repro"
-    assert "no stage of dvc.yaml makes them; add one as train-ablation is, with --params presets/" in made.how_to_make(
-        Group(experiment="moving-dot-true-reward", ablation="no-ensemble"), [0]
-    )
+    for group, like in (
+        (Group(experiment="moving-dot-true-reward", ablation="no-ensemble"), "evaluate of ablations"),
+        (Group(experiment="moving-dot-continuous"), "evaluate"),  # listed or not, no stage collects its labels
+    ):
+        assert made.how_to_make(group, [0]) == (
+            f"no stages of dvc.yaml make them; add some like collect, train and {like}, with --params "
+            f"presets/{group.experiment}.yaml"
+        )
     assert made.how_to_make(Group(experiment="dots"), [0]) == (
         "params.yaml is of moving-dot, and there is no presets/dots.yaml; correct the claim, or add it"
     )

@@ -137,7 +137,7 @@ def test_an_equal_launch_queues_nothing_twice(project, monkeypatch, tmp_path, ca
     (tmp_path / "squeue.jobs").touch()
     run = project.queue(100)
     slurm.submit(project.root, [read_run(run.path)], None)
-    assert "1 jobs are queued" in capsys.readouterr().out
+    assert "1 job queued" in capsys.readouterr().out
     (tmp_path / "squeue.jobs").write_text(f"{read_run(run.path).record['slurm_job']}\n")
     slurm.submit(project.root, [run], None)  # as it was before the other launch queued it
     assert "all of them are queued in SLURM already" in capsys.readouterr().out

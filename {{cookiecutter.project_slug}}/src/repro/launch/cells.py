@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from repro.accounts.expected import say_expected
-from repro.config import Config
+from repro.config import Config, load_config
 from repro.config.ablations import WHOLE, chosen_ablations
 from repro.gate.prelaunch import check_given, pass_gate
 from repro.preferences.schedule import labelling_minutes, person_labels
 from repro.reading import UserError
+from repro.results.pipeline import read_pipeline
 from repro.runs.closing import say_withdrawn
 from repro.runs.earlier import find_furthest
 from repro.runs.preparing import RunRequest, check_request
@@ -155,22 +156,30 @@ def _train_command(request: RunRequest, params: Path | None, seed: int, ablation
     return ["repro", "train", *(str(word) for option in options if option[1] is not None for word in option)]
 
 
-def how_to_publish(runs: Sequence[RunFolder]) -> str | None:
-    """What makes cells of these runs of one launch once they have finished; None where it is not meant to.
+def how_to_publish(root: Path, runs: Sequence[RunFolder]) -> str | None:
+    """What makes cells of these runs of one launch once they have finished; None where it is not meant to, or cannot.
 
     That is with parameters that are not those of a file, with a person's labels, and for seeds that are tuned on and
-    are not the pipeline's.
+    are not the pipeline's; of the presets, dvc.yaml has stages for true rewards alone, without ablations.
     """
-    params = runs[0].record["params"]
-    by_a_person = params["reward"]["source"] == "learned" and params["preferences"]["annotator"] == "person"
-    listed = params["seeds"]
-    seeds = sorted({run.record["seed"] for run in runs} - {*listed["pipeline"]})
-    ablations = sorted({run.record["ablation"] for run in runs} - {None, *listed["ablations"]})
-    if runs[0].record["overrides"] or by_a_person or {*seeds} & {*listed["tuning"]}:
+    try:
+        pipeline = read_pipeline(root, load_config(root / "params.yaml"))
+    except UserError:  # edited since the launch: whoever types dvc repro is told
         return None
-    missing = [f"{', '.join(map(str, seeds))} in seeds.pipeline"] if seeds else []
-    missing += [f"{', '.join(ablations)} in seeds.ablations"] if ablations else []
-    with_them = f", with {' and '.join(missing)} of params.yaml, committed" if missing else ""
+    name, params, listed = runs[0].record["name"], runs[0].record["params"], pipeline.seeds
+    learned = params["reward"]["source"] == "learned"
+    seeds = sorted({run.record["seed"] for run in runs} - {*listed.pipeline})
+    ablations = {run.record["ablation"] for run in runs} - {None}
+    if runs[0].record["overrides"] or {*seeds} & {*listed.tuning}:
+        return None
+    if learned and (params["preferences"]["annotator"] == "person" or name != pipeline.experiment):
+        return None
+    missing = [f"{', '.join(map(str, seeds))} in seeds.pipeline of params.yaml"] if seeds else []
+    if others := sorted(ablations - {*listed.ablations}):
+        missing.append(f"{', '.join(others)} in seeds.ablations of params.yaml")
+    if name not in (pipeline.experiment, *pipeline.baselines):
+        missing.append(f"{name} in baselines of dvc.yaml")
+    with_them = f", with {' and '.join(missing)}, committed" if missing else ""
     return f"for claims and the report: dvc repro{with_them}; it trains none of these again"
 
 

@@ -70,7 +70,7 @@ def wait_for_pool(root: Path, runs: Sequence[RunFolder], process: subprocess.Pop
         print(f"{record['id']}: {effective_status(record)}: {record.get('result') or 'see its output.log'}")
     if unfinished:
         print("the same launch again goes on with these, and does no other again")
-    elif said := how_to_publish(runs):
+    elif said := how_to_publish(root, runs):
         print(said)
     return as_shells_count(process.wait())
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from repro.launch.attempts import RunProcesses
 from repro.launch.cells import describe_cell, how_to_publish
 from repro.reading import UserError, read_toml
+from repro.terminal.text import counted
 from repro.tracking.archive import Record, RunFolder, read_run
 from repro.tracking.locks import creating_runs
 from repro.tracking.snapshot import snapshot_path
@@ -78,9 +79,9 @@ def submit(root: Path, runs: Sequence[RunFolder], at_once: int | None) -> None:
             return
         jobs = _queue(root, runs, at_once)
     print("\n".join(map(describe_cell, runs)))
-    print(f"{len(runs)} jobs are queued: squeue --me; follow them with: repro watch; stop all with: scancel ", end="")
+    print(f"{counted(len(runs), 'job')} queued: squeue --me; follow with: repro watch; stop all with: scancel ", end="")
     print(jobs[0].partition("_")[0], flush=True)
-    if hint := how_to_publish(runs):
+    if hint := how_to_publish(root, runs):
         print(f"once they have finished, {hint}", flush=True)
 
 

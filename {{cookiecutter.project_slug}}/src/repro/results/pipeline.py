@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from repro.config import Config, SeedConfig
+from repro.config import Config, SeedConfig, load_config
 from repro.reading import read_yaml
 from repro.results.claims import Group
 
@@ -18,17 +18,19 @@ class Pipeline:
     experiment: str  # of params.yaml
     seeds: SeedConfig
     baselines: Collection[str]  # of dvc.yaml
-    presets: Collection[str]  # those that there are
+    presets: Path  # the folder of parameters of other experiments
 
     def how_to_make(self, group: Group, seeds: Sequence[int]) -> str:
-        """The command that makes the cells of these seeds, and what must be listed before."""
+        """The command that makes the cells of these seeds, and what must be listed before. Raises UserError."""
         lists = []
         if group.experiment != self.experiment:
-            preset = f"presets/{group.experiment}.yaml"
-            if group.experiment not in self.presets:
-                return f"params.yaml is of {self.experiment}, and there is no {preset}; correct the claim, or add it"
-            if group.ablation:
-                return f"no stage of dvc.yaml makes them; add one as train-ablation is, with --params {preset}"
+            file = self.presets / f"{group.experiment}.yaml"
+            name = f"{file.parent.name}/{file.name}"
+            if not file.exists():
+                return f"params.yaml is of {self.experiment}, and there is no {name}; correct the claim, or add it"
+            if group.ablation or load_config(file).reward.source == "learned":  # baselines have no labels to collect
+                like = "collect, train and evaluate" + (" of ablations" if group.ablation else "")
+                return f"no stages of dvc.yaml make them; add some like {like}, with --params {name}"
             if group.experiment not in self.baselines:
                 lists.append(f"baselines in dvc.yaml lists {group.experiment}")
         elif group.ablation and group.ablation not in self.seeds.ablations:
@@ -43,8 +45,7 @@ class Pipeline:
 
 def read_pipeline(root: Path, config: Config) -> Pipeline:
     """The pipeline of the project at `root`; `config` is params.yaml. Raises UserError."""
-    presets = [path.stem for path in (root / "presets").glob("*.yaml")]
-    return Pipeline(config.name, config.seeds, _baselines(root / "dvc.yaml"), presets)
+    return Pipeline(config.name, config.seeds, _baselines(root / "dvc.yaml"), root / "presets")
 
 
 def _baselines(path: Path) -> list[str]:
