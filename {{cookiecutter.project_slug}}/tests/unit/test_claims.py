@@ -165,6 +165,7 @@ def test_tuning_seeds_say_how_many_final_ones_it_takes(tmp_path: Path) -> None:
     easy = plan_seeds(make_claim(target=0.5), cells, SEEDS.tuning)
     assert "10 seeds show 0.5" in easy  # it needs so many anyway
     assert "no number of seeds will show 0.96" in plan_seeds(make_claim(target=0.96), cells, SEEDS.tuning)
+    assert "not even 1,000 seeds will show 0.949" in plan_seeds(make_claim(target=0.949), cells, SEEDS.tuning)
     assert plan_seeds(make_claim(), cells, [100, 101]) is None
 
 

@@ -61,7 +61,7 @@ def edit(path: Path, old: str, new: str) -> None:
 def test_what_was_planned_is_kept_and_nothing_deviates_from_it(planned: Project, monkeypatch, capsys) -> None:
     assert deviations(planned) == [] and read_registrations(planned.root) == []
     code, out, error = here(planned, monkeypatch, capsys, "preregister")
-    assert (code, error) == (0, "") and "1 claims, 10 final seeds, tiny" in out and "now commit it" in out
+    assert (code, error) == (0, "") and "1 claim, 10 final seeds, tiny" in out and "now commit it" in out
     (entry,) = read_registrations(planned.root)
     assert entry["plan"]["hypotheses"][0]["claim"] == "dot" and entry["claims"]["dot"]["target"] == 0.9
     assert entry["seeds"]["final"] == FINAL and entry["params"]["tiny"]["agent"]["learning_rate"]

@@ -9,7 +9,7 @@ import typer
 
 from repro.cli.common import project_root
 from repro.reading import UserError
-from repro.terminal.text import shown_path, terminal_width
+from repro.terminal.text import counted, shown_path, terminal_width
 
 app = typer.Typer()
 
@@ -59,7 +59,8 @@ def preregister(
     root = project_root()
     config = load_config(root / "params.yaml")
     entry = register(root, config, amend)
-    kept = f"{len(entry['claims'])} claims, {len(entry['seeds']['final'])} final seeds, {', '.join(entry['params'])}"
+    seeds = counted(len(entry["seeds"]["final"]), "final seed")
+    kept = f"{counted(len(entry['claims']), 'claim')}, {seeds}, {', '.join(entry['params'])}"
     print(f"written: {shown_path(root / REGISTERED)} ({kept})")
     for claim, plan in judge_claims(root, config).plans.items():
         print(f"{claim}: {plan}")

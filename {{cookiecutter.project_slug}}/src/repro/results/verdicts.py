@@ -19,7 +19,7 @@ import numpy as np
 from repro.results.aggregates import bootstrap_interval, interquartile_mean
 from repro.results.claims import SUCCESS_RATE, Claim
 from repro.results.pipeline import Pipeline
-from repro.results.power import required_seeds
+from repro.results.power import MOST_SEEDS, required_seeds
 from repro.results.proportions import wilson_interval
 from repro.results.records import Cell
 from repro.results.statistics import SEEDS_FOR_INTERVAL, paired_interval, t_interval
@@ -137,10 +137,12 @@ def plan_seeds(claim: Claim, groups: Mapping[str, Sequence[Cell]], tuning: Seque
         return None
     values = [np.array([value_of(found[seed], claim) for seed in pilots]) for found in by_group]
     sample = values[0] - values[1] if claim.against else values[0]
-    needed = required_seeds(float(sample.mean()) - claim.threshold, float(sample.std(ddof=1)))
+    effect = float(sample.mean()) - claim.threshold
+    needed = required_seeds(effect, float(sample.std(ddof=1)))
     seen = f"{len(pilots)} tuning seeds have {sample.mean():.3g}, deviation {sample.std(ddof=1):.2g}"
     if needed is None:
-        return f"{seen}: if final ones are like them, no number of seeds will show {claim.threshold:g}"
+        many = f"not even {MOST_SEEDS:,}" if effect > 0 else "no number of"
+        return f"{seen}: if final ones are like them, {many} seeds will show {claim.threshold:g}"
     needed = max(needed, claim.min_seeds)
     return f"{seen}: if final ones are like them, {needed} seeds show {claim.threshold:g} with at least 80% chance"
 
