@@ -75,6 +75,15 @@ def test_all_plots_are_written(project: Path) -> None:
     assert {path.relative_to(project).as_posix() for path in result.written} == found
 
 
+def test_what_is_0_throughout_is_not_drawn(project: Path) -> None:
+    """As the disagreement of one member with nobody."""
+    curve = make_cell(project, 101, learned=True).parents[2] / "curves/moving-dot/seed-101.jsonl"
+    curve.write_text(curve.read_text().replace('"reward_model/disagreement": 0.1', '"reward_model/disagreement": 0.0'))
+    result = write_report(project)
+    assert result.not_made == ["moving-dot: Disagreement of the ensemble: not drawn, since it is 0 throughout"]
+    assert not list((project / "reports").rglob("disagreement.*"))
+
+
 def test_page_loads_nothing_and_has_light_and_dark_plots(project: Path) -> None:
     write_report(project)
     page = Page((project / "reports" / "report.html").read_text())

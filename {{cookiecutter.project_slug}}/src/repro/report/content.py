@@ -41,7 +41,7 @@ class Section:
     sources: Table
     warnings: list[str]
     plots: list[Plot]
-    not_made: list[str]  # plots for which the metrics are missing
+    not_made: list[str]  # plots, each with the reason
     videos: dict[int, bytes]  # by seed, of the segments that its reward model values highest and lowest; MP4
     ablations: Table | None = None  # this experiment beside its ablations
 

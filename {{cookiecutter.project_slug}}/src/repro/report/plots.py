@@ -102,7 +102,7 @@ class Plot:
 
 
 class MissingMetricError(Exception):
-    """No curve of the experiment holds what a plot would show."""
+    """No curve of the experiment holds what a plot would show, or anything but 0."""
 
 
 def make_plots(cells: list[Cell], curves: dict[int, Rows]) -> tuple[list[Plot], list[str]]:
@@ -163,6 +163,8 @@ def _seed_scores(cells: list[Cell]) -> Plot:
 
 def _reward_plot(plot: RewardPlot, cells: list[Cell], curves: dict[int, Rows]) -> Plot:
     found = _metrics(plot.title, curves, *plot.metrics)
+    if not any(values.any() for _, *metrics in found.values() for values in metrics):  # as of an ensemble of one
+        raise MissingMetricError(f"{plot.title}: not drawn, since it is 0 throughout")
     shown = _seeds_shown(cells, found) if plot.over_steps else _left_out(cells, found)
     return make_plot(plot.name, plot.title, plot.caption + shown, lambda axes, theme: plot.draw(axes, theme, found))
 

@@ -42,7 +42,7 @@ class ReportResult:
 
     written: list[Path]
     warnings: list[str]
-    not_made: list[str]  # plots for which the metrics are missing
+    not_made: list[str]  # plots, each with the reason
 
 
 def write_report(root: Path, config: Config | None = None) -> ReportResult:
