@@ -168,6 +168,12 @@ def test_a_damaged_pass_is_named(root, content):
         prelaunch.find_pass(root, record["gate_key"])
 
 
+def test_a_pass_that_cannot_be_kept_is_one_line(root):
+    (root / "runs").touch()  # no folder
+    with pytest.raises(UserError, match=r"runs/\.gate: cannot be written"):
+        run_gate(root, interactive=False, skip="the same as yesterday", always=True)
+
+
 @pytest.mark.parametrize(
     "fields", [{"decided": None}, {"passed": True}, {"passed": "skipped"}, {"passed": "no"}, {"estimate_minutes": "1"}]
 )

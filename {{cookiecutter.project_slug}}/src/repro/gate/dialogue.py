@@ -10,7 +10,7 @@ import contextlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from repro.files import write_json
+from repro.files import make_folder, write_json
 from repro.gate.checklist import is_reason
 from repro.reading import UserError, parse_json
 from repro.terminal.text import plain
@@ -96,7 +96,7 @@ class Dialogue:
         return answer
 
     def _write(self) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(self.path.parent)
         write_json(self.path, self.kept)
 
 

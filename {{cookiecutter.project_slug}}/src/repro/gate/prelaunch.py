@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from repro.config import Config
-from repro.files import write_json
+from repro.files import make_folder, write_json
 from repro.gate.checklist import RESPONSES, SURPRISE, SURPRISED_ENOUGH, Checklist, read_answers, read_checklist
 from repro.gate.dialogue import Dialogue
 from repro.preflight.checks import CheckResult, run_checks
@@ -132,7 +132,7 @@ def pass_gate(
     if given.skip is not None and earlier and earlier["passed"] == "answered":
         return record  # of this run alone: answers and prediction stay for those that come after it
     path = _pass_path(root, key)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     write_json(path, record)
     if dialogue:
         dialogue.forget()
