@@ -36,7 +36,7 @@ from repro.results.claims import read_claims
         ("target: 0.9", "target: .nan", "claims[0].target: NaN will not do: input should be a finite number"),
         ("target: 0.9", "target: '0.9'", 'claims[0].target: "0.9" will not do: input should be a valid number'),
         ("id: dot", "id: The Dot", 'claims[0].id: "The Dot" will not do: string should match'),
-        ("seeds: final", "seeds: tuning", 'claims[0].cells.seeds: "tuning" will not do: input should be \'final\''),
+        ("seeds: final", "seeds: tuning", "claims[0].cells.seeds: \"tuning\" will not do: input should be 'final'"),
         ("seeds: final", "seeds: [1, 2, 3, 4, 5, 6, 7, 8, 9, 101]", "cells.seeds: 101 is a tuning seed; claim on"),
         ("seeds: final", "seeds: [1, 1, 3, 4, 5, 6, 7, 8, 9, 10]", "lists one twice; each counts once"),
         ("seeds: final}", "seeds: final, seed: 1}", "claims[0].cells.seed: unknown entry; did you mean 'seeds'?"),

@@ -68,7 +68,11 @@ def pipeline(tmp_path_factory):
         ([(100, None)], {}, "dvc repro; it trains none of these again"),
         ([(100, "no-ensemble")], {}, "dvc repro; it trains none of these again"),
         ([(1, None), (0, None)], {}, "dvc repro, with 0, 1 in seeds.pipeline of params.yaml, committed; it trains"),
-        ([(0, None), (0, "no-ties")], {}, "with 0 in seeds.pipeline of params.yaml and no-ties in seeds.ablations of params.yaml, committed"),
+        (
+            [(0, None), (0, "no-ties")],
+            {},
+            "0 in seeds.pipeline of params.yaml and no-ties in seeds.ablations of params.yaml",
+        ),
         ([(100, None), (101, None)], {}, None),
         ([(0, None)], {"overrides": ["agent.discount=0.9"]}, None),
         ([(0, None)], {"annotator": "person"}, None),

@@ -189,7 +189,7 @@ def test_a_pass_that_does_not_say_how_and_when_is_none(root, fields):
     "old, new, line",
     [
         ("tracking:", "trakcing:", "checks.trakcing: no such check; did you mean 'tracking'?"),
-        ("runs: all", "runs: some", 'checks.tracking.runs: "some" will not do: input should be \'all\' or'),
+        ("runs: all", "runs: some", "checks.tracking.runs: \"some\" will not do: input should be 'all' or"),
         ("failure: warns", "failure: stops", 'checks.seeds.failure: "stops"'),
         ("failure: warns", "x: 1", "checks.seeds.x: unknown entry"),
         ("id: question", "id: query", "none has the id 'question'"),
