@@ -92,7 +92,7 @@ class TestRuns:
             assert (process.returncode, error) == (130, "\nstopped\n")
         os.close(ours)
         os.close(theirs)
-        for answer, said in ((b"n\n", b"nothing was deleted"), (b"y\n", b"deleted: 5.0 kB of 1 runs")):
+        for answer, said in ((b"n\n", b"nothing was deleted"), (b"y\n", b"deleted: 5.0 kB of 1 run")):
             assert checkpoint.exists()
             ours, theirs = pty.openpty()
             os.write(ours, answer)

@@ -300,4 +300,4 @@ class TestWatching:
         table = re.split(r"[\r\n]+", re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", second))
         rows = [line for line in table if line.startswith(run.id[-4:])]
         assert rows and all(len(line) <= 80 for line in rows)
-        assert re.match(r"\w{4} +104 +[\d.]+k/200k +\d+% +[\d,]+ +\w+ +-?[\d.]+ +ok", rows[0].rstrip())
+        assert re.match(r"\w{4} +104 +[\d.]+k/200k +\d+% +[\d,]+ +[\d.]+ (s|min) +-?[\d.]+ +ok", rows[0].rstrip())
