@@ -25,7 +25,7 @@ TEMPLATE = Path(__file__).resolve().parents[2] / "template"
 WATCHED = {
     "repro.runs.preparing": ("read_wandb_settings", "keep_code", "create_run"),
     "repro.runs.doing": ("read_wandb_settings", "snapshot_path", "read_run", "claim_run"),
-    "repro.worklog.entries": ("enter_run", "finish_run"),
+    "repro.worklog.entries": ("enter_run", "enter_result"),
     "repro.session.run": ("find_problems", "add_finding", "save_checkpoint", "devices"),
     "repro.tracking.output": ("_Tee.write",),
     "repro.tracking.metrics": ("MetricsWriter.write", "MetricsWriter.position"),
