@@ -182,7 +182,7 @@ def test_the_device_is_settled_at_launch_and_kept_on_resume(project, monkeypatch
         assert project.refuses("resume", run.id).startswith("training.device: cuda was asked for, but torch finds no")
 
 
-@pytest.mark.parametrize(("cell", "whole"), [(False, ""), (True, "; all 2 runs of the sweep: about 90 min, 0.15 USD")])
+@pytest.mark.parametrize(("cell", "whole"), [(False, ""), (True, "; all 2 runs of the sweep: about 1.50 h, 0.15 USD")])
 def test_what_a_run_takes_is_told_once_before_the_gate(project, monkeypatch, capsys, cell, whole):
     passed = []
     monkeypatch.setenv("WANDB_MODE", "disabled")
@@ -191,7 +191,7 @@ def test_what_a_run_takes_is_told_once_before_the_gate(project, monkeypatch, cap
     monkeypatch.setattr(preparing, "pass_gate", lambda *given, **_: passed.extend(given) or {"passed": "answered"})
     config = project.config("training.device=cpu", "reward.source=environment")
     preparing.prepare_run(project.root, config, preparing.RunRequest(100, question="why?", cell=cell))
-    assert capsys.readouterr().out == f"tiny: about 45 min, 0.08 USD{whole}\n"
+    assert capsys.readouterr().out == f"tiny: about 45.0 min, 0.08 USD{whole}\n"
     assert passed[3:] == [Given(question="why?"), 90.0 if cell else 45.0]
 
 
