@@ -100,7 +100,7 @@ def test_the_algorithm_passes_the_tests_of_all_algorithms_and_learns(extended):
     project = extended("algorithm")
     project.run("pytest", "tests/probes", "tests/unit/test_on_policy_agents.py", "-k", "penalty-ppo")
     run = project.train("--params", "presets/cartpole-penalty-ppo.yaml")
-    assert run["evaluation"]["sampled"]["return_mean"] > 400
+    assert run["evaluation"]["sampled"]["return_mean"] > 200  # of one seed; random actions: 22
     metrics = [json.loads(line) for line in (run["folder"] / "metrics.jsonl").read_text().splitlines()]
     assert len({row["policy/kl_penalty"] for row in metrics}) > 2  # it adapts
 
