@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -44,12 +45,16 @@ class Extended:
     def repro(self, *arguments: str) -> str:
         return self.run("repro.cli", *arguments)
 
-    def train(self, *options: str) -> dict:
-        """Train with seed 100; returns the record of the run, its evaluation included."""
-        self.repro("train", "--seed", "100", *options)
+    def train(self, *options: str, seed: int = 100) -> dict:
+        """Train; returns the record of the run, its evaluation included."""
+        before = set(self._runs())
+        self.repro("train", "--seed", str(seed), *options)
         self.repro("evaluate", "latest")
-        (folder,) = (self.root / "runs").glob("[!.]*_*")
+        (folder,) = set(self._runs()) - before
         return json.loads((folder / "run.json").read_text()) | {"folder": folder}
+
+    def _runs(self) -> Iterator[Path]:
+        return (self.root / "runs").glob("[!.]*_*")
 
 
 @pytest.fixture
@@ -99,10 +104,12 @@ def test_the_environment_is_learned(extended):
 def test_the_algorithm_passes_the_tests_of_all_algorithms_and_learns(extended):
     project = extended("algorithm")
     project.run("pytest", "tests/probes", "tests/unit/test_on_policy_agents.py", "-k", "penalty-ppo")
-    run = project.train("--params", "presets/cartpole-penalty-ppo.yaml")
-    assert run["evaluation"]["sampled"]["return_mean"] > 200  # of one seed; random actions: 22
-    metrics = [json.loads(line) for line in (run["folder"] / "metrics.jsonl").read_text().splitlines()]
-    assert len({row["policy/kl_penalty"] for row in metrics}) > 2  # it adapts
+    runs = [project.train("--params", "presets/cartpole-penalty-ppo.yaml", seed=seed) for seed in (100, 101, 102)]
+    returns = [run["evaluation"]["sampled"]["return_mean"] for run in runs]
+    assert sum(one > 400 for one in returns) >= 2, returns  # of seeds 100 to 108, eight of nine ended at 500
+    for run in runs:
+        metrics = [json.loads(line) for line in (run["folder"] / "metrics.jsonl").read_text().splitlines()]
+        assert len({row["policy/kl_penalty"] for row in metrics}) > 2  # it adapts
 
 
 @pytest.mark.project

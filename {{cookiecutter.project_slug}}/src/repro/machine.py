@@ -9,7 +9,7 @@ import resource
 import sys
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's mallopt, in bytes
-LARGE = 2**24  # bytes; larger tensors are given back to the system as soon as they are freed
+LARGE = 2**25  # bytes; larger tensors are given back to the system as soon as they are freed
 PREPARED_SHAPES = 64
 
 

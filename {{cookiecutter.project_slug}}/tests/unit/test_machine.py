@@ -18,7 +18,7 @@ def huge():
     return int(next(line for line in lines if line.startswith("AnonHugePages")).split()[1]) / 1024
 steady_memory()
 found = []
-for mib in (64, 12):
+for mib in (64, 24):
     before, huge_before = resident_memory(), huge()
     tensor = torch.ones(mib, 2**18)
     labels = [bytes(4096) for _ in range(256)]
@@ -33,4 +33,4 @@ def test_large_tensors_come_in_large_pages_and_leave_nothing_behind():
     done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True)
     large, huge, left, small, _, kept = map(float, done.stdout.split())
     assert large > 60 and huge > 50 and left < 8
-    assert small > 10 and kept > 10  # the heap keeps it for the next one
+    assert small > 20 and kept > 20  # the heap keeps it for the next one
