@@ -9,7 +9,7 @@ import resource
 import sys
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's mallopt, in bytes
-LARGE = 2**25  # bytes; larger tensors are given back to the system as soon as they are freed
+LARGE = 2**24  # bytes of a tensor that comes and goes, where there are many such
 PREPARED_SHAPES = 64
 
 
@@ -20,22 +20,24 @@ def usable_cores() -> int:
     return os.cpu_count() or 1
 
 
-def steady_memory() -> None:
+def steady_memory(large_tensors: bool) -> None:
     """Let tensors come and go without delay, and without memory that grows. To be called before the first of them.
 
-    - What the heap holds is kept there for the next minibatch, as it takes time to ask the system for it again. Tensors
-      larger than LARGE are not put on the heap: labels and other small things that last came to lie between them and
-      left holes that fitted none of the next ones, so that a run on Atari grew and grew.
-    - These come in pages of 2 MiB, where the system has them (PyTorch's THP_MEM_ALLOC_ENABLE): in those of 4 KiB, the
-      paper's reward model took 1.7 times as long.
+    - What is freed is kept on the heap for the next minibatch, as it takes time to ask the system for it again.
+    - `large_tensors`: many are larger than LARGE. They are then given back to the system instead. On the heap, labels
+      and other small things that last come to lie between them and leave holes that fit none of the next ones, so that
+      a run on Atari grew and grew. These tensors come in pages of 2 MiB, where the system has them (PyTorch's
+      THP_MEM_ALLOC_ENABLE): in those of 4 KiB the paper's reward model took 1.7 times as long. For PPO alone such pages
+      are of no use; a tenth of the time of its update on Pong went into them.
     - oneDNN keeps what it has prepared for 1,024 shapes of its operands. Many shapes come once, as the rows that only
       reset are left out of minibatches, and what is kept of them lies scattered over the heap.
     """
-    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
+    if large_tensors:
+        os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", str(PREPARED_SHAPES))
     if platform.libc_ver()[0] == "glibc":
         libc = ctypes.CDLL(None)
-        libc.mallopt(M_MMAP_THRESHOLD, LARGE)
+        libc.mallopt(M_MMAP_THRESHOLD, LARGE if large_tensors else 2**30)
         libc.mallopt(M_TRIM_THRESHOLD, 2**30)
 
 

@@ -45,7 +45,7 @@ class Trainer(abc.ABC):
         initial_steps: int | None = None,
     ):
         training = config.training
-        steady_memory()
+        steady_memory(large_tensors=config.reward.source == "learned" and config.reward_model.network == "cnn")
         torch.set_num_threads(training.threads)
         torch.manual_seed(derive_seed(seed, "initial weights"))
         self.config, self.seed, self.run, self.store = config, seed, run, store
