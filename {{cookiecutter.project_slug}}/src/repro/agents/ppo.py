@@ -63,8 +63,8 @@ class PPO:
         reported = []
         for _ in range(config.epochs):
             order = torch.randperm(len(rows[0]), generator=self.generator, device=self.device)
-            shuffled = [take(row, order).tensor_split(config.minibatches) for row in rows]
-            reported += [self._update_minibatch(*minibatch) for minibatch in zip(*shuffled, strict=True)]
+            for indices in order.tensor_split(config.minibatches):
+                reported.append(self._update_minibatch(*(take(row, indices) for row in rows)))
         return (
             minibatch_metrics(reported, config)
             | value_metrics(rollout, returns)

@@ -64,8 +64,8 @@ class PenaltyPPO:
         reported = []
         for _ in range(config.epochs):
             order = torch.randperm(len(rows[0]), generator=self.generator, device=self.device)
-            shuffled = [take(row, order).tensor_split(config.minibatches) for row in rows]
-            reported += [self._update_minibatch(*minibatch) for minibatch in zip(*shuffled, strict=True)]
+            for indices in order.tensor_split(config.minibatches):
+                reported.append(self._update_minibatch(*(take(row, indices) for row in rows)))
         with torch.no_grad():
             kl = approximate_kl(self.runner(rows[0])[0].log_prob(rows[1]) - rows[2]).item()
         self.penalty *= 2 if kl > 1.5 * config.kl_target else 0.5 if kl < config.kl_target / 1.5 else 1
