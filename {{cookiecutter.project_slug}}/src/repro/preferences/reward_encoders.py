@@ -82,9 +82,10 @@ class ConvolutionalEncoder(nn.Module):
         """Features float32 (M, N, features) of uint8 stacks (N, S, H, W)."""
         images = _scaled(stacks)
         for convolution, norm in zip(self.convolutions, self.norms, strict=True):
-            images = functional.leaky_relu(norm(convolution(images)), LEAK)
-            if dropout:
+            images = norm(convolution(images))
+            if dropout:  # the same before a leaky ReLU as after it
                 images = dropout(images)
+            images = functional.leaky_relu(images, LEAK, inplace=True)
         return images.view(len(images), self.members, -1).transpose(0, 1).float()
 
     @staticmethod
