@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import os
+import time
+from types import SimpleNamespace
 
 import pytest
 from archive_examples import CONFIG, new_run
@@ -39,6 +41,11 @@ def seeds(shown):
     return [line.split()[1] for line in shown if line.split()[1:2] and line.split()[1].isdigit()]
 
 
+def instead_of_sleeping(monkeypatch, do):
+    """In this module alone: a thread that another test has left may sleep as well."""
+    monkeypatch.setattr(watch, "time", SimpleNamespace(monotonic=time.monotonic, sleep=do))
+
+
 def test_a_low_terminal_has_those_that_run_then_those_that_need_a_person(repository, runs):
     console = Console(file=io.StringIO(), force_terminal=True, width=90, height=8, no_color=True)
     watching = Watch(repository, runs, None, console)
@@ -62,7 +69,7 @@ def test_without_a_terminal_those_that_run_have_a_line_and_at_the_end_all(reposi
         for run in runs:
             finish_run(run, "finished", 0)
 
-    monkeypatch.setattr(watch.time, "sleep", stop_all)
+    instead_of_sleeping(monkeypatch, stop_all)
     assert watching.until_all_end() == 0
     first, last = lines(console)[: looks[0]], lines(console)[-20:]
     assert [line.split(" · ")[0][-3:] for line in first[1:]] == ["104", "119"] and first[0].startswith("20 runs: ")
@@ -74,6 +81,6 @@ def test_nobody_waits_for_a_run_that_another_host_lost(repository, runs, monkeyp
     lost = runs[4]
     lost.update(host="another-machine", started="2020-01-01T10:00:00+01:00")
     lock = hold_run(lost.path)
-    monkeypatch.setattr(watch.time, "sleep", lambda seconds: os.close(lock))
+    instead_of_sleeping(monkeypatch, lambda seconds: os.close(lock))
     assert Watch(repository, [lost], None, console).until_all_end() == 1
     assert any(f"crashed: {lost.id}" in line for line in lines(console))

@@ -145,7 +145,7 @@ class ScaleImages(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """uint8 (batch, channels, height, width) to float of the same shape."""
         dtype = torch.get_autocast_dtype(images.device.type) if torch.is_autocast_enabled(images.device.type) else None
-        return images.to(dtype or torch.float32, memory_format=torch.channels_last).div_(255)
+        return images.to(dtype or torch.float32, copy=True, memory_format=torch.channels_last).div_(255)
 
 
 def make_encoder(observation_space: Box) -> tuple[nn.Module, int]:

@@ -107,4 +107,4 @@ def _initialise(convolution: nn.Conv2d, filters: int) -> None:
 def _scaled(pixels: Tensor) -> Tensor:
     """uint8 pixels as numbers from 0 to 1, in the precision of the convolutions."""
     half = torch.is_autocast_enabled(pixels.device.type)
-    return pixels.to(torch.bfloat16 if half else torch.float32).div_(255)
+    return pixels.to(torch.bfloat16 if half else torch.float32, copy=True).div_(255)
