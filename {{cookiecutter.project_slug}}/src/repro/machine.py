@@ -27,8 +27,8 @@ def steady_memory(large_tensors: bool) -> None:
     - `large_tensors`: many are larger than LARGE. They are then given back to the system instead. On the heap, labels
       and other small things that last come to lie between them and leave holes that fit none of the next ones, so that
       a run on Atari grew and grew. These tensors come in pages of 2 MiB, where the system has them (PyTorch's
-      THP_MEM_ALLOC_ENABLE): in those of 4 KiB the paper's reward model took 1.7 times as long. For PPO alone such pages
-      are of no use; a tenth of the time of its update on Pong went into them.
+      THP_MEM_ALLOC_ENABLE): in those of 4 KiB the paper's reward model took 1.7 times as long. PPO alone has no use
+      for them: on Pong it took some 5% longer.
     - oneDNN keeps what it has prepared for 1,024 shapes of its operands. Many shapes come once, as the rows that only
       reset are left out of minibatches, and what is kept of them lies scattered over the heap.
     """
