@@ -149,20 +149,17 @@ def section(kind: Kind, runs: list[dict], ratios: list[float]) -> list[str]:
     ]
 
 
-def bytes_per_label() -> tuple[int, int]:
-    """What a comparison's two segments take, in the run above and in the preset of 84 x 84 pixels."""
+def bytes_per_label(preset: str, image_size: int) -> int:
+    """What a comparison's two segments take: each frame once."""
     from repro.config import load_config
 
-    sizes = []
-    for preset in ("moving-dot-small", "moving-dot"):
-        config = load_config(PRESETS / f"{preset}.yaml")
-        frames = config.preferences.segment_steps + config.env.frame_stack - 1
-        sizes.append(2 * frames * config.env.image_size**2)
-    return sizes[0], sizes[1]
+    config = load_config(PRESETS / f"{preset}.yaml")
+    return 2 * (config.preferences.segment_steps + config.env.frame_stack - 1) * image_size**2
 
 
 def main() -> None:
-    small, large = bytes_per_label()
+    small, large = bytes_per_label("moving-dot-small", 42), bytes_per_label("moving-dot", 84)
+    pong = bytes_per_label("pong-preferences", 84)
     text = [
         "# Long runs: time and memory",
         "",
@@ -180,8 +177,9 @@ def main() -> None:
     text += [
         "## What grows by design",
         "",
-        f"Labelled comparisons stay in memory as they are asked for: {small:,} bytes each here, {large:,} in the",
-        f"preset `moving-dot` (two segments, each frame once), so at most {large * 700 / 2**20:,.0f} MiB for its 700.",
+        f"Labelled comparisons stay in memory as they are asked for: {small:,} bytes each on the dot here, {pong:,} on",
+        f"Pong, {large:,} in the preset `moving-dot` (two segments, each frame once), so at most "
+        f"{large * 700 / 2**20:,.0f} MiB for its 700.",
         "A replay buffer is reserved whole at the start, but the system counts its pages only as they are filled.",
     ]
     PAGE.write_text("\n".join(text) + "\n")
