@@ -48,6 +48,17 @@ def test_a_run_launched_again_with_the_same_seed_uses_its_prediction_once():
     assert found.brier == pytest.approx((0.1**2 + 0.1**2 + 0.2**2 + 0.0**2) / 4)
 
 
+def test_each_ablation_of_a_launch_uses_its_prediction():
+    """They share the gate: the whole method's outcome is not replaced by that of an ablation of its seed."""
+    launched = [
+        run("a", 0.1, "succeeded", gate={"decided": 1}),
+        run("b", 0.1, "failed", "lr", False, gate={"decided": 1}, ablation="no-ensemble"),
+    ]
+    found = calibrate(launched)
+    assert (found.n, found.failed, found.passes) == (2, 1, 1)
+    assert found.brier == pytest.approx((0.1**2 + 0.9**2) / 2)
+
+
 def test_bins_with_their_intervals():
     low, middle, high = calibrate([*FOUR, run("e", 0.2, "succeeded")]).bins
     assert [(one.low, one.high, one.n, one.failed) for one in (low, middle, high)] == [

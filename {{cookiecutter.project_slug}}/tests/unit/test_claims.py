@@ -18,7 +18,7 @@ from repro.results.aggregates import interquartile_mean
 from repro.results.proportions import wilson_interval
 from repro.results.records import find_cells
 from repro.results.statistics import t_interval
-from repro.results.verdicts import decide, judge, plan_seeds
+from repro.results.verdicts import COMPARED, decide, judge, plan_seeds
 
 OTHER = "moving-dot-true-reward"  # a preset
 SCORES = [0.91, 0.92, 0.93, 0.94, 0.95, 0.96, 0.93, 0.94, 0.92, 0.95]
@@ -89,7 +89,7 @@ def test_the_two_sides_of_a_comparison_are_of_the_same_code_and_faced_the_same_e
     ):
         cells = cells_with(tmp_path, SCORES, "other", **changes)
         assert judge(claim, cells, PIPELINE).problems == [
-            f"results/cells: {setting} differs between moving-dot and other; make them alike: dvc repro"
+            f"results/cells: {setting} differs between moving-dot and other; {COMPARED[setting]}"
         ]
 
 

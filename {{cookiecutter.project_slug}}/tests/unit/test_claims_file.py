@@ -41,6 +41,7 @@ from repro.results.claims import read_claims
         ("seeds: final", "seeds: [1, 1, 3, 4, 5, 6, 7, 8, 9, 10]", "lists one twice; each counts once"),
         ("seeds: final}", "seeds: final, seed: 1}", "claims[0].cells.seed: unknown entry; did you mean 'seeds'?"),
         ("experiment: moving-dot", "experiment: [a]", "claims[0].cells.experiment: "),
+        ("experiment: moving-dot", "experiment: [b, a, b]", "cells.experiment: b is there twice; name each once"),
         ("judged.score", "success_rate\n    against: {experiment: b}", "against: success rates are not compared"),
         (
             "min_seeds: 10\n    cells: {experiment: moving-dot",

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 from archive_examples import git
 from project import Project
 
 from repro.config.ablations import WHOLE
 from repro.launch import cells
+from repro.launch.attempts import RunProcesses
 from repro.runs.preparing import RunRequest
+from repro.runs.processes import REFUSED
 from repro.tracking.archive import RunFolder
 
 
@@ -36,6 +40,13 @@ def test_what_was_launched_before_its_code_was_committed_is_done_again_from_the_
     assert clean.record["code_hash"] == before.record["code_hash"]
     clean.update(status="finished")
     assert prepare(project, 100) == []
+
+
+def test_why_a_run_could_not_be_started_stands_in_its_output(project):
+    (run,) = prepare(project, 100)
+    shutil.rmtree(project.root / "runs/.snapshots")
+    assert RunProcesses().do(run.path) == REFUSED
+    assert "no such snapshot; the code of this run was deleted" in (run.path / "output.log").read_text()
 
 
 def test_an_equal_launch_that_passes_the_gate_meanwhile_shares_its_runs(project, monkeypatch, capsys):

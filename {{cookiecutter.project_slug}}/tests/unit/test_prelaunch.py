@@ -174,6 +174,13 @@ def test_skipping_after_a_pass_concerns_one_run_alone(root):
     assert again == passed and f"{passed['prediction']['failure_probability']:.0%} to fail" in said
 
 
+def test_skipping_beforehand_does_not_take_answers_away(root):
+    passed, _ = run_gate(root, COMPLETE, always=True)
+    again, said = run_gate(root, interactive=False, skip="no time", always=True)
+    assert again == passed and "20% to fail" in said
+    assert run_gate(root, interactive=False)[0] == passed
+
+
 def test_skipping_is_recorded_and_found_again(root):
     record, _ = run_gate(root, interactive=False, skip=" repeats yesterday's ")
     assert (record["passed"], record["skip_reason"]) == ("skipped", "repeats yesterday's")

@@ -14,8 +14,9 @@ from report_examples import GREEDY, SAMPLED, Page, make_cell, make_results, tabl
 from repro.config import load_config
 from repro.config.ablations import ABLATIONS
 from repro.reading import UserError
+from repro.report.ablations import better_text
 from repro.report.writing import write_report
-from repro.results.aggregates import probability_of_improvement
+from repro.results.aggregates import bootstrap_interval, probability_of_improvement
 from repro.results.statistics import difference_interval, paired_interval
 
 PRESET = Path(__file__).parents[2] / "presets/moving-dot.yaml"
@@ -80,9 +81,20 @@ def test_of_five_seeds_each_the_difference_has_an_interval_of_pairs_if_they_are_
         _, low, high = interval(ablated, whole)
         assert comparison(root)[name]["difference"] == rf"-0.220 \[{low:+.3f}, {high:+.3f}\]{mark}"
     row = comparison(root)["no-ensemble"]
-    scores = np.array(whole)
-    better = probability_of_improvement([np.array(ablated)], [scores])
-    assert row["better"].startswith(rf"{better:.2f} \[0.") and row["tuning runs"] == "–"
+    better = probability_of_improvement([np.array(ablated)], [np.array(whole)])
+    assert row["better"] == f"{better:.2f}" and row["tuning runs"] == "–"
+
+
+def test_how_likely_an_ablation_is_better_has_an_interval_from_ten_seeds_on_unless_all_are() -> None:
+    whole = [0.1 * number for number in range(10)]
+    mixed = [score - 0.15 for score in whole]
+    samples = [np.array(mixed)], [np.array(whole)]
+    low, high = bootstrap_interval(probability_of_improvement, *samples)
+    assert better_text(mixed, whole) == f"{probability_of_improvement(*samples):.2f} [{low:.2f}, {high:.2f}]"
+    assert 0 < low < high < 1
+    assert "[" not in better_text(mixed[1:], whole)
+    assert better_text([score - 1 for score in whole], whole) == "0.00"  # each resample has it so: [0.00, 0.00]
+    assert better_text([score + 1 for score in whole], whole) == "1.00"
 
 
 def test_seeds_of_ablations_do_not_enter_the_methods_mean(project: Path) -> None:

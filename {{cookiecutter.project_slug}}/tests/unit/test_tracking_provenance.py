@@ -95,6 +95,13 @@ def test_only_small_text_without_secrets_is_packed(repository):
     assert ", model.pt and 1 more (it holds" in new_run(repository).record["notes"][0]
 
 
+def test_new_code_makes_a_run_dirty_where_git_is_set_to_show_no_untracked_files(repository):
+    git(repository, "config", "status.showUntrackedFiles", "no")
+    (repository / "src/repro").mkdir(parents=True, exist_ok=True)
+    (repository / "src/repro/new.py").write_text("x = 1\n")
+    assert new_run(repository).record["dirty"] is True
+
+
 def test_not_all_of_many_untracked_files_are_packed(repository, monkeypatch):
     monkeypatch.setattr("repro.tracking.git.MAX_BYTES", 1000)
     for number in range(4):

@@ -59,6 +59,14 @@ def test_what_was_recorded_offline_killed_and_resumed_arrives_in_order_and_once(
     assert not is_uploaded(run.path)
 
 
+def test_a_row_that_a_kill_cut_off_keeps_no_run_from_being_uploaded(run, server):
+    attempt(run, ONLINE, *range(3)).finish(1)
+    with (run.path / "metrics.jsonl").open("ab") as file:
+        file.write(b'{"env_step": 3, "return/me')
+    upload(run, ONLINE)
+    assert is_uploaded(run.path) and server.rows() == [0, 1, 2]
+
+
 def test_a_run_that_is_resumed_online_goes_on_with_its_curve(run, server):
     """Of the first attempt the service of W&B is killed, so that its last rows are lost to the server."""
     mirror = attempt(run, ONLINE, *range(10))

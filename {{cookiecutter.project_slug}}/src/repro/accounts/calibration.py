@@ -62,7 +62,8 @@ def calibrate(summaries: Iterable[Record]) -> Calibration:
     """Compare predictions with outcomes. `summaries`: of the archive (`repro.tracking.index`), oldest first.
 
     The Brier score is the mean of (predicted probability of failure - 1 if the run failed, else 0) squared
-    (Brier 1950): 0 is perfect, 0.25 is what saying 50% always gets. A prediction counts once for each seed.
+    (Brier 1950): 0 is perfect, 0.25 is what saying 50% always gets. A prediction counts once for each seed, of each
+    ablation that was launched with it.
     """
     records = [record for record in without_copies(summaries) if record["status"] != "unreadable"]
     closed = [record for record in records if record["closed"]]
@@ -119,8 +120,8 @@ def _failed(record: Record) -> bool:
 
 
 def _latest_of_each(predicted: list[Record]) -> list[Record]:
-    """Of runs of the same gate and seed, which share a prediction and would tell the same twice, the latest."""
-    return list({(run["gate_hash"] or run["id"], run["seed"]): run for run in predicted}.values())
+    """The latest of runs of the same gate, ablation and seed: they share a prediction, and would tell the same twice."""
+    return list({(run["gate_hash"] or run["id"], run["ablation"], run["seed"]): run for run in predicted}.values())
 
 
 def _is_open(record: Record) -> bool:

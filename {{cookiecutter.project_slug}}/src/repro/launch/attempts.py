@@ -47,7 +47,8 @@ class RunProcesses:
                     return as_shells_count(code)
                 how = f"exit code {code}" if code >= 0 else f"killed by signal {-code}"
                 _note(path, f"{DIED} ({how}) at {now()}; it was started again")
-        except (UserError, OSError):  # of this run; the others are to be done all the same
+        except (UserError, OSError) as error:  # of this run; the others are to be done all the same
+            _tell(path, f"error: {error}")
             return REFUSED
 
     def stop(self) -> None:
@@ -77,6 +78,12 @@ def _has_died(code: int) -> bool:
     Not one that refused (it would again) or that somebody stopped.
     """
     return code == FAILED or (code < 0 and -code not in (signal.SIGINT, signal.SIGTERM))
+
+
+def _tell(path: Path, line: str) -> None:
+    """Where whoever looks for the reason is sent to."""
+    with contextlib.suppress(OSError), (path / "output.log").open("a") as log:
+        log.write(f"{line}\n")
 
 
 def _note(path: Path, text: str) -> None:

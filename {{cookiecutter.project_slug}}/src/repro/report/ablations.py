@@ -12,7 +12,7 @@ from repro.config.ablations import ABLATIONS, WHOLE
 from repro.report.content import NOTHING, Table, mean_text, success_text
 from repro.report.plots import Plot, make_plot
 from repro.report.score_plots import ablations_height, draw_ablations
-from repro.results.aggregates import bootstrap_interval, probability_of_improvement
+from repro.results.aggregates import SEEDS_FOR_BOOTSTRAP, bootstrap_interval, probability_of_improvement
 from repro.results.records import Cell
 from repro.results.statistics import SEEDS_FOR_INTERVAL, difference_interval, paired_interval
 from repro.results.verdicts import tuning_runs_of
@@ -61,10 +61,14 @@ def difference_text(ablated: list[Cell], whole: list[Cell]) -> str:
 
 
 def better_text(ablated: list[float], whole: list[float]) -> str:
-    """How likely a seed of the ablation scores higher than one of the whole method, with its bootstrap interval."""
+    """How likely a seed of the ablation scores higher than one of the whole method, with its bootstrap interval.
+
+    Without one where it would be much too narrow: of few seeds, and where all of one side are above all of the other,
+    since every resample has them so as well.
+    """
     samples = [np.array(ablated)], [np.array(whole)]
-    share = f"{float(probability_of_improvement(*samples)):.2f}"
-    if min(len(ablated), len(whole)) < SEEDS_FOR_INTERVAL:
-        return share
+    share = float(probability_of_improvement(*samples))
+    if min(len(ablated), len(whole)) < SEEDS_FOR_BOOTSTRAP or share in (0, 1):
+        return f"{share:.2f}"
     low, high = bootstrap_interval(probability_of_improvement, *samples)
-    return f"{share} [{low:.2f}, {high:.2f}]"
+    return f"{share:.2f} [{low:.2f}, {high:.2f}]"

@@ -15,6 +15,7 @@ from urllib.parse import quote
 from repro.report.content import NOTHING, Section, Table
 from repro.report.overview import Overview
 from repro.report.plots import Plot
+from repro.results.aggregates import SEEDS_FOR_BOOTSTRAP
 from repro.results.statistics import SEEDS_FOR_INTERVAL
 from repro.terminal.text import counted
 
@@ -27,7 +28,8 @@ ABLATIONS = (
     "Each ablation takes one part of the method away. Differences are of the mean judged scores, ablation less whole "
     f"method; where both have {SEEDS_FOR_INTERVAL} seeds, with 95% intervals: Student's t of the pairs where the seeds "
     "are the same, else Welch's t. "
-    "Better: how likely a seed of the ablation scores higher than one of the whole method (interval: bootstrap). "
+    "Better: how likely a seed of the ablation scores higher than one of the whole method; with a bootstrap "
+    f"interval where both have {SEEDS_FOR_BOOTSTRAP} seeds, unless all seeds of one are above all of the other. "
     "Tuning runs: on other than final seeds, before these. What the paper found is of Christiano et al. 2017."
 )
 

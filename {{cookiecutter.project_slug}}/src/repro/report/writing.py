@@ -1,7 +1,8 @@
 """`repro report`: tables, plots and one page from `results/`, and the results table of the README.
 
-Nothing but `results/cells/`, `results/curves/`, `paper/` and the videos in `models/` is read, so the report comes out
-the same in another clone. The same results give the same bytes: no file holds the time it was written.
+Of results nothing but `results/cells/`, `results/curves/` and the videos in `models/` is read, of the rest what git
+tracks: `paper/`, parameters, dvc.yaml, and the code, if a preregistration froze it. So the report comes out the same in
+another clone. The same results give the same bytes: no file holds the time it was written.
 """
 
 from __future__ import annotations

@@ -72,7 +72,10 @@ class Claim(Section):
             raise ValueError("target, tolerance: exactly one of them is a number, the other is null")
         if self.tolerance is not None and self.paper_value is None:
             raise ValueError("paper_value: null has no tolerance; write the paper's number, or a target")
-        several = len(self.cells.groups) > 1
+        names = [group.name for group in self.cells.groups]
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise ValueError(f"cells.experiment: {twice} is there twice; name each once")
+        several = len(names) > 1
         if several and self.min_seeds < SEEDS_FOR_BOOTSTRAP:
             raise ValueError(
                 f"min_seeds: {self.min_seeds}, but several experiments have a bootstrap interval, which is too narrow "

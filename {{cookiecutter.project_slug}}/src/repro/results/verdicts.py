@@ -25,8 +25,19 @@ from repro.results.records import Cell
 from repro.results.statistics import SEEDS_FOR_INTERVAL, paired_interval, t_interval
 
 Verdict = Literal["reproduced", "not reproduced", "inconclusive"]
-SETTINGS = ("code_hash", "params_hash", "judged", "success_score")  # that all seeds of a group have in common
-COMPARED = ("code_hash", "judged", "evaluation.seed", "evaluation.episodes")  # that both sides of a comparison have
+# What all seeds of a group have in common, and both sides of a comparison; and what makes them alike.
+SETTINGS = {
+    "code_hash": "make them alike: dvc repro",
+    "params_hash": "write no auto for training.device and training.precision, then: dvc repro",
+    "judged": "make them alike: dvc repro",
+    "success_score": "make them alike: dvc repro",
+}
+COMPARED = {
+    "code_hash": "make them alike: dvc repro",
+    "judged": "write the same for both under evaluation, then: dvc repro",
+    "evaluation.seed": "write the same for both under evaluation, then: dvc repro",
+    "evaluation.episodes": "write the same for both under evaluation, then: dvc repro",
+}
 PILOTS = 3  # tuning seeds from which the spread is known well enough to plan with
 
 
@@ -112,15 +123,15 @@ def find_problems(
                 f"results/cells/{name}: seeds {_listed(others)} were evaluated by other code than trained them; "
                 "make them anew: dvc repro"
             )
-        for setting in SETTINGS:
+        for setting, remedy in SETTINGS.items():
             if len({getattr(cell, setting) for cell in found.values()}) > 1:
-                problems.append(f"results/cells/{name}: {setting} differs among seeds; make them alike: dvc repro")
+                problems.append(f"results/cells/{name}: {setting} differs among seeds; {remedy}")
     if claim.against:
         cells = [cell for found in by_group.values() for cell in found.values()]
-        for setting in COMPARED:
+        for setting, remedy in COMPARED.items():
             if len(set(map(attrgetter(setting), cells))) > 1:
                 both = " and ".join(by_group)
-                problems.append(f"results/cells: {setting} differs between {both}; make them alike: dvc repro")
+                problems.append(f"results/cells: {setting} differs between {both}; {remedy}")
     return problems
 
 

@@ -49,7 +49,7 @@ def read_git(root: Path) -> GitState:
         others = [".", *_secrets("exclude,icase")]
         return GitState(
             commit=commit,
-            dirty=bool(_git(root, "status", "--porcelain", "--", *WATCHED)),
+            dirty=bool(_git(root, "status", "--porcelain", "--untracked-files=normal", "--", *WATCHED)),
             diff=_git(root, "diff", "HEAD", "--binary", "--no-ext-diff", "--no-textconv", "--no-color", "--", *others),
             untracked=_names(_git(root, *untracked)),
             notes=[f"not in code.diff: {', '.join(changed)} (it holds no secrets)"] if changed else [],

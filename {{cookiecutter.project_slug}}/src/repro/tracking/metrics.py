@@ -160,6 +160,15 @@ def _number(name: str, value: Any) -> int | float:
     return value
 
 
+def size_of_rows(path: Path) -> int:
+    """Bytes of the whole rows in a file, which need not be there; what a kill cut off is not counted."""
+    try:
+        with path.open("rb") as file:
+            return _end_of_last_line(file.fileno())
+    except FileNotFoundError:
+        return 0
+
+
 def _end_of_last_line(file: int) -> int:
     """The position after the last newline of an open file."""
     end = os.fstat(file).st_size

@@ -14,6 +14,7 @@ from repro.files import write_atomic
 from repro.reading import UserError
 from repro.tracking.archive import RunFolder
 from repro.tracking.locks import is_held
+from repro.tracking.metrics import size_of_rows
 from repro.tracking.wandb import KILLED, WandbMirror, WandbSettings, is_logged_in, read_mirror
 
 UPLOAD_SECONDS = 3600.0  # for one run
@@ -30,8 +31,7 @@ def check_login(settings: WandbSettings) -> WandbSettings:
 
 def is_uploaded(run_path: Path) -> bool:
     """Whether all metrics of the run were uploaded when its mirror ended; True if it has none."""
-    metrics = run_path / "metrics.jsonl"
-    size = metrics.stat().st_size if metrics.exists() else 0
+    size = size_of_rows(run_path / "metrics.jsonl")
     return size == 0 or (read_mirror(run_path) or {}).get("uploaded") == size
 
 
