@@ -24,9 +24,10 @@ def choose_device(name: str) -> torch.device:
 
 
 def choose_precision(name: str, device: torch.device) -> str:
-    """`float32`, `bfloat16`, or for `auto` one of them: bfloat16 where the hardware computes in it.
+    """`float32`, `bfloat16`, or for `auto` one of them: bfloat16 where a GPU or an x86 processor computes in it.
 
-    Where it does not, bfloat16 is several times slower than float32. Results depend on it, so a run records the choice.
+    On other processors it was not tried. Where the hardware does not compute in it, bfloat16 is several times slower
+    than float32. Results depend on it, so a run records the choice.
     """
     if name != "auto":
         return name

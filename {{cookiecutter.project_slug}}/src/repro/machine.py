@@ -37,7 +37,8 @@ def steady_memory(large_tensors: bool) -> None:
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", str(PREPARED_SHAPES))
     if platform.libc_ver()[0] == "glibc":
         libc = ctypes.CDLL(None)
-        libc.mallopt(M_MMAP_THRESHOLD, LARGE if large_tensors else 2**30)
+        if large_tensors or not libc.mallopt(M_MMAP_THRESHOLD, 2**30):
+            libc.mallopt(M_MMAP_THRESHOLD, LARGE if large_tensors else 2**25)  # the most that an older glibc takes
         libc.mallopt(M_TRIM_THRESHOLD, 2**30)
 
 

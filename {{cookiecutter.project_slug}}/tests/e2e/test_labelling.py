@@ -154,6 +154,17 @@ def test_a_session(project: Project, browser: Any) -> None:
     assert page.locator("#slow").get_attribute("aria-pressed") == "true"
     page.keyboard.press("r")
 
+    page.route("**/api/answers", lambda route: route.fulfill(status=503, json={"error": "the disk is full"}))
+    key = person.shown()
+    with page.expect_response("**/api/work*"):
+        person.press(key)
+    page.wait_for_timeout(200)  # what the server says of the work is no reason to forget it
+    assert page.locator("#alert").inner_text() == "Not stored: the disk is full"
+    assert person.shown() == key and labels_of(run) == standing(person)
+    page.unroute("**/api/answers")
+    person.label()
+    assert not page.locator("#alert").is_visible()
+
     kill(server)
     key = person.shown()
     answer = person.press(key)

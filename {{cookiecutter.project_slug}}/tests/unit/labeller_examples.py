@@ -97,11 +97,11 @@ class Page:
 
 
 @contextmanager
-def serving(task: Task, token: str | None = None) -> Iterator[Page]:
-    """The page, served by a thread of this process."""
+def serving(task: Task, token: str | None = None, host: str = "127.0.0.1") -> Iterator[Page]:
+    """The page, served by a thread of this process, as if it had been opened by the name `host`."""
     listener = bind("127.0.0.1", 0)
     desk = Desk(task)
-    server = make_server(desk, listener.getsockname()[1], token)
+    server = make_server(desk, listener.getsockname()[1], token, host)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     try:

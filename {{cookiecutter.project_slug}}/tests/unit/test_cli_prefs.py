@@ -145,7 +145,22 @@ def test_labels_leave_a_run_and_come_back_into_it_or_into_a_database(run, repro,
     assert repro("prefs", "import", "data/x", "copy.db") == "0 answers entered: copy.db\n"
     original, copy = (json.loads(repro("prefs", "show", name, "--json")) for name in (run.id, "copy.db"))
     assert original | {"run": ""} == copy | {"run": ""}
-    assert repro("prefs", "export", run.id, "--out", "data/x") == out  # an export is replaced ...
+    assert repro("prefs", "export", run.id, "--out", "data/x") == out  # one of the same run is replaced ...
+    other = project.queue()
+    with PreferenceStore(other.path / "preferences.db", "dot") as store:
+        for number in (0, 1):
+            segments = [Segment(np.full((5, 2), n, np.float32), np.zeros(5), np.zeros(5, np.float32)) for n in (7, 8)]
+            store.add_query(other.id, number, *segments, 100, "uniform")
+            store.add_label(other.id, number, "left", "ben", 1.0, 100)
+    refusal = repro("prefs", "export", other.id, "--out", "data/x", code=2)
+    assert f"--out data/x: holds answers of anna to what {other.id} has not asked; name a new folder" in refusal
+    repro("prefs", "export", other.id, "--out", "data/y")
+    refusal = repro("prefs", "import", "data/y", "copy.db", code=2)
+    assert "data/y: copy.db holds other comparisons of " in refusal and refusal.strip().endswith(
+        "name another database"
+    )
+    refusal = repro("prefs", "collect", "--seed", "100", "--out", "data/y", code=2)
+    assert "--out data/y: holds answers of ben; name a new folder" in refusal
     (project.root / "data/notes").mkdir()
     (project.root / "data/notes/mine.txt").write_text("mine")
     refusal = repro("prefs", "export", run.id, "--out", "data/notes", code=2)  # ... and nothing else

@@ -112,6 +112,10 @@ def test_a_layer_that_never_moved_is_named_and_one_that_has_nothing_left_to_lear
         never[index]["update/still_layers"] = 2
         solved[index]["update/still_layers"] = 2 if index >= 20 else 0
     assert found(never) == ["still_layer"] and found(never[:9]) == found(solved) == []
+    silent = never + healthy_run(history.RECENT_ROWS + 10)  # as an agent that fills its buffer again after a resume
+    for row in silent[len(never) :]:
+        row.pop("update/still_layers", None)
+    assert found(silent) == []
 
 
 def test_few_rows_give_no_median_and_an_unbounded_entropy_no_collapse():

@@ -132,7 +132,7 @@ def test_on_a_network_a_token_is_needed(path):
         status, _, headers = page.request("GET", "/?token=correct+horse+battery+staple")
         assert (status, headers["location"]) == (303, "/")  # it does not stay in the address bar
         cookie = headers["set-cookie"]
-        assert "HttpOnly" in cookie and "SameSite=strict" in cookie
+        assert "HttpOnly" in cookie and "SameSite=lax" in cookie
         name = cookie.partition("=")[0]
         for value, expected in ((cookie.partition(";")[0], 200), (f"{name}=wrong", 401), (f"{name}=", 401)):
             assert page.request("GET", "/", Cookie=value)[0] == expected
@@ -140,3 +140,9 @@ def test_on_a_network_a_token_is_needed(path):
         for host, expected in ((f"192.168.1.4:{page.port}", 200), (f"evil.example:{page.port}", 421)):
             assert page.request("GET", "/", Cookie=good, Host=host)[0] == expected
         assert page.request("POST", "/api/answers", b"{}", Cookie=good, Origin="http://evil.example")[0] == 403
+
+
+def test_the_name_that_the_page_was_opened_by_is_known(path):
+    with serving(make_task(path), TOKEN, "gpu1.example") as page:
+        for host, expected in (("gpu1.example", 401), ("GPU1.example", 401), ("gpu2.example", 421)):
+            assert page.request("GET", "/", Host=f"{host}:{page.port}")[0] == expected

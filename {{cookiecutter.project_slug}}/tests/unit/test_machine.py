@@ -1,5 +1,6 @@
 """What a training process does with memory: measured in one that has just begun, as Linux counts it."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -31,7 +32,9 @@ print(*found)
 
 def memory_taken(*arguments: str) -> list[float]:
     """MiB taken, of these in large pages, and kept when it is freed: by a tensor of 64 MiB, and by one of 12."""
-    done = subprocess.run([sys.executable, "-c", SCRIPT, *arguments], capture_output=True, text=True, check=True)
+    inherited = {name: value for name, value in os.environ.items() if name != "THP_MEM_ALLOC_ENABLE"}
+    command = [sys.executable, "-c", SCRIPT, *arguments]
+    done = subprocess.run(command, env=inherited, capture_output=True, text=True, check=True)
     return list(map(float, done.stdout.split()))
 
 

@@ -142,7 +142,9 @@ def test_answers_that_are_corrected_undone_or_late_are_taken_as_they_stand(tmp_p
         assert metrics["preferences/labels"] == 0 and "reward_model/loss_train" not in metrics
 
 
-def test_a_run_that_was_stopped_keeps_its_questions_and_takes_what_was_answered_meanwhile(tmp_path, monkeypatch):
+def test_a_run_that_was_stopped_keeps_its_questions_and_takes_what_was_answered_meanwhile(
+    tmp_path, monkeypatch, capsys
+):
     update = Progress.update
 
     def stop(self: Progress, row: dict) -> None:
@@ -160,6 +162,7 @@ def test_a_run_that_was_stopped_keeps_its_questions_and_takes_what_was_answered_
     resumed = next(row for row in rows if row["preferences/labels"] > INITIAL)
     assert resumed["preferences/labels"] == INITIAL + answered
     assert rows[-1]["preferences/labels"] + rows[-1]["preferences/queries_waiting"] == 40
+    assert "not bit for bit" in capsys.readouterr().out
 
 
 def test_when_nothing_was_answered_by_a_preference_it_is_said(tmp_path):

@@ -193,6 +193,9 @@ class TestOverfitting:
         result = check("overfits_batch", root, "preferences.oracle.equal_threshold=1000")
         assert not result.passed and result.seen.startswith("all of 8 labels are ties or held out")
 
+    def test_early_stopping_does_not_keep_it_from_learning_by_heart(self, root):
+        assert check("overfits_batch", root, "reward_model.early_stopping=10").passed
+
     def test_a_learning_rate_that_learns_nothing(self, root):
         result = check("overfits_batch", root, "reward_model.learning_rate=1e-9")
         assert not result.passed and "after 200 steps" in result.seen

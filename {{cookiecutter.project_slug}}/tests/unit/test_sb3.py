@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import sys
 from pathlib import Path
 
@@ -139,6 +140,20 @@ def test_it_continues_exactly_from_a_saved_state(observations, actions, tmp_path
     assert torch.equal(rollouts[0].actions, rollouts[1].actions)
     metrics = [one.update(rollout, 0.5) for one, rollout in zip((agent, resumed), rollouts, strict=True)]
     assert metrics[0] == metrics[1] and torch.equal(parameters(agent), parameters(resumed))
+
+
+def test_where_it_has_diverged_it_says_which_rate_to_lower(monkeypatch):
+    agent = make()
+    rollout = collect(agent)
+    with torch.no_grad():
+        next(agent.network.parameters()).fill_(math.nan)
+    for what in (lambda: agent.act(np.zeros((N, 4), np.float32)), lambda: agent.update(rollout, 0.0)):
+        with pytest.raises(UserError, match=r"training has diverged: .* \(agent\.learning_rate is "):
+            what()
+    agent = make()
+    monkeypatch.setattr(agent.model, "train", lambda: int("x"))  # any other fault is told as it is
+    with pytest.raises(ValueError, match="invalid literal"):
+        agent.update(rollout, 0.0)
 
 
 def test_the_global_generators_are_left_as_they_were():

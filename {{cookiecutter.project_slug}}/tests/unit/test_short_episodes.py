@@ -11,6 +11,7 @@ from project import DISABLED_WANDB, SOURCE, assert_equal_runs, write_tiny_params
 from repro.asking.questions import collect_initial_labels
 from repro.config import Config, load_config
 from repro.preferences.store import PreferenceStore
+from repro.preflight.reward_models import check_overfits_batch
 from repro.reading import UserError
 from repro.session.progress import Progress
 from repro.session.run import train_run
@@ -147,3 +148,10 @@ def test_nobody_is_asked_to_compare_what_is_the_same(tmp_path):
         labels = store.labelled("run")
     assert [label.number for label in labels] == list(range(40))
     assert all(label.left != label.right for label in labels)
+
+
+@pytest.mark.parametrize("seed", [100, 101])
+def test_a_few_labels_are_learned_by_heart_where_padding_pays_nothing(seed: int, tmp_path: Path) -> None:
+    """The preflight check must leave padding out, as training does: with it, all sums are nearly equal."""
+    config = configuration(LONG, f"seeds.tuning=[{seed}]", f"seeds.pipeline=[{seed}]")
+    assert check_overfits_batch(config, tmp_path).passed

@@ -120,7 +120,7 @@ def _failed(record: Record) -> bool:
 
 
 def _latest_of_each(predicted: list[Record]) -> list[Record]:
-    """The latest of runs of the same gate, ablation and seed: they share a prediction, and would tell the same twice."""
+    """The latest of runs of the same gate, ablation and seed: they share a prediction and would tell the same twice."""
     return list({(run["gate_hash"] or run["id"], run["ablation"], run["seed"]): run for run in predicted}.values())
 
 

@@ -18,6 +18,7 @@ from gymnasium.spaces import Box, Discrete
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from repro.agents.divergence import diverged
 from repro.agents.rollout import Rollout
 from repro.config import SB3PPOConfig
 from repro.normalisation import normaliser_of
@@ -92,9 +93,9 @@ class SB3PPO:
 
     @torch.no_grad()
     def act(self, observations: NDArray, greedy: bool = False) -> tuple[Tensor, Tensor, Tensor]:
-        """Actions (N, ...), their log-probabilities (N,) and values (N,), all on the CPU."""
+        """Actions (N, ...), their log-probabilities (N,) and values (N,), on the CPU. Raises UserError (diverged)."""
         self.model.policy.set_training_mode(False)
-        with self._own_randomness():
+        with self._own_randomness(), self._divergence_told():
             actions, values, log_probs = self.model.policy(self._tensor(observations), deterministic=greedy)
         return actions.cpu(), log_probs.cpu(), values.flatten().cpu()
 
@@ -104,9 +105,12 @@ class SB3PPO:
         return self.model.policy.predict_values(self._tensor(observations)).flatten().cpu()
 
     def update(self, rollout: Rollout, progress: float) -> dict[str, float]:
-        """Learn from one rollout; `progress` in [0, 1) is the share of training that is behind. Returns metrics."""
+        """Learn from one rollout; `progress` in [0, 1) is the share of training that is behind. Returns metrics.
+
+        Raises UserError (diverged).
+        """
         self.model._current_progress_remaining = 1 - progress
-        with self._own_randomness():
+        with self._own_randomness(), self._divergence_told():
             self.model.rollout_buffer = self._buffer(rollout)
             self.model.batch_size = math.ceil(self.model.rollout_buffer.buffer_size / self.config.minibatches)
             self.model.train()
@@ -162,6 +166,16 @@ class SB3PPO:
                 yield
             finally:
                 np.random.set_state(numpy_state)
+
+    @contextmanager
+    def _divergence_told(self) -> Iterator[None]:
+        """Their distributions refuse what is not finite; say why, as our agents do."""
+        try:
+            yield
+        except ValueError:
+            if all(bool(parameter.isfinite().all()) for parameter in self.network.parameters()):
+                raise
+            raise diverged(self.config) from None
 
     def _tensor(self, observations: NDArray) -> Tensor:
         return torch.from_numpy(observations).to(self.device)

@@ -64,6 +64,6 @@ def label(
     print(f"label {task.run} in the browser: {page_address(host, listener, token)}", flush=True)
     print("Ctrl-C closes the page; what it has confirmed is kept", flush=True)
     try:
-        serve(desk, listener, token)
+        serve(desk, listener, token, host)
     except KeyboardInterrupt:
         print("\nthe page is closed")

@@ -77,7 +77,7 @@ class TrainingConfig(Section):
     total_steps: PositiveInt  # agent steps over all envs, those of the initial segments included
     device: Literal["cpu", "cuda", "auto"]  # auto: cuda where there is a GPU
     threads: PositiveInt  # of torch on the CPU; results depend on it in the last bits
-    precision: Literal["float32", "bfloat16", "auto"]  # auto: bfloat16 where the processor computes in it
+    precision: Literal["float32", "bfloat16", "auto"]  # auto: bfloat16 where a GPU or an x86 processor computes in it
     checkpoint_rollouts: PositiveInt  # a checkpoint is written after so many rollouts
 
 

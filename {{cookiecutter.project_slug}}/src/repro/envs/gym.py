@@ -180,8 +180,8 @@ def explained(config: GymConfig) -> Iterator[None]:
     except (TypeError, ValueError, LookupError) as error:
         if "argument 'render_mode'" in str(error):
             raise UserError(
-                f"env.id: {config.id} cannot be drawn: it takes no render_mode; add it, or do without: "
-                "evaluation.video_rollouts=0"
+                f"env.id: {config.id} cannot be drawn: it takes no render_mode; add it; no videos are "
+                "made with evaluation.video_rollouts=0"
             ) from None
         if isinstance(error, UserError) or not config.settings:
             raise

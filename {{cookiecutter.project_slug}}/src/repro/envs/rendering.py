@@ -39,5 +39,5 @@ def draw(render: Callable[[], Iterable[object]], name: str) -> tuple[NDArray[np.
     except Exception as error:  # whatever graphics libraries raise
         raise UserError(
             f"env.id: {name} cannot be drawn here ({type(error).__name__}: {error}); without a screen MuJoCo needs the "
-            "system's libEGL, or MUJOCO_GL=osmesa and libOSMesa; or do without: evaluation.video_rollouts=0"
+            "system's libEGL, or MUJOCO_GL=osmesa and libOSMesa; no videos are made with evaluation.video_rollouts=0"
         ) from error

@@ -57,7 +57,8 @@ def stale_normaliser(history: History, subject: Subject) -> str | None:
     if mean is None or std is None or (abs(mean) <= most and 1 / most <= std <= most):
         return None
     return (
-        f"normalised rewards of held-out segments have mean {mean:.2g} and std {std:.2g} (within {most:g} of 0, of 1)"
+        f"normalised rewards of held-out segments have mean {mean:.2g} (within {most:g} of 0) and std {std:.2g} "
+        f"({1 / most:.2g} to {most:g})"
     )
 
 

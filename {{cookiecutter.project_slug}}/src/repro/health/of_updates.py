@@ -49,7 +49,7 @@ def non_finite(history: History, subject: Subject) -> str | None:
 def still_layer(history: History, subject: Subject) -> str | None:
     """Some of the agent's parameters do not move at all, and did not at first, when nothing was solved yet."""
     first, values = history.at_first("update/still_layers"), history.values("update/still_layers", LATELY)
-    if not first or min(values) == 0:
+    if not first or not values or min(values) == 0:  # an agent that refills its buffer reports none for long
         return None
     return (
         f"update/still_layers is {min(values):.0f} at least in the last {LATELY} rollouts, and was {first:.0f} at first"

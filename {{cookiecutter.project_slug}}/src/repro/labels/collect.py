@@ -7,6 +7,8 @@ from pathlib import Path
 
 from repro.config import Config
 from repro.files import make_folder
+from repro.preferences.export import read_answers
+from repro.preferences.oracle import ORACLE
 from repro.reading import UserError
 
 
@@ -18,11 +20,14 @@ def collect_preferences(config: Config, seed: int, folder: Path) -> str:
     if config.reward.source != "learned":
         make_folder(folder)
         return "nothing to collect, as reward.source is environment"
-    if config.preferences.annotator != "oracle":
+    if config.preferences.annotator != ORACLE:
         raise UserError(
             "preferences.annotator: a person's labels are asked for while a run waits for them (repro train, then "
             "repro label in another terminal); to collect an oracle's: --set preferences.annotator=oracle"
         )
+    people = sorted({label["annotator"] for label in read_answers(folder)} - {ORACLE})
+    if people:
+        raise UserError(f"--out {folder}: holds answers of {', '.join(people)}; name a new folder")
     from repro.asking.questions import collect_initial_labels
     from repro.envs import describe_environment
     from repro.preferences.store import PreferenceStore

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from repro.config import Config, parse_config
 from repro.envs import describe_environment
+from repro.labels.transfer import naming_another
 from repro.preferences.clips import Clip, make_clip
 from repro.preferences.export import read_export
 from repro.preferences.labeller.desk import Situation, Task
@@ -72,7 +73,8 @@ def export_task(config: Config, folder: Path, store: Path | None, annotator: str
         for label in labels
     )
     name = f"{meta['name']}, seed {meta['seed']}"
-    _copy(store, environment, name, queries)
+    with naming_another(folder, store, name):
+        _copy(store, environment, name, queries)
     return _task(config, store, name, None, annotator, repeats, lambda: Situation(None, 0))
 
 

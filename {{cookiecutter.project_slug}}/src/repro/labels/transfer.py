@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from repro.labels.statistics import label_statistics
-from repro.preferences.export import read_meta
-from repro.preferences.store import PreferenceStore
+from repro.preferences.export import read_answers, read_meta
+from repro.preferences.store import AskedOtherwise, PreferenceStore
 from repro.reading import UserError
 from repro.terminal.text import shown_path
 from repro.tracking.lookup import find_own_run, find_run_folder
@@ -44,6 +46,7 @@ def export_labels(root: Path, name: str, out: Path | None) -> str:
             raise UserError(f"--out {folder}: is something else than an earlier export; name a new folder")
         read_meta(folder)  # one may be replaced, if it can be read
     with _open(run.path / "preferences.db") as store:
+        _check_replaced(folder, store, run.id)
         store.export(folder, name=run.record["name"], seed=run.record["seed"], env_steps=0, run=run.id)
     meta = read_meta(folder)
     where = shown_path(folder)
@@ -54,12 +57,34 @@ def export_labels(root: Path, name: str, out: Path | None) -> str:
     )
 
 
+def _check_replaced(folder: Path, store: PreferenceStore, run: str) -> None:
+    """Raise UserError if the folder holds an export of comparisons that this run did not ask."""
+    shown = store.compared(run)
+    for label in read_answers(folder):
+        if label["left"] not in shown or label["right"] not in shown:
+            raise UserError(
+                f"--out {folder}: holds answers of {label['annotator']} to what {run} has not asked; name a new folder"
+            )
+
+
+@contextmanager
+def naming_another(folder: Path, database: Path, run: str) -> Iterator[None]:
+    """Say what to do where a database holds another run of the same experiment and seed. Raises UserError."""
+    try:
+        yield
+    except AskedOtherwise:
+        raise UserError(
+            f"{folder}: {shown_path(database)} holds other comparisons of {run} already; name another database"
+        ) from None
+
+
 def import_labels(root: Path, folder: Path, target: str) -> str:
     """Enter an export into a database, made if need be, or into a run that asked the same. Returns what changed."""
     meta = read_meta(folder)
     if target.endswith(DATABASE):
-        with PreferenceStore(Path(target), meta["environment"]) as store:
-            entered = store.import_from(folder, f"{meta['name']}-seed-{meta['seed']}")
+        name = f"{meta['name']}-seed-{meta['seed']}"
+        with PreferenceStore(Path(target), meta["environment"]) as store, naming_another(folder, Path(target), name):
+            entered = store.import_from(folder, name)
         return f"{entered} answers entered: {shown_path(Path(target))}"
     run = find_own_run(root, target)
     with _open(run.path / "preferences.db") as store:

@@ -95,6 +95,14 @@ def write_export(
     write_json(directory / "meta.json", meta)
 
 
+def read_answers(directory: Path) -> list[dict[str, Any]]:
+    """The answers in a folder, which need not be an export that can be read."""
+    try:
+        return read_export(directory)[1]
+    except UserError:
+        return []
+
+
 def read_export(directory: Path) -> tuple[dict[str, Any], list[dict[str, Any]], dict[str, Segment]]:
     """Read and check the folder; returns meta, labels, and segments by hash. Raises UserError."""
     meta = read_meta(directory)

@@ -38,6 +38,10 @@ class LabelledComparison:
     preference: float  # the probability that left is preferred: 1, 0 or .5
 
 
+class AskedOtherwise(UserError):
+    """A query of this number is there already, of other segments."""
+
+
 class PreferenceStore(Database):
     """What was asked and answered, in a database that several processes may have open."""
 
@@ -56,7 +60,7 @@ class PreferenceStore(Database):
                 (run, number, left, right, env_step, strategy),
             )
             if not entered.rowcount and self._hashes(run, number) != (left, right):
-                raise UserError(
+                raise AskedOtherwise(
                     f"{self.path}: query {number} of run {run} was entered with other segments: "
                     "a resumed run must repeat itself exactly; does another trainer use this store?"
                 )

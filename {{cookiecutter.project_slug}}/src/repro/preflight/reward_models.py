@@ -32,7 +32,7 @@ def check_reward_model_start(config: Config, root: Path) -> CheckResult:
     """An untrained reward model has no preferences: its loss is about ln 2."""
     with open_reward_model(config) as model, torch.no_grad():
         preferences, _ = model.comparisons.labels(torch.arange(len(model.comparisons)))
-        logits = compare(model.network(_segments(model)))
+        logits = compare(model.network(*_segments(model)))
         loss = float(cross_entropy(logits, preferences, config.reward_model.answer_noise).mean())
     return CheckResult(
         abs(loss - math.log(2)) <= START_TOLERANCE,
@@ -45,9 +45,10 @@ def check_reward_model_start(config: Config, root: Path) -> CheckResult:
 def check_reward_model_swap(config: Config, root: Path) -> CheckResult:
     """Left or right makes no difference: P(a > b) + P(b > a) = 1."""
     with open_reward_model(config) as model, torch.no_grad():
-        left, right = _segments(model).chunk(2)
+        segments, lengths = _segments(model)
+        swapped = segments.roll(len(segments) // 2, 0), lengths.roll(len(lengths) // 2)
         error = float(
-            (_preference(model.network, left, right) + _preference(model.network, right, left) - 1).abs().max()
+            (_preference(model.network, segments, lengths) + _preference(model.network, *swapped) - 1).abs().max()
         )
     return CheckResult(
         error <= MAX_ROUNDING,
@@ -60,8 +61,9 @@ def check_reward_model_swap(config: Config, root: Path) -> CheckResult:
 def check_clips_independent(config: Config, root: Path) -> CheckResult:
     """The reward of a segment depends on that segment alone, not on others in its batch."""
     with open_reward_model(config) as model:
-        segments = _segments(model).float().requires_grad_()
-        model.network(segments)[:, 0].sum().backward()
+        segments, lengths = _segments(model)
+        segments = segments.float().requires_grad_()
+        model.network(segments, lengths)[:, 0].sum().backward()
         assert segments.grad is not None
         own, *others = segments.grad.flatten(1).abs().amax(1).tolist()
     return CheckResult(
@@ -98,16 +100,20 @@ def check_overfits_batch(config: Config, root: Path) -> CheckResult:
 def check_dropout_batchnorm(config: Config, root: Path) -> CheckResult:
     """Dropout and batch norm treat the segments of a pair alike while training, and are off in prediction."""
     with open_reward_model(config) as model, torch.no_grad():
-        network, segments = model.network, _segments(model)
-        left, right = segments.chunk(2)
-        flipped = (torch.arange(len(left)) % 2 == 0).view(-1, *[1] * (left.dim() - 1))
-        mixed = torch.cat([torch.where(flipped, right, left), torch.where(flipped, left, right)])
+        network, (segments, lengths) = model.network, _segments(model)
+        pairs = len(segments) // 2
+        order = torch.arange(2 * pairs)
+        order[0:pairs:2], order[pairs::2] = order[pairs::2].clone(), order[0:pairs:2].clone()  # half of them swapped
+        mixed = segments[order], lengths[order]
         network.train()
         drawn = torch.Generator(model.device)  # dropout's masks, the same for both
-        first, second = (compare(network(one, None, drawn.manual_seed(model.seed))) for one in (segments, mixed))
+        first, second = (
+            compare(network(*both, drawn.manual_seed(model.seed))) for both in ((segments, lengths), mixed)
+        )
         network.eval()
         trained = float((first.abs() - second.abs()).abs().max() / (first.abs().max() + 1e-12))
-        together, alone = network(segments), torch.cat([network(one) for one in segments.split(1)], dim=1)
+        each = zip(segments.split(1), lengths.split(1), strict=True)
+        together, alone = network(segments, lengths), torch.cat([network(*one) for one in each], dim=1)
         predicted = float((together - alone).abs().max() / (together.abs().max() + 1e-12))
     return CheckResult(
         trained <= MAX_CHANGE and predicted <= MAX_CHANGE,
@@ -126,7 +132,7 @@ def check_validation_disjoint(config: Config, root: Path) -> CheckResult:
     """
     with open_reward_model(config, config.preferences.initial_labels) as model:
         _, held_out = model.comparisons.labels(torch.arange(len(model.comparisons)))
-        seen = [hashlib.sha256(segment.numpy().tobytes()).digest() for segment in _segments(model)]
+        seen = [hashlib.sha256(segment.numpy().tobytes()).digest() for segment in _segments(model)[0]]
     pairs = list(zip(seen[: len(seen) // 2], seen[len(seen) // 2 :], strict=True))
     shared = validated = 0
     for mask in held_out.tolist():  # of each member
@@ -183,21 +189,21 @@ def check_reward_predictable(config: Config, root: Path) -> CheckResult:
     )
 
 
-def _segments(model: RewardModel) -> Tensor:
-    """Observations of all segments that the model holds, the left ones first, (2B, ...)."""
-    return model.comparisons.segments(torch.arange(len(model.comparisons)))
+def _segments(model: RewardModel) -> tuple[Tensor, Tensor]:
+    """Observations (2B, ...) and lengths (2B,) of all segments that the model holds, the left ones first."""
+    every = torch.arange(len(model.comparisons))
+    return model.comparisons.segments(every), model.comparisons.lengths(every)
 
 
-def _preference(network: nn.Module, left: Tensor, right: Tensor) -> Tensor:
+def _preference(network: nn.Module, segments: Tensor, lengths: Tensor) -> Tensor:
     """P(left > right) of each pair and member (M, B), both in one forward pass as in training."""
-    first, second = network(torch.cat([left, right])).sum(2).chunk(2, dim=1)
-    return torch.sigmoid(first - second)
+    return torch.sigmoid(compare(network(segments, lengths)))
 
 
 @torch.no_grad()
 def _training_accuracy(model: RewardModel) -> float:
     """The share of labels, other than ties, that members predict right among those they are trained on; or nan."""
     preferences, held_out = model.comparisons.labels(torch.arange(len(model.comparisons)))
-    predicted = _preference(model.network, *_segments(model).chunk(2)) > 0.5
+    predicted = _preference(model.network, *_segments(model)) > 0.5
     counted = ~held_out & (preferences != 0.5)
     return float((predicted == (preferences > 0.5))[counted].float().mean())

@@ -30,7 +30,8 @@ def open_trainer(config: Config, labels: int = COMPARISONS) -> Iterator[Trainer]
     changes = {
         "training": config.training.model_copy(update={"device": "cpu", "precision": "float32", "total_steps": steps}),
         "preferences": config.preferences.model_copy(update={"annotator": "oracle", "initial_labels": labels}),
-        "reward_model": config.reward_model.model_copy(update={"batch_size": COMPARISONS}),
+        # Early stopping would undo what is learned by heart.
+        "reward_model": config.reward_model.model_copy(update={"batch_size": COMPARISONS, "early_stopping": None}),
     }
     with (
         tempfile.TemporaryDirectory() as folder,

@@ -164,8 +164,9 @@ class Trainer(abc.ABC):
             "done": self.storage.done[-1].copy(),
             "episodes": self.episodes.state_dict(),
             "learning": self.learning.state_dict() if self.learning else None,
-            # Whether all that follows is repeated bit for bit: a GPU adds in another order each time.
-            "exact": self.envs.can_save_state and self.device.type == "cpu",
+            # Whether all that follows is repeated bit for bit: a GPU adds in another order each time, and what a person
+            # has answered since is learned from at once.
+            "exact": self.envs.can_save_state and self.device.type == "cpu" and not self.config.person_annotates,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

@@ -34,9 +34,11 @@ def refuse(status: int, line: str) -> Response:
 class Guard:
     """Middleware that lets through what comes from the page itself, opened by someone who may."""
 
-    def __init__(self, app: ASGIApp, port: int, token: str | None):
-        """token: needed where the page is open to a network."""
+    def __init__(self, app: ASGIApp, port: int, token: str | None, host: str):
+        """token: needed where the page is open to a network; host: the name or address that it was opened by."""
         self.app, self.port, self.token = app, port, token
+        names = [host, socket.gethostname(), socket.getfqdn()] if token else []
+        self.names = {*LOOPBACK, *(name.lower() for name in names)}
         self.cookie = f"repro_label_{port}"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -65,7 +67,8 @@ class Guard:
         if self.token and not _equal(request.cookies.get(self.cookie, ""), self.token):
             if request.method == "GET" and _equal(request.query_params.get("token", ""), self.token):
                 response = RedirectResponse(request.url.path, 303)
-                response.set_cookie(self.cookie, self.token, httponly=True, samesite="strict")
+                # Not strict: where the link stands in a mail or a chat, a browser would keep it back from the page.
+                response.set_cookie(self.cookie, self.token, httponly=True, samesite="lax")
                 return response
             return refuse(401, "open the whole link that repro label printed, with its token")
         if request.method == "POST":
@@ -77,14 +80,12 @@ class Guard:
 
     def _is_ours(self, name: str) -> bool:
         """Whether a request for this host may come from a link that we printed."""
-        if name in LOOPBACK:
-            return True
-        if not self.token:
-            return False
+        if name in self.names or not self.token:
+            return name in self.names
         try:
             ipaddress.ip_address(name)  # no name that could point elsewhere tomorrow
         except ValueError:
-            return name in {socket.gethostname().lower(), socket.getfqdn().lower()}
+            return False
         return True
 
 

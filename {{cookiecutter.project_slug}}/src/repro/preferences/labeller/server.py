@@ -19,7 +19,7 @@ from starlette.routing import Route
 
 from repro.config.base import NonNegativeFloat, Record
 from repro.preferences.labeller.desk import Desk
-from repro.preferences.labeller.guard import Guard, refuse
+from repro.preferences.labeller.guard import LOOPBACK, Guard, refuse
 from repro.preferences.labeller.outlook import describe_outlook
 from repro.preferences.labelling import Labelling, Pair, Stale, check_annotator
 from repro.preferences.schema import Answer
@@ -56,8 +56,11 @@ class BadRequest(UserError):
     """Not what the page sends."""
 
 
-def make_app(desk: Desk, port: int, token: str | None) -> Guard:
-    """The application. token: what a browser needs to know; None where the page is on the loopback interface."""
+def make_app(desk: Desk, port: int, token: str | None, host: str) -> Guard:
+    """The application. token: what a browser needs to know; None where the page is on the loopback interface.
+
+    host: the name or address that the page was opened by.
+    """
     routes = [Route("/", partial(_file, "label.html")), Route("/review", partial(_file, "review.html"))]
     routes += [
         Route(f"/{path.name}", partial(_file, path.name)) for path in PAGES.iterdir() if path.suffix != ".html"
@@ -72,7 +75,7 @@ def make_app(desk: Desk, port: int, token: str | None) -> Guard:
         Route("/clips/{name}", api.clip),
     ]
     handlers: Any = {Stale: _explain(409), BadRequest: _explain(400), UserError: _explain(503), 404: _not_found}
-    return Guard(Starlette(routes=routes, exception_handlers=handlers), port, token)
+    return Guard(Starlette(routes=routes, exception_handlers=handlers), port, token, host)
 
 
 async def _file(name: str, request: Request) -> Response:
@@ -216,17 +219,17 @@ def page_address(host: str, listener: socket.socket, token: str | None) -> str:
     return f"http://{name}:{listener.getsockname()[1]}/" + (f"?token={token}" if token else "")
 
 
-def make_server(desk: Desk, port: int, token: str | None) -> uvicorn.Server:
+def make_server(desk: Desk, port: int, token: str | None, host: str = LOOPBACK[0]) -> uvicorn.Server:
     """A server of the page; `run(sockets=[...])` serves it."""
-    app = make_app(desk, port, token)
+    app = make_app(desk, port, token, host)
     return uvicorn.Server(
         uvicorn.Config(app, ws="none", log_level="warning", access_log=False, server_header=False, lifespan="off")
     )
 
 
-def serve(desk: Desk, listener: socket.socket, token: str | None) -> None:
+def serve(desk: Desk, listener: socket.socket, token: str | None, host: str) -> None:
     """Serve the page until the process is interrupted."""
     try:
-        make_server(desk, listener.getsockname()[1], token).run(sockets=[listener])
+        make_server(desk, listener.getsockname()[1], token, host).run(sockets=[listener])
     finally:
         desk.close()

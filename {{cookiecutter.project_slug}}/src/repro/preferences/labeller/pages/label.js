@@ -16,6 +16,7 @@ let busy = false; // while an answer is on its way
 let fetching = false;
 let lacking = false; // whether to look for more when that is done
 let sent = 0; // answers so far
+let refused = null; // why the last one was not stored; told until one is
 
 const sleep = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 const held = () => pairs.map((pair) => pair.key);
@@ -47,7 +48,7 @@ async function persist(action) {
   for (;;) {
     try {
       const result = await action();
-      complain(null);
+      complain(refused);
       return result;
     } catch (error) {
       if (!(error instanceof Unreachable)) throw error;
@@ -156,14 +157,16 @@ async function act(action) {
   sent += 1;
   try {
     await action();
+    refused = null;
   } catch (error) {
-    complain(`Not stored: ${error.message}`);
+    refused = `Not stored: ${error.message}`;
     if (error instanceof Refused && error.stale) {
       pairs.length = 0;
       show();
     }
   } finally {
     busy = false;
+    complain(refused);
     mark(null);
     find("undo").disabled = !last;
   }
