@@ -29,7 +29,7 @@ def page(found: Found, seeds: list[int], made_by: str, overrides: list[str], lef
     from repro.config.ablations import ABLATIONS, WHOLE
     from repro.report.ablations import difference_text
     from repro.report.content import mean_text
-    from repro.results.statistics import SEEDS_FOR_INTERVAL, difference_interval
+    from repro.results.statistics import SEEDS_FOR_INTERVAL, paired_interval
 
     scores = {name: [cell["score"] for cell in cells] for name, cells in found.items()}
     lines = [
@@ -47,7 +47,8 @@ def page(found: Found, seeds: list[int], made_by: str, overrides: list[str], lef
         paragraph(
             "Scores are of full episodes from fixed starts, by the actions the preset is judged by: 0 is about random,",
             f"1 the best possible. In brackets: 95% t-intervals over {len(seeds)} seeds, of differences (ablation less",
-            f"whole method) Welch's; in parentheses the range, where there are fewer than {SEEDS_FOR_INTERVAL} seeds.",
+            "whole method) over the pairs of seeds; in parentheses the range, where there are fewer than",
+            f"{SEEDS_FOR_INTERVAL} seeds.",
         ),
         "",
         "| ablation | score | difference | agent's training steps | the paper |",
@@ -56,8 +57,8 @@ def page(found: Found, seeds: list[int], made_by: str, overrides: list[str], lef
     apart = []
     for name, cells in found.items():
         whole = name == WHOLE
-        difference = "" if whole else difference_text(scores[name], scores[WHOLE])
-        _, low, high = difference_interval(scores[name], scores[WHOLE])
+        difference = "" if whole else difference_text(scores[name], scores[WHOLE], paired=True)
+        _, low, high = paired_interval(scores[name], scores[WHOLE])
         if not whole and (low > 0 or high < 0):
             apart.append(f"`{name}` is {'better' if low > 0 else 'worse'}")
         steps = statistics.median(cell["training_steps"] for cell in cells)

@@ -65,7 +65,7 @@ def page(found: Found, seeds: list[int], made_by: str, overrides: list[str]) -> 
     """The page of results, in Markdown."""
     from repro.report.ablations import difference_text
     from repro.report.content import mean_text
-    from repro.results.statistics import SEEDS_FOR_INTERVAL, difference_interval, spread
+    from repro.results.statistics import SEEDS_FOR_INTERVAL, paired_interval, spread
 
     def scores(queries: str, labels: int) -> list[float]:
         return [cell["score"] for cell in found[queries][labels]]
@@ -87,9 +87,9 @@ def page(found: Found, seeds: list[int], made_by: str, overrides: list[str]) -> 
         "",
         paragraph(
             "Scores are of full episodes from fixed starts, by the actions the preset is judged by: 0 is about random,",
-            f"1 the best possible. In brackets: 95% t-intervals over {len(seeds)} seeds, of differences Welch's; in",
-            f"parentheses the range, where there are fewer than {SEEDS_FOR_INTERVAL} seeds. All runs have the same",
-            "number of steps; more of them train the agent where fewer go into collecting the initial segments.",
+            f"1 the best possible. In brackets: 95% t-intervals over {len(seeds)} seeds, of differences over the pairs",
+            f"of seeds; in parentheses the range, where there are fewer than {SEEDS_FOR_INTERVAL} seeds. All runs have",
+            "the same number of steps; more of them train the agent where fewer go into collecting the initial segments.",
         ),
         "",
         "| labels | at random | by disagreement | difference | agent's training steps |",
@@ -98,13 +98,13 @@ def page(found: Found, seeds: list[int], made_by: str, overrides: list[str]) -> 
     apart = []
     for labels in numbers:
         uniform, informed = scores("uniform", labels), scores("disagreement", labels)
-        _, low, high = difference_interval(informed, uniform)
+        _, low, high = paired_interval(informed, uniform)
         if len(seeds) >= SEEDS_FOR_INTERVAL and (low > 0 or high < 0):
             apart.append(f"at {labels} labels disagreement is {'better' if low > 0 else 'worse'}")
         steps = statistics.median(cell["training_steps"] for group in found.values() for cell in group[labels])
         lines.append(
-            f"| {labels} | {mean_text(uniform)} | {mean_text(informed)} | {difference_text(informed, uniform)} | "
-            f"{steps:,.0f} |"
+            f"| {labels} | {mean_text(uniform)} | {mean_text(informed)} | "
+            f"{difference_text(informed, uniform, paired=True)} | {steps:,.0f} |"
         )
     lines += ["", "![Score by number of labels, both ways of asking](label-efficiency.svg)", "", "Every seed:", ""]
     lines += [f"| labels | queries | {' | '.join(f'seed {seed}' for seed in seeds)} |", f"|{'---|' * (len(seeds) + 2)}"]

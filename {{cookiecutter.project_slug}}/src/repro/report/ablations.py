@@ -23,11 +23,13 @@ def compare_ablations(groups: Mapping[str | None, list[Cell]]) -> tuple[Table, P
     order = [name for name in (None, *ABLATIONS) if name in groups]
     order += sorted(name for name in groups if name is not None and name not in ABLATIONS)  # of earlier code
     scores = {name: [cell.judged_score.score for cell in groups[name]] for name in order}
+    seeds = {name: [cell.seed for cell in groups[name]] for name in order}
     header = ["ablation", "seeds", "judged score", "difference", "better", "success", "tuning runs", "the paper"]
     rows = []
     for name in order:
         finding = ABLATIONS[name].finding if name in ABLATIONS else NOTHING
-        difference = NOTHING if name is None else difference_text(groups[name], groups[None])
+        paired = seeds[name] == seeds[None]
+        difference = NOTHING if name is None else difference_text(scores[name], scores[None], paired)
         better = NOTHING if name is None else better_text(scores[name], scores[None])
         tuning = tuning_runs_of(groups[name])
         row = [name or WHOLE, str(len(scores[name])), mean_text(scores[name]), difference, better]
@@ -46,15 +48,14 @@ def compare_ablations(groups: Mapping[str | None, list[Cell]]) -> tuple[Table, P
     return Table(header, rows), make_plot("ablations", "Ablations", caption, draw, ablations_height(len(order)))
 
 
-def difference_text(ablated: list[Cell], whole: list[Cell]) -> str:
-    """The difference of two mean scores, and its 95% interval where there are seeds enough; cells in order of seeds.
+def difference_text(ablated: list[float], whole: list[float], paired: bool) -> str:
+    """The difference of two mean scores, and its 95% interval where there are seeds enough.
 
-    If both have the same seeds these are paired, as `repro claims` does; otherwise the interval is Welch's.
+    `paired`: both are of the same seeds, in the same order, so that these are compared, as `repro claims` does;
+    otherwise the interval is Welch's.
     """
-    ours, theirs = ([cell.judged_score.score for cell in cells] for cells in (ablated, whole))
-    paired = [cell.seed for cell in ablated] == [cell.seed for cell in whole]
-    mean, low, high = paired_interval(ours, theirs) if paired else difference_interval(ours, theirs)
-    fewest = min(len(ours), len(theirs))
+    mean, low, high = paired_interval(ablated, whole) if paired else difference_interval(ablated, whole)
+    fewest = min(len(ablated), len(whole))
     if fewest < SEEDS_FOR_INTERVAL:
         return f"{mean:+.3f} (n={fewest}, no interval)"
     return f"{mean:+.3f} [{low:+.3f}, {high:+.3f}]{'' if paired else ' (Welch)'}"
