@@ -89,7 +89,7 @@ def page(found: Found, seeds: list[int], made_by: str, overrides: list[str]) -> 
             "Scores are of full episodes from fixed starts, by the actions the preset is judged by: 0 is about random,",
             f"1 the best possible. In brackets: 95% t-intervals over {len(seeds)} seeds, of differences over the pairs",
             f"of seeds; in parentheses the range, where there are fewer than {SEEDS_FOR_INTERVAL} seeds. All runs have",
-            "the same number of steps; more of them train the agent where fewer go into collecting the initial segments.",
+            "the same number of steps; more of them train the agent where fewer go into collecting initial segments.",
         ),
         "",
         "| labels | at random | by disagreement | difference | agent's training steps |",
