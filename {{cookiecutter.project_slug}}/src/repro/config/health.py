@@ -25,9 +25,7 @@ class HealthConfig(Section):
     min_update: NonNegativeFloat = 1e-5  # the same
     # Of the reward model.
     min_reward_std: NonNegativeFloat = 1e-3  # of raw predictions
-    max_normalised_shift: PositiveFloat = (
-        3.0  # of predictions on labels: their mean from 0, and the factor of their std
-    )
+    max_normalised_shift: PositiveFloat = 3.0  # of predictions on labels: mean from 0, and factor of the std from 1
     min_return_correlation: FiniteFloat = 0.3  # of predicted and true returns, where an oracle answers
     max_loss_ratio: PositiveFloat = 2.5  # of held-out labels to those learned from
     min_loss_gain: Fraction = 0.1  # of what there is to be learned from the labels

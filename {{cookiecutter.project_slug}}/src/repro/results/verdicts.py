@@ -28,7 +28,7 @@ Verdict = Literal["reproduced", "not reproduced", "inconclusive"]
 # What all seeds of a group have in common, and both sides of a comparison; and what makes them alike.
 SETTINGS = {
     "code_hash": "make them alike: dvc repro",
-    "params_hash": "write no auto for training.device and training.precision, then: dvc repro",
+    "params_hash": "make them alike, without auto for training.device and training.precision: dvc repro",
     "judged": "make them alike: dvc repro",
     "success_score": "make them alike: dvc repro",
 }
