@@ -73,9 +73,10 @@ def page(found: Found, seeds: list[int], made_by: str, overrides: list[str], lef
     lines.append("")
     seconds = statistics.median(cell["seconds"] for cells in found.values() for cell in cells)
     verdict = "; ".join(apart) if apart else "none differs from the whole method"
+    count = len(found) - 1
     certain = (
-        f"With 95% confidence for each ablation by itself: {verdict}. Of eight comparisons some would seem to "
-        "differ one time in three where none does."
+        f"With 95% confidence for each ablation by itself: {verdict}. Of {count} comparisons some would seem to differ "
+        f"with a probability of {1 - 0.95**count:.2f} where none does."
     )
     notes = [
         certain if len(seeds) >= SEEDS_FOR_INTERVAL else "So few seeds tell nothing about differences.",

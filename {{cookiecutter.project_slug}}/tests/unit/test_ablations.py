@@ -55,12 +55,14 @@ def test_each_changes_what_it_says_and_nothing_else(name):
 
 def test_what_takes_nothing_away_is_refused_or_left_out_of_all():
     uniform = whole_method("preferences.queries=uniform")
-    with pytest.raises(UserError, match=r"random-queries: takes nothing away: preferences.queries is uniform already"):
+    with pytest.raises(
+        UserError, match=r'random-queries: takes nothing away: preferences.queries is "uniform" already'
+    ):
         ablate(uniform, "random-queries")
     chosen, notes = chosen_ablations(uniform, ["all"])
     assert list(chosen) == ["none", *(name for name in ABLATIONS if name != "random-queries")]
     assert chosen["none"] == uniform and chosen["no-ensemble"].reward_model.members == 1
-    assert notes == ["random-queries: takes nothing away: preferences.queries is uniform already"]
+    assert notes == ['random-queries: takes nothing away: preferences.queries is "uniform" already']
     with pytest.raises(UserError, match="takes nothing away"):
         chosen_ablations(uniform, ["random-queries", "all"])
 

@@ -155,7 +155,7 @@ def test_seeds_by_the_name_of_their_set_or_as_a_list(shared_project: Project):
         ("--seeds 100", "give either --seed or --seeds"),
         ("--ablations all --preferences data", "--preferences: is for one run"),
         ("--ablations all --set reward.source=environment", "is of learned rewards"),
-        ("--ablation random-queries", "takes nothing away: preferences.queries is uniform already"),
+        ("--ablation random-queries", 'takes nothing away: preferences.queries is "uniform" already'),
         ("--at-once 2", "--at-once 2: is for several runs (--seeds, --ablations); leave it out"),
     ],
 )

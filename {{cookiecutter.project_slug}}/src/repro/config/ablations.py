@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from repro.reading import UserError, nearest
+from repro.reading import UserError, nearest, shown
 
 if TYPE_CHECKING:
     from repro.config import Config
@@ -85,7 +85,9 @@ def ablate(config: Config, name: str) -> Config:
         section, field = parameter.split(".")
         ablated[section][field] = _value(plain, value.name) if isinstance(value, Same) else value
     if ablated == plain:
-        changes = ", ".join(f"{parameter} is {_value(plain, parameter)}" for parameter in ABLATIONS[name].overrides)
+        changes = ", ".join(
+            f"{parameter} is {shown(_value(plain, parameter))}" for parameter in ABLATIONS[name].overrides
+        )
         raise UserError(f"--ablation {name}: takes nothing away: {changes} already")
     return parse_config(ablated, source=f"--ablation {name}")
 
