@@ -69,8 +69,9 @@ def worse_than_random(history: History, subject: Subject) -> str | None:
 
 @check(
     "throughput/steps_per_second",
-    meaning="Something grows with every rollout: a list, a file that is read again, a computation graph that is kept.",
-    remedy="see which of time/* grows; profile a late rollout against an early one",
+    meaning="Something grows with every rollout: a list, a file that is read again, a computation graph that is kept. "
+    "Or other programs have come to share the processor.",
+    remedy="see what else computes (top); see which of time/* grows; profile a late rollout against an early one",
 )
 def slowing_down(history: History, subject: Subject) -> str | None:
     """Rollouts take longer and longer."""
