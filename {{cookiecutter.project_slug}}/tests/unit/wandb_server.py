@@ -86,7 +86,11 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self):
         request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        if self.server.refuses or self.server.hangs:
+        if self.server.hangs:  # what it was told meanwhile is lost, and never confirmed
+            self.wait()
+            self.close_connection = True
+            return
+        if self.server.refuses:
             self.answer({})
             return
         if self.path != "/graphql":
@@ -140,9 +144,12 @@ class Handler(BaseHTTPRequestHandler):
         viewer = {"id": "u", "entity": "lab", "username": "anna", "email": "", "flags": "{}", "teams": teams}
         return {"viewer": viewer} if operation == "Viewer" else {}
 
-    def answer(self, content, refuse=False):
+    def wait(self):
         while self.server.hangs:
             time.sleep(0.1)
+
+    def answer(self, content, refuse=False):
+        self.wait()
         body = json.dumps(content).encode()
         self.send_response(403 if refuse or self.server.refuses else 200)
         self.send_header("Content-Type", "application/json")
