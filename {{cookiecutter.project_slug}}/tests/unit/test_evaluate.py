@@ -169,7 +169,7 @@ class TestCommand:
     def test_it_is_yet_to_be_uploaded(self, project, run, monkeypatch, capsys):
         (run.path / "wandb").mkdir()
         (run.path / "wandb/mirror.json").write_text('{"mode": "online", "url": "there", "uploaded": 5}')
-        (run.path / "metrics.jsonl").write_text("12345")
+        (run.path / "metrics.jsonl").write_text("1234\n")
         assert is_uploaded(run.path)
         assert here(project, monkeypatch, capsys, "evaluate", run.id)[0] == 0
         assert not is_uploaded(run.path) and read_mirror(run.path) == {"mode": "online", "url": "there"}

@@ -52,7 +52,7 @@ def find_pass(root: Path, key: str) -> Record | None:
     path = _pass_path(root, key)
     try:
         record = parse_json(path.read_bytes())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: cannot be read ({error}); delete it and pass the gate again") from None
