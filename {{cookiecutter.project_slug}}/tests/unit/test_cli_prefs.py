@@ -161,6 +161,11 @@ def test_labels_leave_a_run_and_come_back_into_it_or_into_a_database(run, repro,
     )
     refusal = repro("prefs", "collect", "--seed", "100", "--out", "data/y", code=2)
     assert "--out data/y: holds answers of ben; name a new folder" in refusal
+    (project.root / "data/y/labels.jsonl").write_text("{")  # nobody knows whose answers these were
+    for command in (("export", other.id), ("collect", "--seed", "100")):
+        refusal = repro("prefs", *command, "--out", "data/y", code=2)
+        assert "--out data/y: is not replaced, as it cannot be read (" in refusal
+    assert (project.root / "data/y/labels.jsonl").read_text() == "{"
     (project.root / "data/notes").mkdir()
     (project.root / "data/notes/mine.txt").write_text("mine")
     refusal = repro("prefs", "export", run.id, "--out", "data/notes", code=2)  # ... and nothing else

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from repro.config import Config
 from repro.files import make_folder
-from repro.preferences.export import read_answers
+from repro.preferences.export import answers_to_replace
 from repro.preferences.oracle import ORACLE
 from repro.reading import UserError
 
@@ -25,7 +25,7 @@ def collect_preferences(config: Config, seed: int, folder: Path) -> str:
             "preferences.annotator: a person's labels are asked for while a run waits for them (repro train, then "
             "repro label in another terminal); to collect an oracle's: --set preferences.annotator=oracle"
         )
-    people = sorted({label["annotator"] for label in read_answers(folder)} - {ORACLE})
+    people = sorted({label["annotator"] for label in answers_to_replace(folder)} - {ORACLE})
     if people:
         raise UserError(f"--out {folder}: holds answers of {', '.join(people)}; name a new folder")
     from repro.asking.questions import collect_initial_labels

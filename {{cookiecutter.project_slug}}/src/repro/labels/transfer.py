@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from repro.labels.statistics import label_statistics
-from repro.preferences.export import read_answers, read_meta
+from repro.preferences.export import answers_to_replace, read_meta
 from repro.preferences.store import AskedOtherwise, PreferenceStore
 from repro.reading import UserError
 from repro.terminal.text import shown_path
@@ -41,10 +41,9 @@ def export_labels(root: Path, name: str, out: Path | None) -> str:
     """
     run = find_own_run(root, name)
     folder = out or root / "data" / run.id
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        if not (folder / "meta.json").exists():
-            raise UserError(f"--out {folder}: is something else than an earlier export; name a new folder")
-        read_meta(folder)  # one may be replaced, if it can be read
+    taken = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
+    if taken and not (folder / "meta.json").exists():
+        raise UserError(f"--out {folder}: is something else than an earlier export; name a new folder")
     with _open(run.path / "preferences.db") as store:
         _check_replaced(folder, store, run.id)
         store.export(folder, name=run.record["name"], seed=run.record["seed"], env_steps=0, run=run.id)
@@ -60,7 +59,7 @@ def export_labels(root: Path, name: str, out: Path | None) -> str:
 def _check_replaced(folder: Path, store: PreferenceStore, run: str) -> None:
     """Raise UserError if the folder holds an export of comparisons that this run did not ask."""
     shown = store.compared(run)
-    for label in read_answers(folder):
+    for label in answers_to_replace(folder):
         if label["left"] not in shown or label["right"] not in shown:
             raise UserError(
                 f"--out {folder}: holds answers of {label['annotator']} to what {run} has not asked; name a new folder"

@@ -95,12 +95,19 @@ def write_export(
     write_json(directory / "meta.json", meta)
 
 
-def read_answers(directory: Path) -> list[dict[str, Any]]:
-    """The answers in a folder, which need not be an export that can be read."""
+def answers_to_replace(directory: Path) -> list[dict[str, Any]]:
+    """The answers in a folder that is about to be written; none if it is no export.
+
+    Raises UserError if they cannot be read, as nobody knows then what would be lost.
+    """
+    if not (directory / "meta.json").exists():
+        return []
     try:
         return read_export(directory)[1]
-    except UserError:
-        return []
+    except UserError as error:
+        raise UserError(
+            f"--out {directory}: is not replaced, as it cannot be read ({error}); name a new folder"
+        ) from None
 
 
 def read_export(directory: Path) -> tuple[dict[str, Any], list[dict[str, Any]], dict[str, Segment]]:

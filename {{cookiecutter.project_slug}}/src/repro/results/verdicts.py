@@ -25,18 +25,20 @@ from repro.results.records import Cell
 from repro.results.statistics import SEEDS_FOR_INTERVAL, paired_interval, t_interval
 
 Verdict = Literal["reproduced", "not reproduced", "inconclusive"]
-# What all seeds of a group have in common, and both sides of a comparison; and what makes them alike.
+RUN_AGAIN = "make them alike: dvc repro"
+WRITE_SAME = "write the same for both under evaluation, then: dvc repro"
+# What all seeds of a group have in common, and what makes them alike; and the same of both sides of a comparison.
 SETTINGS = {
-    "code_hash": "make them alike: dvc repro",
+    "code_hash": RUN_AGAIN,
     "params_hash": "make them alike, without auto for training.device and training.precision: dvc repro",
-    "judged": "make them alike: dvc repro",
-    "success_score": "make them alike: dvc repro",
+    "judged": RUN_AGAIN,
+    "success_score": RUN_AGAIN,
 }
 COMPARED = {
-    "code_hash": "make them alike: dvc repro",
-    "judged": "write the same for both under evaluation, then: dvc repro",
-    "evaluation.seed": "write the same for both under evaluation, then: dvc repro",
-    "evaluation.episodes": "write the same for both under evaluation, then: dvc repro",
+    "code_hash": RUN_AGAIN,
+    "judged": WRITE_SAME,
+    "evaluation.seed": WRITE_SAME,
+    "evaluation.episodes": WRITE_SAME,
 }
 PILOTS = 3  # tuning seeds from which the spread is known well enough to plan with
 

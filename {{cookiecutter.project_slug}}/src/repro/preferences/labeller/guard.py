@@ -80,8 +80,10 @@ class Guard:
 
     def _is_ours(self, name: str) -> bool:
         """Whether a request for this host may come from a link that we printed."""
-        if name in self.names or not self.token:
-            return name in self.names
+        if name in self.names:
+            return True
+        if not self.token:
+            return False
         try:
             ipaddress.ip_address(name)  # no name that could point elsewhere tomorrow
         except ValueError:
