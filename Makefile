@@ -53,7 +53,7 @@ test-project: .venv/stamp-cookiecutter  ## lint, tests (end to end too) and smok
 	cd $(CHECK) && .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-compile -c requirements.lock -e '.[mujoco]'
 	$(MAKE) -C $(CHECK) lint
 	$(MAKE) -C $(CHECK) test
-	$(MAKE) -C $(CHECK) e2e E2E="-n 2 --dist loadfile -rP"
+	$(MAKE) -C $(CHECK) e2e E2E="-n 2 --dist loadfile -rfEP"
 	$(MAKE) -C $(CHECK) smoke
 
 fuzz: .venv/stamp-dev  ## 2,000 sets of answers that nobody expects, 50 of them generated for real (minutes)

@@ -34,7 +34,7 @@ from repro.tracking.wandb import WandbSettings
 SOURCE = Path(__file__).resolve().parent.parent  # the project that these tests belong to
 VARYING = ("time/", "throughput/", "memory/")  # metrics that tell of the machine
 DISABLED_WANDB = WandbSettings(None, "dot", "disabled")
-PATIENCE = 60.0  # seconds for anything that is waited for
+PATIENCE = 240.0  # seconds for anything that is waited for: tests beside it may start twenty processes at once
 
 # What makes the smallest preset smaller still; the rest is as it is there.
 TINY = (

@@ -224,7 +224,7 @@ def never_answers(trainer: Trainer) -> None:
 
 
 BUGS = (
-    Bug("a learning rate of 1e6", ("large_update",), (("agent.learning_rate", 1e6),)),
+    Bug("a learning rate of 1e6", ("large_update", "non_finite"), (("agent.learning_rate", 1e6),)),
     Bug("a learning rate a hundred times too large", ("kl_spike",), (("agent.learning_rate", 0.1),)),
     Bug("a learning rate of 1e-12", ("small_update",), (("agent.learning_rate", 1e-12),)),
     Bug("no gradient for the encoder", ("still_layer",), plant=deaf_encoder),

@@ -8,10 +8,10 @@ from repro.config.base import FiniteFloat, Fraction, NonNegativeFloat, PositiveF
 class HealthConfig(Section):
     """Thresholds of the health checks; docs/health.md says which check has which."""
 
-    warm_up: Fraction = 0.1  # of training (and 18 rollouts), before which checks of what is to be learned are silent
+    warm_up: Fraction = 0.1  # of training, and 10 rollouts, 10,000 steps; before it checks of learning are silent
     # Of the policy.
     min_entropy: Fraction = 0.02  # share of the largest possible
-    max_entropy: Fraction = 0.99  # the same, after the warm-up
+    max_entropy: Fraction = 0.995  # the same, after the warm-up
     max_kl: PositiveFloat = 0.08  # nats, of the middle one of three updates
     max_kl_once: PositiveFloat = 0.15  # of any one
     max_kl_ratio: PositiveFloat = 5.0  # of the middle one of three to the usual one; harmless below 0.8 max_kl

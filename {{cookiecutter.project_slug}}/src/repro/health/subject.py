@@ -11,7 +11,8 @@ from repro.config.health import HealthConfig
 from repro.health.history import History
 
 ANNEALED = 0.9  # of training, after which an annealed learning rate leaves hardly anything of an update
-WARM_ROWS = 18  # at least, however short the run: one that only tries the parts out has nothing to show
+# At least, however short the run: one that only tries the parts out has nothing to show.
+WARM_ROWS, WARM_STEPS = 10, 10_000
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,8 @@ class Subject:
 
     def warm(self, history: History) -> bool:
         """Whether so much of training is over that what is to be learned should show."""
-        return history.count >= WARM_ROWS and history.progress(self.total_steps) >= self.thresholds.warm_up
+        begun = history.count >= WARM_ROWS and history.env_step >= WARM_STEPS
+        return begun and history.progress(self.total_steps) >= self.thresholds.warm_up
 
     def annealed(self, history: History) -> bool:
         """Whether training is so far that updates may be next to nothing."""
