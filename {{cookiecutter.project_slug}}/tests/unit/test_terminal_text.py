@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from repro.terminal.text import format_count, shorten, shown_path
+from repro.terminal.text import format_count, hang, shorten, shown_path, width
 from repro.tracking.durations import now, session_start, shown_time, timestamp
 
 
@@ -51,3 +51,15 @@ def test_times():
     assert session_start({"started": started, "resumed": [started, resumed]}) == timestamp(resumed)
     assert session_start({"started": started, "resumed": []}) == timestamp(started)
     assert session_start({}) == 0.0
+
+
+@pytest.mark.parametrize("word", ["reward", "報酬モデル", "e\u0301te\u0301", "🙂🙂"])
+def test_a_broken_line_has_at_most_the_terminals_columns(word):
+    first, *others = hang("seen  " + " ".join([word] * 30), 6, 40).split("\n")
+    assert first.startswith(f"seen  {word}") and all(line.startswith(f"      {word}") for line in others)
+    assert " ".join([first, *(line.strip() for line in others)]).count(word) == 30
+    assert 24 < max(map(width, [first, *others])) <= 40
+
+
+def test_a_long_word_is_not_broken():
+    assert hang("at  " + "x" * 60, 4, 40).split("\n") == ["at", "    " + "x" * 60]

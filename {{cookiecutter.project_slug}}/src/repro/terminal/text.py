@@ -98,24 +98,12 @@ def wrap_after(prefix: str, text: str, size: int | None) -> list[str]:
     """Lines of at most `size` columns of a terminal (None: one line), the later ones indented as the first."""
     if size is None:
         return [prefix + text]
-    # A wide character takes two columns: a placeholder stands for the second while lines are filled, and may come
-    # to stand in the next one.
-    filled = "".join(letter + "\0" * (width(letter) - 1) for letter in text)
-    lines = textwrap.wrap(
-        filled,
-        max(size, NARROWEST) - (filled != text),
-        initial_indent=prefix,
-        subsequent_indent=" " * len(prefix),
-        break_on_hyphens=False,
-    )
-    return [line.replace("\0", "") for line in lines]
+    return _fill(text, max(size, NARROWEST), " " * len(prefix), initial_indent=prefix).splitlines()
 
 
 def hang(line: str, indent: int, size: int | None) -> str:
     """The line, broken between words where it has more than `size` columns (None: PIPED); what goes on is indented."""
-    wrapper = textwrap.TextWrapper(size or PIPED, subsequent_indent=" " * indent, break_on_hyphens=False)
-    wrapper.break_long_words = False  # an id or an address
-    return wrapper.fill(line)
+    return _fill(line, size or PIPED, " " * indent, break_long_words=False)  # such as an id or an address
 
 
 def print_wrapped(text: str) -> None:
@@ -128,11 +116,23 @@ def print_wrapped(text: str) -> None:
     blank, line = text[: len(text) - len(text.lstrip("\n"))], text.strip("\n")
     word = re.match(r"(ok|warning|FAILED)? *", line)
     indent = " " * (word.end() if word else 0)
-    wrapped = textwrap.fill(line, shutil.get_terminal_size().columns - 1, subsequent_indent=indent)
+    wrapped = _fill(line, shutil.get_terminal_size().columns - 1, indent)
     for state, colour in (("ok", "green"), ("warning", "yellow"), ("FAILED", "red")):
         if line.startswith(f"{state} ") and "NO_COLOR" not in os.environ:
             wrapped = typer.style(state, fg=colour, bold=True) + wrapped.removeprefix(state)
     print(blank + wrapped + text[len(blank) + len(line) :])
+
+
+def _fill(text: str, size: int, indent: str, **options: Any) -> str:
+    """Lines of at most `size` columns, the later ones indented.
+
+    A wide character takes two: a placeholder stands for the second while lines are filled, and may come to stand in the
+    next one.
+    """
+    filled = "".join(letter + "\0" * (width(letter) - 1) for letter in text)
+    wide = filled != text
+    filled = textwrap.fill(filled, size - wide, subsequent_indent=indent, break_on_hyphens=False, **options)
+    return filled.replace("\0", "")
 
 
 @functools.cache
