@@ -81,7 +81,7 @@ def test_compute_is_summed_up(project: Path, config: Config) -> None:
     assert rows["**all**"][1:4] == ["**12**", "**960,000**", "**10,000**"]
 
 
-def test_deviations_from_the_registration_are_listed(project: Path, config: Config) -> None:
+def register(project: Path) -> None:
     entry = {"registered": "2026-11-20T10:00:00+01:00", "commit": "c" * 40, "previous": None, "reason": None}
     entry |= {"params": {}, "claims": {}, "code_hash": "x", "seeds": {"tuning": [], "final": []}}
     entry |= {"plan": {}, "analysis": {}, "dirty": False, "results_seen": 0}
@@ -93,6 +93,10 @@ def test_deviations_from_the_registration_are_listed(project: Path, config: Conf
     (project / "presets/moving-dot-true-reward.yaml").write_bytes(
         (PROJECT / "presets/moving-dot-true-reward.yaml").read_bytes()
     )
+
+
+def test_deviations_from_the_registration_are_listed(project: Path, config: Config) -> None:
+    register(project)
     readme, markdown, page = report(project, config)
     for text in (markdown, page.text):
         assert "Preregistered 2026-11-20T10:00:00+01:00, at commit cccccccccccc." in text
@@ -125,3 +129,24 @@ def test_without_claims_nothing_is_said_of_them(tmp_path: Path) -> None:
     write_claims(project, "  []\n")
     write_report(project, config)
     assert "Claims" not in (project / "reports/report.html").read_text()
+
+
+def test_claims_that_were_registered_cannot_be_left_away(project: Path, config: Config) -> None:
+    register(project)
+    write_claims(project, "  []\n")
+    with pytest.raises(UserError, match=r"hypotheses\[0\]\.claim: 'dot' is no claim of claims\.yaml"):
+        write_report(project, config)
+    (project / "paper/claims.yaml").unlink()
+    with pytest.raises(UserError, match=r"paper/claims\.yaml"):
+        write_report(project, config)
+    assert not (project / "reports").exists()
+
+
+def test_seeds_that_are_left_out_are_named_everywhere(project: Path, config: Config) -> None:
+    for seed in (10, config.seeds.tuning[0]):  # the latter are not to be reported
+        make_cell(project, seed, "moving-dot", sampled=-1.0)
+    for text in report(project, config)[:2]:
+        assert "> **Warning.** moving-dot: cells of seeds 10 are not in seeds.pipeline, and left out" in text
+    page = (project / "reports/report.html").read_text()
+    assert "<strong>Warning.</strong> moving-dot: cells of seeds 10 are not in seeds.pipeline" in page
+    assert f"moving-dot: cells of seeds 10, {config.seeds.tuning[0]} are" in write_report(project, config).warnings[0]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from repro.claims.judging import Verdicts, judge_claims, number, ours_text, paper_text, tuning_text
+from repro.claims.preregistration import REGISTERED
 from repro.config import Config
 from repro.reading import UserError
 from repro.report.content import NOTHING, Table
@@ -31,18 +32,29 @@ class Overview:
     details: list[str] = field(default_factory=list)  # of each claim
     registered: str = ""
     deviations: list[str] = field(default_factory=list)  # from what was preregistered
+    left_out: list[str] = field(default_factory=list)  # seeds that were run, other than for tuning, of each group
 
 
-def make_overview(root: Path, config: Config | None, groups: Mapping[str, Sequence[Cell]]) -> Overview:
-    """`config`: params.yaml; without it, as without any in claims.yaml, nothing is said of claims. Raises UserError."""
-    compute, paper = compute_table(groups), paper_table(root)
-    if config is None or not (root / PATH).exists():
-        return Overview(compute, paper)
+def make_overview(
+    root: Path, config: Config | None, groups: Mapping[str, Sequence[Cell]], left_out: list[str]
+) -> Overview:
+    """`config`: params.yaml; without it, as without any in claims.yaml, nothing is said of claims.
+
+    Raises UserError, also where claims that were preregistered are gone.
+    """
+    overview = Overview(compute_table(groups), paper_table(root), left_out=left_out)
+    if config is None or not ((root / PATH).exists() or (root / REGISTERED).exists()):
+        return overview
     verdicts = judge_claims(root, config)
     if not verdicts.judged:
-        return Overview(compute, paper)
-    details = [claim_text(one, verdicts.plans.get(one.claim.id)) for one in verdicts.judged]
-    return Overview(compute, paper, claims_table(verdicts), details, verdicts.registered, verdicts.deviations)
+        return overview
+    return replace(
+        overview,
+        claims=claims_table(verdicts),
+        details=[claim_text(one, verdicts.plans.get(one.claim.id)) for one in verdicts.judged],
+        registered=verdicts.registered,
+        deviations=verdicts.deviations,
+    )
 
 
 def claims_table(verdicts: Verdicts) -> Table:

@@ -59,7 +59,7 @@ def markdown_summary(overview: Overview, summary: Table, sections: Sequence[Sect
         )
     parts += [_markdown_table(summary), f"{LEGEND} Every seed: `reports/results.md`, written by `repro report`."]
     warnings = [f"{section.experiment}: {text}" for section in sections for text in section.warnings]
-    parts += [f"> **Warning.** {_markdown(text)}" for text in warnings]
+    parts += _markdown_warnings(overview.left_out + warnings)
     return "\n\n".join(parts)
 
 
@@ -70,11 +70,11 @@ def markdown_page(overview: Overview, summary: Table, sections: Sequence[Section
         parts += ["## Claims", _markdown_table(overview.claims), CLAIMS, _markdown_list(overview.details)]
         parts += ["## Preregistration", _markdown(overview.registered)]
         parts += [DEVIATIONS, _markdown_list(overview.deviations)] if overview.deviations else []
-    parts += ["## Experiments", _markdown_table(summary), LEGEND]
+    parts += ["## Experiments", _markdown_table(summary), LEGEND, *_markdown_warnings(overview.left_out)]
     parts += ["## Compute spent", _markdown_table(overview.compute), COMPUTE]
     for section in sections:
         parts += [f"## {_markdown(section.experiment)}"]
-        parts += [f"> **Warning.** {_markdown(text)}" for text in section.warnings]
+        parts += _markdown_warnings(section.warnings)
         parts += [_markdown(section.explanation), _markdown_table(section.results)]
         if section.ablations:
             parts += ["### Ablations", _markdown(ABLATIONS), _markdown_table(section.ablations)]
@@ -92,6 +92,10 @@ def markdown_page(overview: Overview, summary: Table, sections: Sequence[Section
             f"## Deviations from the paper\n\n{counted(len(overview.paper.rows), 'detail')}, in `paper/deviations.md`."
         )
     return "\n\n".join(parts) + "\n"
+
+
+def _markdown_warnings(texts: Sequence[str]) -> list[str]:
+    return [f"> **Warning.** {_markdown(text)}" for text in texts]
 
 
 def _markdown_list(texts: Sequence[str]) -> str:
@@ -125,6 +129,7 @@ def html_page(overview: Overview, summary: Table, sections: Sequence[Section]) -
     table = _html_table(summary, links=[section.experiment for section in sections])
     body = ["<h1>Results</h1>", *_html_claims(overview)]
     body += ["<h2>Experiments</h2>" if overview.claims else "", table, f"<p class=legend>{LEGEND}</p>"]
+    body += _html_warnings(overview.left_out)
     body += [f"<h2>Compute spent</h2>{_html_table(overview.compute)}<p class=legend>{COMPUTE}</p>"]
     body += [_html_section(section) for section in sections]
     if overview.paper.rows:
@@ -145,13 +150,17 @@ def _html_claims(overview: Overview) -> list[str]:
     return parts
 
 
+def _html_warnings(texts: Sequence[str]) -> list[str]:
+    return [f"<p class=warning><strong>Warning.</strong> {html.escape(text)}</p>" for text in texts]
+
+
 def _html_list(texts: Sequence[str]) -> str:
     return f"<ul>{''.join(f'<li>{html.escape(text)}</li>' for text in texts)}</ul>"
 
 
 def _html_section(section: Section) -> str:
     parts = [f'<section id="{html.escape(section.experiment)}">\n<h2>{html.escape(section.experiment)}</h2>']
-    parts += [f"<p class=warning><strong>Warning.</strong> {html.escape(text)}</p>" for text in section.warnings]
+    parts += _html_warnings(section.warnings)
     parts.append(f"<p>{html.escape(section.explanation)}</p>")
     parts.append(_html_table(section.results))
     if section.ablations:

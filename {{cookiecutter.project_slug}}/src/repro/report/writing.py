@@ -59,7 +59,10 @@ def write_report(root: Path, config: Config | None = None) -> ReportResult:
     _around_results(readme)  # a README that cannot take the table is refused before minutes of drawing
     groups, left_out = _select(read_cells(root), config)
     sections = [_with_ablations(section, groups) for section in _sections(root, groups)]
-    overview, summary = make_overview(root, config, groups), make_summary(sections)
+    # Of seeds for tuning nothing is to be seen here; other seeds that were run and are not shown are named.
+    tuning = config.seeds.tuning if config else ()
+    told = {name: [seed for seed in seeds if seed not in tuning] for name, seeds in left_out.items()}
+    overview, summary = make_overview(root, config, groups, _notes(told)), make_summary(sections)
 
     reports = root / "reports"
     files = {
@@ -90,25 +93,35 @@ def write_report(root: Path, config: Config | None = None) -> ReportResult:
     _write(readme, before + 2 * newline + table + 2 * newline + after)
     return ReportResult(
         written=[*files, readme],
-        warnings=left_out + [f"{section.experiment}: {text}" for section in sections for text in section.warnings],
+        warnings=[
+            *_notes(left_out),
+            *(f"{section.experiment}: {text}" for section in sections for text in section.warnings),
+        ],
         not_made=[f"{section.experiment}: {text}" for section in sections for text in section.not_made],
     )
 
 
-def _select(groups: dict[str, list[Cell]], config: Config | None) -> tuple[dict[str, list[Cell]], list[str]]:
-    """The cells of the seeds that are wanted, and a note on each group of which some are left out."""
+def _select(groups: dict[str, list[Cell]], config: Config | None) -> tuple[dict[str, list[Cell]], dict[str, list[int]]]:
+    """The cells of the seeds that are wanted, and of each group the seeds that are left out."""
     seeds = {config.name: config.seeds.pipeline} if config else {}
-    selected, left_out = {}, []
+    selected, left_out = {}, {}
     for name, cells in groups.items():
         wanted = [cell for cell in cells if cell.seed in seeds.get(cell.experiment, [cell.seed])]
-        others = [str(cell.seed) for cell in cells if cell not in wanted]
-        if others:
-            left_out.append(f"{name}: cells of seeds {', '.join(others)} are not in seeds.pipeline, and left out")
+        left_out[name] = [cell.seed for cell in cells if cell not in wanted]
         if wanted:
             selected[name] = wanted
     if not selected:
         raise UserError("results/cells: holds no results of the seeds in seeds.pipeline yet; make them: dvc repro")
     return selected, left_out
+
+
+def _notes(left_out: Mapping[str, list[int]]) -> list[str]:
+    """A line for each group of which there are some."""
+    return [
+        f"{name}: cells of seeds {', '.join(map(str, seeds))} are not in seeds.pipeline, and left out"
+        for name, seeds in left_out.items()
+        if seeds
+    ]
 
 
 def _sections(root: Path, groups: Mapping[str, list[Cell]]) -> Iterator[Section]:
