@@ -140,3 +140,5 @@ def test_divergence_is_said_in_one_line():
         next(agent.network.parameters())[0, 0] = torch.nan
     with pytest.raises(UserError, match=r"diverged: .*learning_rate is 0.001, agent.value_learning_rate is 0.002\)"):
         agent.act(np.zeros((2, 3), np.float32))
+    with pytest.raises(UserError, match="an observation is nan: look at the environment"):
+        make_ddpg().act(np.full((2, 3), np.nan, np.float32))

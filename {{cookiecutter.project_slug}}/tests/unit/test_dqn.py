@@ -154,3 +154,5 @@ def test_divergence_is_said_in_one_line():
         next(agent.network.parameters())[0, 0] = torch.nan
     with pytest.raises(UserError, match=r"diverged: .* lower its learning rate \(agent.learning_rate is 0.001\)"):
         agent.act(np.zeros((2, 3), np.float32))
+    with pytest.raises(UserError, match="an observation is nan: look at the environment"):
+        make_dqn().act(np.full((2, 3), np.nan, np.float32))

@@ -184,6 +184,11 @@ def test_a_network_that_has_diverged_says_which_rate_to_lower(algorithm):
         agent.act(np.zeros((2, 4), np.float32))
 
 
+def test_an_observation_that_is_no_number_is_not_blamed_on_the_learning_rate(algorithm):
+    with pytest.raises(UserError, match="an observation is nan: look at the environment's step"):
+        make_agent(algorithm).act(np.array([[0, 0, 0, 1], [0, math.nan, 0, 1]], np.float32))
+
+
 def test_the_learning_rate_schedule_ends_at_its_end(algorithm):
     if algorithm == "trpo":  # the trust region sets the policy's steps; the values' rate stays
         agent = make_agent(algorithm, value_learning_rate=4e-4)

@@ -151,6 +151,8 @@ def test_where_it_has_diverged_it_says_which_rate_to_lower(monkeypatch):
         with pytest.raises(UserError, match=r"training has diverged: .* \(agent\.learning_rate is "):
             what()
     agent = make()
+    with pytest.raises(UserError, match="an observation is nan: look at the environment"):
+        agent.act(np.full((N, 4), math.nan, np.float32))
     monkeypatch.setattr(agent.model, "train", lambda: int("x"))  # any other fault is told as it is
     with pytest.raises(ValueError, match="invalid literal"):
         agent.update(rollout, 0.0)

@@ -55,7 +55,7 @@ class PolicyRunner:
         policy = make_distribution(outputs, self.network.log_std)
         actions = policy.mode() if greedy else policy.sample(self.generator)
         log_probs = policy.log_prob(actions)
-        check_finite(log_probs + values, self.config)
+        check_finite(log_probs + values, observations, self.config)
         return actions.cpu(), log_probs.cpu(), values.cpu()
 
     @torch.inference_mode()

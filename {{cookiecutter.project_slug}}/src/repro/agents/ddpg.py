@@ -93,7 +93,7 @@ class DDPG:
         """
         with autocast(self.device, self.precision):
             actions = self.network(torch.from_numpy(observations).to(self.device))
-        check_finite(actions, self.config)
+        check_finite(actions, observations, self.config)
         if not greedy:
             noise = torch.randn(actions.shape, generator=self.generator, device=self.device)
             actions = (actions + self.config.exploration_noise * noise).clamp(-1, 1)

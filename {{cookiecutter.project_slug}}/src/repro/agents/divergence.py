@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from repro.config import AgentConfig
@@ -12,10 +14,21 @@ from repro.reading import UserError
 LEARNING_RATES = ("learning_rate", "value_learning_rate")
 
 
-def check_finite(outputs: Tensor, config: AgentConfig) -> None:
-    """Raise UserError, which names the learning rates, unless all outputs of the agent's network are finite."""
+def check_finite(outputs: Tensor, observations: NDArray, config: AgentConfig) -> None:
+    """Raise UserError unless all outputs of the agent's network are finite.
+
+    It names what they come from: the observations, if these are not finite themselves, else the learning rates.
+    """
     if not math.isfinite(outputs.sum()):
+        check_observations(observations)
         raise diverged(config)
+
+
+def check_observations(observations: NDArray) -> None:
+    """Raise UserError unless all are finite."""
+    bad = observations[~np.isfinite(observations)]
+    if bad.size:
+        raise UserError(f"an observation is {bad[0]}: look at the environment's step() and reset(), and its wrappers")
 
 
 def diverged(config: AgentConfig) -> UserError:

@@ -60,7 +60,7 @@ class DQN:
         Raises UserError if the network has diverged.
         """
         values = self._forward(self.network, torch.from_numpy(observations).to(self.device))
-        check_finite(values, self.config)
+        check_finite(values, observations, self.config)
         actions = values.argmax(dim=1)
         if not greedy:
             chance = torch.rand(actions.shape, generator=self.generator, device=self.device)

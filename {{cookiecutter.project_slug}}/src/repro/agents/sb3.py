@@ -18,7 +18,7 @@ from gymnasium.spaces import Box, Discrete
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from repro.agents.divergence import diverged
+from repro.agents.divergence import check_observations, diverged
 from repro.agents.rollout import Rollout
 from repro.config import SB3PPOConfig
 from repro.normalisation import normaliser_of
@@ -95,6 +95,7 @@ class SB3PPO:
     def act(self, observations: NDArray, greedy: bool = False) -> tuple[Tensor, Tensor, Tensor]:
         """Actions (N, ...), their log-probabilities (N,) and values (N,), on the CPU. Raises UserError (diverged)."""
         self.model.policy.set_training_mode(False)
+        check_observations(observations)
         with self._own_randomness(), self._divergence_told():
             actions, values, log_probs = self.model.policy(self._tensor(observations), deterministic=greedy)
         return actions.cpu(), log_probs.cpu(), values.flatten().cpu()

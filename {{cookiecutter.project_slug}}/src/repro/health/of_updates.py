@@ -30,7 +30,7 @@ OFF_CENTRE = 0.1  # the same, that all of them have to be wrong by
     needs_all=False,
     severity=ERROR,
     meaning="The parameters are lost, and nothing after this can be learned.",
-    remedy="a smaller learning rate; look for a division by zero, a logarithm of zero, unscaled rewards",
+    remedy="a smaller learning rate; look for a division by zero, a logarithm of zero, unscaled rewards, NaN observed",
 )
 def non_finite(history: History, subject: Subject) -> str | None:
     """A loss, gradient or prediction is NaN or infinite."""
