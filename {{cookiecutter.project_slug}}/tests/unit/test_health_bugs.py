@@ -71,15 +71,31 @@ def test_a_healthy_run_is_silent(source: str, seed: int):
     assert found(config, train(config, seed)).keys() - OF_THE_MACHINE == set()
 
 
-def test_each_check_has_a_bug_that_it_names():
-    elsewhere = {"reward_hacking", "flat_entropy", "never_clipped"}  # see test_health_reward_hacking.py, and below
-    assert {name for bug in BUGS for name in bug.named} | elsewhere == {check.name for check in CHECKS}
+def test_each_check_has_a_bug_that_it_alone_has_to_name():
+    """Of a bug that several checks may name, one that never fires would not be missed: it has a test of its own."""
+    alone = {bug.named[0] for bug in BUGS if len(bug.named) == 1}
+    below = {"flat_entropy", "never_clipped", "no_progress", "large_update", "worse_than_random"}
+    elsewhere = {"reward_hacking"}  # test_health_reward_hacking.py
+    assert alone | below | elsewhere == {check.name for check in CHECKS}
 
 
 def test_a_policy_that_does_not_learn_has_several_findings():
     config = small("environment")
     bug = Bug("nothing is learned", (), (("agent.learning_rate", 1e-12),))
     assert found(config, train(config, 100, bug)).keys() >= {"flat_entropy", "never_clipped", "no_progress"}
+
+
+def test_updates_that_replace_the_network_are_seen_where_it_stays_finite():
+    config = small("environment")
+    bug = Bug("large updates", ("large_update",), (("agent.learning_rate", 10.0),))
+    rows = train(config, 100, bug, enough=naming(bug, config))
+    assert found(config, rows).keys() & {"large_update", "non_finite"} == {"large_update"}
+
+
+def test_a_policy_that_is_worse_than_a_random_one_is_seen():
+    config = small("environment")
+    (bug,) = [bug for bug in BUGS if bug.what == "rewards with the wrong sign"]
+    assert found(config, train(config, 100, bug)).keys() >= {"worse_than_random"}
 
 
 def test_checks_are_made_where_they_apply():
