@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 import shutil
+from pathlib import Path
 
 import pytest
+import yaml
 from archive_examples import git
-from project import Project
+from project import SOURCE, Project
 
 from repro.config.ablations import WHOLE
 from repro.launch import cells
@@ -40,6 +44,28 @@ def test_what_was_launched_before_its_code_was_committed_is_done_again_from_the_
     assert clean.record["code_hash"] == before.record["code_hash"]
     clean.update(status="finished")
     assert prepare(project, 100) == []
+
+
+@pytest.mark.parametrize(
+    ("stage", "params", "ablation"),
+    [
+        ("train", None, None),
+        ("train-ablation", None, "no-ensemble"),
+        ("train-baseline", Path("presets/moving-dot-true-reward.yaml"), None),
+    ],
+)
+def test_a_cell_has_the_command_line_of_its_stage_of_the_pipeline(stage, params, ablation):
+    """But for `--cell`, which is what makes a cell of it, and for the question."""
+    item = {"seed": "7", "ablation": ablation, "baseline": params and params.stem}
+    command = yaml.safe_load((SOURCE / "dvc.yaml").read_text())["stages"][stage]["cmd"]
+    words = shlex.split(re.sub(r"\$\{item\.(\w+)\}", lambda name: item[name[1]], command))
+    launched = cells._train_command(RunRequest(7), params, 7, ablation)
+    assert words[:3] == ["repro", "train", "--cell"] and words[-2] == "--question"
+    assert options(words[3:-2]) == options(launched[2:])
+
+
+def options(words: list[str]) -> dict[str, str]:
+    return dict(zip(words[::2], words[1::2], strict=True))
 
 
 def test_why_a_run_could_not_be_started_stands_in_its_output(project):
