@@ -8,13 +8,13 @@ import shutil
 from pathlib import Path
 
 import pytest
-import yaml
 from archive_examples import git
 from project import SOURCE, Project
 
 from repro.config.ablations import WHOLE
 from repro.launch import cells
 from repro.launch.attempts import RunProcesses
+from repro.reading import parse_yaml
 from repro.runs.preparing import RunRequest
 from repro.runs.processes import REFUSED
 from repro.tracking.archive import RunFolder
@@ -57,7 +57,7 @@ def test_what_was_launched_before_its_code_was_committed_is_done_again_from_the_
 def test_a_cell_has_the_command_line_of_its_stage_of_the_pipeline(stage, params, ablation):
     """But for `--cell`, which is what makes a cell of it, and for the question."""
     item = {"seed": "7", "ablation": ablation, "baseline": params and params.stem}
-    command = yaml.safe_load((SOURCE / "dvc.yaml").read_text())["stages"][stage]["cmd"]
+    command = parse_yaml((SOURCE / "dvc.yaml").read_text(), "dvc.yaml")["stages"][stage]["cmd"]
     words = shlex.split(re.sub(r"\$\{item\.(\w+)\}", lambda name: item[name[1]], command))
     launched = cells._train_command(RunRequest(7), params, 7, ablation)
     assert words[:3] == ["repro", "train", "--cell"] and words[-2] == "--question"
