@@ -21,6 +21,7 @@ from repro.report.writing import write_report
 from repro.results.cells import cell_name, count_tuning_runs, publish_evaluation, publish_training, read_model_facts
 from repro.runs import preparing
 from repro.tracking.parameters import params_hash
+from repro.tracking.video import video_path
 
 PRESET = Path(__file__).parents[2] / "presets" / "moving-dot.yaml"
 SCORE = {"score": 0.9, "return_mean": 80.0, "return_std": 1.0, "returns_sum": 8000.0}
@@ -90,13 +91,17 @@ def test_models_of_an_earlier_run_are_gone_before_others_come(tmp_path):
     models.mkdir(parents=True)
     for name in ("run.json", "agent.pt", "reward_model.pt", "segments.mp4"):
         (models / name).write_text("old")
+    (run.path / "videos").mkdir()
+    for step in (200, 1000):
+        video_path(run.path, step).write_text(f"after {step}")
     publish_training(tmp_path, run, "moving-dot/seed-100")
-    assert {path.name for path in models.iterdir()} == {"run.json", "agent.pt"}
+    assert {path.name for path in models.iterdir()} == {"run.json", "agent.pt", "episode.mp4"}
+    assert (models / "episode.mp4").read_text() == "after 1000"
     assert (models / "agent.pt").read_text() == "new" and json.loads((models / "run.json").read_text())["id"] == run.id
-    (run.path / "metrics.jsonl").unlink()  # it breaks off once the networks are there
+    (run.path / "metrics.jsonl").unlink()  # it breaks off once networks and videos are there
     with pytest.raises(UserError, match="cannot be written"):
         publish_training(tmp_path, run, "moving-dot/seed-100")
-    assert {path.name for path in models.iterdir()} == {"agent.pt"}
+    assert {path.name for path in models.iterdir()} == {"agent.pt", "episode.mp4"}
 
 
 def test_auto_is_what_it_was_resolved_to_at_launch(tmp_path):

@@ -10,6 +10,7 @@ from operator import attrgetter
 
 from repro.health.of_rewards import first_hacking
 from repro.report.plots import PLOTTED, Plot, make_plots, seed_list
+from repro.report.videos import Film
 from repro.results.proportions import wilson_interval
 from repro.results.records import Cell, Rows
 from repro.results.statistics import SEEDS_FOR_INTERVAL, spread
@@ -42,11 +43,11 @@ class Section:
     warnings: list[str]
     plots: list[Plot]
     not_made: list[str]  # plots, each with the reason
-    videos: dict[int, bytes]  # by seed, of the segments that its reward model values highest and lowest; MP4
+    films: list[Film]
     ablations: Table | None = None  # this experiment beside its ablations
 
 
-def make_section(experiment: str, cells: list[Cell], curves: dict[int, Rows], videos: dict[int, bytes]) -> Section:
+def make_section(experiment: str, cells: list[Cell], curves: dict[int, Rows], films: list[Film]) -> Section:
     """Everything the report says about one experiment, from its cells and the curves and videos that exist."""
     plots, not_made = make_plots(cells, curves)
     return Section(
@@ -63,7 +64,7 @@ def make_section(experiment: str, cells: list[Cell], curves: dict[int, Rows], vi
         warnings=_warnings(cells, curves),
         plots=plots,
         not_made=not_made,
-        videos=videos,
+        films=films,
     )
 
 

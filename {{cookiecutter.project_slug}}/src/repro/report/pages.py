@@ -42,13 +42,6 @@ DEVIATIONS = "What is, or was done, otherwise than registered:"
 COMPUTE = "Of the seeds that are reported, training alone; runs for tuning are counted, not timed."
 KINDS = {"✓": "good", "✗": "bad", "?": "open"}
 
-VIDEOS_TITLE = "Segments with the highest and the lowest predicted returns"
-VIDEOS = (
-    "Of all segments that were compared in a run: those to which its reward model gives the highest returns in the "
-    "end, and those to which it gives the lowest, with their true returns. What ranks highest is what the policy was "
-    "trained to do."
-)
-
 
 def markdown_summary(overview: Overview, summary: Table, sections: Sequence[Section]) -> str:
     """The README's tables, with the warnings under them."""
@@ -81,9 +74,9 @@ def markdown_page(overview: Overview, summary: Table, sections: Sequence[Section
         for plot in section.plots:
             target = quote(f"{section.experiment}/{plot.name}.svg")
             parts += [f"### {_markdown(plot.title)}", f"![{_markdown(plot.title)}]({target})", _markdown(plot.caption)]
-        if section.videos:
-            files = [cell.video_path for cell in section.cells if cell.seed in section.videos]
-            parts += [f"### {VIDEOS_TITLE}", VIDEOS, "\n".join(f"- {_markdown_code(file)}" for file in files)]
+        for film in section.films:
+            files = "\n".join(f"- {_markdown_code(file)}" for file in film.files)
+            parts += [f"### {film.title}", film.caption, files]
         if section.not_made:
             parts.append("\n".join(f"- {_markdown(text)}" for text in section.not_made))
         parts += ["### Where the numbers come from", _markdown_table(section.sources)]
@@ -166,9 +159,9 @@ def _html_section(section: Section) -> str:
     if section.ablations:
         parts.append(f"<h3>Ablations</h3><p>{html.escape(ABLATIONS)}</p>{_html_table(section.ablations)}")
     parts.append(f"<div class=plots>{''.join(_html_plot(plot) for plot in section.plots)}</div>")
-    if section.videos:
-        videos = "".join(_html_video(seed, video) for seed, video in section.videos.items())
-        parts.append(f"<h3>{VIDEOS_TITLE}</h3><p>{VIDEOS}</p><div class=plots>{videos}</div>")
+    for film in section.films:
+        shown = "".join(_html_video(film.title, seed, video) for seed, video in film.videos.items())
+        parts.append(f"<h3>{film.title}</h3><p>{film.caption}</p><div class=plots>{shown}</div>")
     if section.not_made:
         parts.append(_html_list(section.not_made))
     parts.append(f"<h3>Where the numbers come from</h3>{_html_table(section.sources)}</section>")
@@ -185,9 +178,9 @@ def _html_plot(plot: Plot) -> str:
     )
 
 
-def _html_video(seed: int, video: bytes) -> str:
+def _html_video(title: str, seed: int, video: bytes) -> str:
     source = f"data:video/mp4;base64,{base64.b64encode(video).decode()}"
-    shown = f'<video controls loop muted playsinline aria-label="{VIDEOS_TITLE}, seed {seed}" src="{source}"></video>'
+    shown = f'<video controls loop muted playsinline aria-label="{title}, seed {seed}" src="{source}"></video>'
     return f"\n<figure>{shown}<figcaption>seed {seed}</figcaption></figure>"
 
 

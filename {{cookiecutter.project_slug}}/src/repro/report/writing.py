@@ -31,7 +31,8 @@ from repro.report.content import Section, make_section, make_summary
 from repro.report.overview import make_overview
 from repro.report.pages import html_page, markdown_page, markdown_summary
 from repro.report.plots import PLOT_NAMES
-from repro.results.records import Cell, Rows, read_cells, read_curve, read_video
+from repro.report.videos import read_films
+from repro.results.records import Cell, Rows, read_cells, read_curve
 
 SEEDS_FOR_PROCESSES = 30  # from so many seeds on, processes save more time than the second that each takes to start
 START, END = b"<!-- results:start -->", b"<!-- results:end -->"
@@ -144,14 +145,10 @@ def _section(root: Path, experiment: str, cells: list[Cell]) -> Section:
             "their scores have no common mean; run `dvc repro` so that all seeds follow the same parameters"
         )
     curves: dict[int, Rows] = {}
-    videos: dict[int, bytes] = {}
     for cell in cells:
-        rows, video = read_curve(root, cell), read_video(root, cell)
-        if rows is not None:
+        if (rows := read_curve(root, cell)) is not None:
             curves[cell.seed] = rows
-        if video is not None:
-            videos[cell.seed] = video
-    return make_section(experiment, cells, curves, videos)
+    return make_section(experiment, cells, curves, read_films(root, cells))
 
 
 def _with_ablations(section: Section, groups: Mapping[str, list[Cell]]) -> Section:

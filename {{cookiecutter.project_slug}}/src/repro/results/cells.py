@@ -17,7 +17,7 @@ from repro.tracking.index import list_summaries, without_copies
 from repro.tracking.metrics import read_last_row
 from repro.tracking.parameters import params_hash, resolved_as
 
-SEGMENTS_VIDEO = "segments.mp4"  # beside the models of a cell
+EPISODE_VIDEO, SEGMENTS_VIDEO = "episode.mp4", "segments.mp4"  # beside the models of a cell
 MODEL_FACTS = ("id", "seed", "code_hash", "dirty", "params", "env_steps", "labels", "wall_seconds")
 
 
@@ -31,7 +31,7 @@ def cell_name(config: Config, seed: int, ablation: str | None = None) -> str:
 
 def publish_training(root: Path, run: RunFolder, cell: str) -> None:
     """Copy the final models and the learning curve of a finished run to models/ and results/curves/."""
-    from repro.tracking.video import SEGMENTS, videos_of_training  # here, as numpy is slow to load
+    from repro.tracking.video import EPISODE, SEGMENTS, videos_of_training  # here, as numpy is slow to load
 
     models, curve = root / "models" / cell, root / "results/curves" / f"{cell}.jsonl"
     last = read_last_row(run.path / "metrics.jsonl") or {}
@@ -44,13 +44,14 @@ def publish_training(root: Path, run: RunFolder, cell: str) -> None:
     make_folder(models)
     make_folder(curve.parent)
     try:
-        for file in (models / "run.json", models / SEGMENTS_VIDEO, *models.glob("*.pt")):
+        for file in (models / "run.json", *models.glob("*.mp4"), *models.glob("*.pt")):
             file.unlink(missing_ok=True)  # run.json first: it says which run all others are of
         for file in sorted((run.path / "checkpoints").glob("*.pt")):
             if file.name != "last.pt":  # that one is for resuming
                 shutil.copyfile(file, models / file.name)
-        for file in videos_of_training(run.path, SEGMENTS)[-1:]:
-            shutil.copyfile(file, models / SEGMENTS_VIDEO)
+        for kind, name in ((EPISODE, EPISODE_VIDEO), (SEGMENTS, SEGMENTS_VIDEO)):
+            for file in videos_of_training(run.path, kind)[-1:]:
+                shutil.copyfile(file, models / name)
         shutil.copyfile(run.path / "metrics.jsonl", curve)
     except OSError as error:
         raise storage_error(models, error) from None

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from repro.config.base import FiniteFloat, NonNegativeFloat, NonNegativeInt, PositiveInt, Record, parse_record
 from repro.reading import UserError
-from repro.results.cells import SEGMENTS_VIDEO
 from repro.tracking.metrics import read_metrics
 
 Rows = list[dict[str, Any]]
@@ -91,9 +90,8 @@ class Cell(Record):
     def curve_path(self) -> str:
         return f"results/curves/{self.group}/seed-{self.seed}.jsonl"
 
-    @property
-    def video_path(self) -> str:
-        return f"models/{self.group}/seed-{self.seed}/{SEGMENTS_VIDEO}"
+    def video_path(self, name: str) -> str:
+        return f"models/{self.group}/seed-{self.seed}/{name}"
 
 
 def read_cells(root: Path) -> dict[str, list[Cell]]:
@@ -141,13 +139,12 @@ def read_curve(root: Path, cell: Cell) -> Rows | None:
     return rows
 
 
-def read_video(root: Path, cell: Cell) -> bytes | None:
-    """The video of the segments that the cell's reward model values highest and lowest; None if there is none."""
-    path = root / cell.video_path
+def read_video(root: Path, path: str) -> bytes:
+    """A video of `Cell.video_path`. Raises UserError."""
     try:
-        return path.read_bytes() if path.exists() else None
+        return (root / path).read_bytes()
     except OSError as error:
-        raise UserError(f"{cell.video_path}: cannot be read ({error.strerror}); {REMEDY}") from None
+        raise UserError(f"{path}: cannot be read ({error.strerror}); {REMEDY}") from None
 
 
 def columns(rows: Rows, *names: str) -> Columns:
