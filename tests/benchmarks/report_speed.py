@@ -2,7 +2,7 @@
 
 The whole method with its eight ablations, and the same from true rewards, with claims on all of it. The rows hold as
 many metrics as those of a real run and are written by the run's own writer; the curves of one group are written, and
-copied for the others. Medians of three reports, each of a project without an earlier one; Python's start is included.
+copied for the others. Beside each model lie two files in place of its videos. Medians of three reports, each of a project without an earlier one; Python's start is included.
 With the default number of rows it writes docs/results/report-speed.md.
 
     python tests/benchmarks/report_speed.py [ROWS] [--profile]     (in an environment of a generated project)
@@ -30,6 +30,7 @@ SEEDS = range(20)
 BASELINE = "moving-dot-true-reward"
 GROUPS = ("moving-dot", *(f"moving-dot/{name}" for name in ABLATIONS), BASELINE)
 OTHERS = 30  # metrics beside those that are drawn
+VIDEOS, VIDEO_BYTES = ("episode.mp4", "segments.mp4"), 250_000
 ROUNDS = 3
 LIMIT = 20.0  # seconds
 RESULTS = Path(__file__).resolve().parents[2] / "docs/results"
@@ -38,7 +39,7 @@ INTRODUCTION = """# How long the report takes
 `repro report` over twenty seeds of the whole method, of each of its eight ablations, and of training on the true
 reward: tables, claims, a PNG, an SVG and a dark SVG of each plot, one page. Medians of three on {cores} cores, each of
 which reads and draws some of the experiments; by `tests/benchmarks/report_speed.py`, with synthetic curves of 43
-metrics. Most of the time goes into drawing; of 10,000 rows 200 are drawn.
+metrics and two files of 250 kB in place of the videos of each seed. Most of the time goes into drawing; of 10,000 rows 200 are drawn.
 """
 
 
@@ -138,6 +139,10 @@ def make_results(folder: Path, rows: int) -> Path:
     for seed in SEEDS:
         for group in GROUPS:
             write_cell(root, group, seed, 2048 * rows)
+            models = root / "models" / group / f"seed-{seed}"
+            models.mkdir(parents=True)
+            for name in VIDEOS:
+                (models / name).write_bytes(np.random.default_rng(seed).bytes(VIDEO_BYTES))
             curve = root / "results/curves" / group / f"seed-{seed}.jsonl"
             curve.parent.mkdir(parents=True, exist_ok=True)
             if group == GROUPS[0]:
