@@ -98,7 +98,11 @@ def test_several_tasks_have_the_interquartile_mean_of_all_scores(tmp_path: Path)
     claim = make_claim(cells={"experiment": ["moving-dot", "other"], "seeds": "final"})
     found = judge(claim, cells, PIPELINE)
     assert found.estimate == interquartile_mean([np.array(SCORES), np.array([0.5, *SCORES[1:]])])
-    assert found.verdict == "reproduced" and found.method == "IQM, bootstrap"
+    assert found.verdict == "reproduced" and found.method == "IQM, bootstrap" and not found.problems
+    for changes, setting in (({"code_hash": "another"}, "code_hash"), ({"judged": "greedy"}, "judged")):
+        cells = cells_with(tmp_path, SCORES, "other", **changes)
+        (problem,) = judge(claim, cells, PIPELINE).problems
+        assert problem.startswith(f"results/cells: {setting} differs between moving-dot and other; ")
 
 
 def test_judged_actions_are_those_of_the_cell(tmp_path: Path) -> None:
