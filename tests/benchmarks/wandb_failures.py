@@ -2,9 +2,11 @@
 
 The server is a stand-in on this machine (`template/tests/unit/wandb_server.py`). In turn the service process of W&B or
 the mirror's process is killed, or the server goes away, refuses, or does not answer, from a random moment on, drawn
-from the run's number. Each run has to finish, with the very metrics of one without W&B; afterwards, with the server
-back, `repro sync` has to bring it all rows, in order, once. Writes docs/results/wandb-failures.md; finished runs are
-kept in build/wandb-failures.json, so that it can be broken off and started again.
+from the run's number. What is to fail has to be there: where it is not yet, it is waited for, and where the run has
+ended before, the run is done again, with another moment. Each run has to finish, with the very metrics of one without
+W&B; afterwards, with the server back, `repro sync` has to bring it all rows, in order, once. Writes
+docs/results/wandb-failures.md; finished runs are kept in build/wandb-failures.json, so that it can be broken off and
+started again.
 
     python tests/benchmarks/wandb_failures.py              # about 12 minutes
     python tests/benchmarks/wandb_failures.py --runs 2     # a try: prints the page only
@@ -18,6 +20,7 @@ import os
 import platform
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -25,15 +28,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 ROOT = Path(__file__).resolve().parents[2]
 TEMPLATE = ROOT / "template"
 KEPT, PAGE = ROOT / "build/wandb-failures.json", ROOT / "docs/results/wandb-failures.md"
 RUNS, SEED, STEPS = 20, 100, 24_576
 FAILURES = ("service killed", "mirror killed", "server gone", "server refuses", "server hangs")
-LONGEST = 15.0  # seconds until the failure: within the run, or after its end
-FAKE_KEY = "0123456789abcdef0123456789abcdef01234567"
+LONGEST = 15.0  # seconds until the failure
 
 
 def make_project(root: Path) -> None:
@@ -74,41 +74,67 @@ def rows(run: Any) -> list[dict[str, Any]]:
     return [{name: repr(value) for name, value in row.items() if not name.startswith(varying)} for row in metrics]
 
 
-def break_it(failure: str, server: Any, trainer: psutil.Process) -> None:
-    """Let something of W&B fail; that which is not there (yet, or any more) cannot."""
+def break_it(failure: str, server: Any, trainer: subprocess.Popen[bytes]) -> bool:
+    """Let something of W&B fail; waits for the process that feels it. False if the run has ended before."""
+    from wandb_examples import MIRROR, SERVICE, process_below
+
+    victim = None
+    while victim is None and trainer.poll() is None:
+        time.sleep(0.01)
+        victim = process_below(trainer.pid, SERVICE if failure == "service killed" else MIRROR)
+    if victim is None:
+        return False
     if failure in ("service killed", "mirror killed"):
-        below = trainer.children(recursive=True) if trainer.is_running() else []
-        index = 0 if failure == "mirror killed" else 1
-        if len(below) > index:
-            below[index].kill()
+        try:
+            os.kill(victim, signal.SIGKILL)
+        except ProcessLookupError:
+            return False
     elif failure == "server gone":
         server.stop()
     else:
         server.refuses, server.hangs = failure == "server refuses", failure == "server hangs"
+    return True
 
 
-def one(number: int, expected: list[dict[str, Any]] | None) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Train with one failure (without W&B if nothing is expected yet); what came of it, and the rows."""
+def rows_without() -> list[dict[str, Any]]:
+    """Those of the run without W&B."""
+    with tempfile.TemporaryDirectory() as folder:
+        make_project(Path(folder))
+        run = make_run(Path(folder))
+        assert start(Path(folder), {"WANDB_MODE": "disabled"}, "_run", str(run.path)).wait() == 0
+        return rows(run)
+
+
+def one(number: int, expected: list[dict[str, Any]]) -> dict[str, Any]:
+    """Train with one failure, as often as it takes for it to come before the end of the run; what came of it."""
+    draw, failure = random.Random(number), FAILURES[number % len(FAILURES)]
+    found, draws = None, 0
+    while found is None:
+        found, draws = attempt(failure, draw.uniform(0.0, LONGEST), expected), draws + 1
+    return {"number": number, "failure": failure, "draws": draws} | found
+
+
+def attempt(failure: str, moment: float, expected: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """Train, with a failure at a moment; what came of it, or None if the run had ended before."""
     from repro.tracking.archive import read_run
+    from wandb_examples import FAKE_KEY
     from wandb_server import Service
 
-    draw = random.Random(number)
-    failure, moment = FAILURES[number % len(FAILURES)], draw.uniform(0.0, LONGEST)
     with tempfile.TemporaryDirectory() as folder:
         root, server = Path(folder), Service()
         make_project(root)
         run = make_run(root)
-        if expected is None:
-            assert start(root, {"WANDB_MODE": "disabled"}, "_run", str(run.path)).wait() == 0
-            return {}, rows(run)
         online = {"WANDB_MODE": "online", "WANDB_BASE_URL": server.url, "WANDB_API_KEY": FAKE_KEY}
         begin = time.monotonic()
         trainer = start(root, online, "_run", str(run.path))
         time.sleep(moment)
-        break_it(failure, server, psutil.Process(trainer.pid) if trainer.poll() is None else psutil.Process())
+        hit = break_it(failure, server, trainer)
+        moment = time.monotonic() - begin
         code = trainer.wait()
-        seconds = time.monotonic() - begin
-        found = {"number": number, "failure": failure, "moment": round(moment, 1), "seconds": round(seconds, 1)}
+        if not hit:
+            server.stop()
+            return None
+        found: dict[str, Any] = {"moment": round(moment, 1), "seconds": round(time.monotonic() - begin, 1)}
         found |= {"finished": code == 0 and read_run(run.path).record["status"] == "finished"}
         found |= {"complete": rows(run) == expected}
         back = server
@@ -121,27 +147,30 @@ def one(number: int, expected: list[dict[str, Any]] | None) -> tuple[dict[str, A
         steps = [int(row["env_step"]) for row in expected]
         found |= {"synced": synced == 0 and back.rows() == steps}
         back.stop()
-        return found, rows(run)
+        return found
 
 
 def page(found: list[dict[str, Any]]) -> str:
     counts = {name: sum(run[name] for run in found) for name in ("finished", "complete", "synced")}
+    repeated = sum(run["draws"] - 1 for run in found)
     lines = [
         "# Training runs while W&B fails",
         "",
         f"Made by `python tests/benchmarks/wandb_failures.py`, once, on {os.cpu_count()} cores ({platform.machine()}). "
         f"{len(found)} runs of {STEPS:,} steps, each with one failure at a random moment, which lasted to its end.",
         "",
+        f"- hit by their failure: {len(found)} of {len(found)}; those that had ended before it were done again, with "
+        f"another moment: {repeated} times",
         f"- finished: {counts['finished']} of {len(found)}",
         f"- the metrics of a run without W&B, row for row: {counts['complete']}",
         f"- afterwards, `repro sync` brought all rows to the server, in order, once: {counts['synced']}",
         "",
-        "| run | failure | after s | run took s | finished | complete | synced |",
-        "|---|---|---|---|---|---|---|",
+        "| run | failure | after s | moments drawn | run took s | finished | complete | synced |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for run in found:
         told = ["yes" if run[name] else "NO" for name in ("finished", "complete", "synced")]
-        told = [run["number"], run["failure"], run["moment"], run["seconds"], *told]
+        told = [run["number"], run["failure"], run["moment"], run["draws"], run["seconds"], *told]
         lines.append(f"| {' | '.join(map(str, told))} |")
     return "\n".join(lines) + "\n"
 
@@ -152,9 +181,9 @@ def main() -> None:
     runs = parser.parse_args().runs
     sys.path[:0] = [str(TEMPLATE / "src"), str(TEMPLATE / "tests/unit")]
     found = json.loads(KEPT.read_text()) if KEPT.exists() and runs == RUNS else []
-    _, expected = one(-1, None)
+    expected = rows_without()
     for number in range(len(found), runs):
-        result, _ = one(number, expected)
+        result = one(number, expected)
         found.append(result)
         print(result, flush=True)
         if runs == RUNS:

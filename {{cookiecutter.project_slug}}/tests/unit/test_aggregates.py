@@ -1,4 +1,4 @@
-"""Interquartile mean, probability of improvement, bootstrap, power: against scipy and published values."""
+"""Interquartile mean, probability of improvement, bootstrap, power: against scipy; numbers of seeds: published."""
 
 from __future__ import annotations
 

@@ -14,6 +14,7 @@ from project import PATIENCE, Project, here, kill, line_count, wait_until
 from repro.config.ablations import WHOLE
 from repro.launch.attempts import DIED
 from repro.launch.cells import chosen_seeds, how_to_publish
+from repro.launch.local import wait_for_pool
 from repro.reading import UserError, read_yaml
 from repro.tracking.archive import RunFolder
 
@@ -93,21 +94,25 @@ def test_it_is_said_how_finished_runs_become_cells_where_they_are_to(pipeline, c
     assert hint is said is None or said in hint
 
 
-def test_a_run_that_is_killed_is_started_again_and_one_that_fails_keeps_no_other_from_being_done(project: Project):
+def test_a_run_that_is_killed_is_started_again_and_one_that_fails_keeps_no_other_from_being_done(
+    project: Project, capsys
+):
     """The second of them has lost its labels' file to a folder; the first is killed past a checkpoint."""
     queue = [project.queue(100), *(project.queue(seed, *LEAST) for seed in (101, 102))]
     (queue[1].path / "preferences.db").mkdir()
     with project.start("_pool", "1", *(str(run.path) for run in queue)) as pool:
         wait_until(lambda: line_count(queue[0].path / "metrics.jsonl") >= 4, pool)
         signal_to(queue[0].id, project, signal.SIGKILL)
-        pool.communicate(timeout=2 * PATIENCE)
-    assert pool.returncode == 2
+        assert wait_for_pool(project.root, queue, pool) == 2
     runs = {run.id: run.record for run in project.runs()}
     assert [runs[run.id]["status"] for run in queue] == ["finished", "failed", "finished"]
     (note,) = [note for note in runs[queue[0].id]["notes"] if note.startswith(DIED)]
     assert "killed by signal 9" in note and len(runs[queue[0].id]["resumed"]) == 1
     assert runs[queue[0].id]["result_metrics"]["env_step"] == 3072
     assert not runs[queue[1].id]["resumed"]  # what it said would be said again
+    *_, retried, finished, failed, hint = capsys.readouterr().out.splitlines()
+    assert (retried, finished) == (f"{queue[0].id}: {note}", "2 of 3 runs have finished")
+    assert failed.startswith(f"{queue[1].id}: failed: ") and hint.startswith("the same launch again goes on with these")
 
 
 def test_a_pool_that_is_killed_leaves_its_run_going_and_the_next_waits_for_that_one(project: Project):

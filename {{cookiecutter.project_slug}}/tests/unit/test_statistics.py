@@ -1,4 +1,4 @@
-"""Intervals against scipy.stats and values worked out by hand; alignment of curves."""
+"""Intervals against scipy.stats, published values and values worked out by hand; alignment of curves."""
 
 from __future__ import annotations
 
@@ -52,6 +52,20 @@ def test_t_interval_refuses_what_has_no_mean(values: list[float]) -> None:
 def test_wilson_interval_by_hand() -> None:
     # 9 of 10: centre (.9 + z2/20) / (1 + z2/10), with z2 = 3.8415
     assert wilson_interval(9, 10) == pytest.approx((0.5958, 0.9821), abs=1e-4)
+
+
+# Newcombe 1998 (Statistics in Medicine 17, 857-872), method 3: without continuity correction.
+@pytest.mark.parametrize(
+    ("successes", "n", "published"),
+    [
+        (81, 263, (0.2553, 0.3662)),
+        (15, 148, (0.0624, 0.1605)),
+        (0, 20, (0.0000, 0.1611)),
+        (1, 29, (0.0061, 0.1718)),
+    ],
+)
+def test_the_published_wilson_intervals(successes: int, n: int, published: tuple[float, float]) -> None:
+    assert tuple(round(bound, 4) for bound in wilson_interval(successes, n)) == published
 
 
 @pytest.mark.parametrize("n", [1, 3, 10, 57])

@@ -31,10 +31,18 @@ def test_offline_rows_can_be_read_back(run_dir):
     started = json.dumps(next(entry for entry in everything if entry["type"] == "run"))
     assert all(text in started for text in ("learning_rate", "948ab30feb101334", '"dot"', "Does it", "0.25"))
     assert '"tags": ["CartPole-v1", "ppo", "final"]' in started and '"job_type": "train"' in started
+    assert '"run_group": "dot"' in started
     assert [entry["exit"]["exit_code"] for entry in everything if entry["type"] == "exit"] == [0]
     assert any(entry["type"] == "metric" and "env_step" in json.dumps(entry) for entry in everything)
     assert alerts_of(everything) == []  # nobody asked for them
     assert "wandb" not in sys.modules  # it ran elsewhere
+
+
+def test_an_ablation_is_a_group_of_its_own_and_a_tag(run_dir):
+    start(run_dir, ablation="no-ensemble").finish(0)
+    started = next(entry["run"] for entry in entries(run_dir) if entry["type"] == "run")
+    assert started["run_group"] == "dot/no-ensemble"
+    assert started["tags"] == ["CartPole-v1", "ppo", "no-ensemble", "final"]
 
 
 def test_what_the_mirror_says_can_be_read_while_the_run_goes_on(run_dir):

@@ -10,7 +10,19 @@ from pathlib import Path
 import psutil
 import pytest
 from project import wait_until
-from wandb_examples import FAKE_KEY, OFFLINE, children, entries, log, rows_of, start
+from wandb_examples import (
+    FAKE_KEY,
+    MIRROR,
+    OFFLINE,
+    SERVICE,
+    children,
+    entries,
+    files_with_key,
+    log,
+    process_below,
+    rows_of,
+    start,
+)
 
 import repro
 from repro.tracking import wandb as mirror_module
@@ -37,8 +49,7 @@ def test_a_server_that_is_down_falls_back_to_offline(run_dir, monkeypatch, capsy
     assert rows_of(entries(run_dir)) == [{"env_step": step} for step in range(100)]
     shown = capsys.readouterr().err
     assert shown.count("\n") == 1 and "recorded offline" in shown and f"later: repro sync {run_dir.name}" in shown
-    kept = [path for path in run_dir.rglob("*") if path.is_file() and FAKE_KEY.encode() in path.read_bytes()]
-    assert kept == []
+    assert files_with_key(run_dir) == []
 
 
 def test_a_short_run_does_not_wait_for_the_server(run_dir, monkeypatch):
@@ -55,11 +66,11 @@ def test_a_short_run_does_not_wait_for_the_server(run_dir, monkeypatch):
     assert rows_of(entries(run_dir)) == [{"env_step": 7}]
 
 
-@pytest.mark.parametrize("victim", ["the mirror", "the service of W&B"])
+@pytest.mark.parametrize("victim", [MIRROR, SERVICE])
 def test_training_goes_on_when_w_and_b_is_killed(run_dir, capsys, victim):
     mirror = start(run_dir)
-    wait_until(lambda: len(children(os.getpid())) >= 2 and list((run_dir / "wandb").glob("offline-run-*/*.wandb")))
-    os.kill(children(os.getpid())[0 if victim == "the mirror" else 1], signal.SIGKILL)
+    wait_until(lambda: list((run_dir / "wandb").glob("offline-run-*/*.wandb")))
+    os.kill(process_below(os.getpid(), victim), signal.SIGKILL)
     for step in range(300):
         log(run_dir, {"env_step": step})
     wait_until(lambda: mirror.record()["mode"] == "failed")
@@ -73,7 +84,7 @@ def test_training_goes_on_when_w_and_b_is_killed(run_dir, capsys, victim):
 def test_a_mirror_that_hangs_costs_no_time(run_dir, monkeypatch):
     monkeypatch.setattr(mirror_module, "FINISH_SECONDS", 0.3)
     mirror = start(run_dir)
-    (process,) = children(os.getpid())[:1]
+    process = process_below(os.getpid(), MIRROR)
     os.kill(process, signal.SIGSTOP)
     try:
         begin = time.monotonic()

@@ -9,7 +9,7 @@ import sqlite3
 import pytest
 from archive_examples import CONFIG, new_run
 from project import here, wait_until
-from wandb_examples import FAKE_KEY, OFFLINE, children, log
+from wandb_examples import OFFLINE, SERVICE, files_with_key, log, process_below
 
 from repro.reading import UserError
 from repro.tracking.archive import finish_run, read_run
@@ -71,7 +71,7 @@ def test_a_run_that_is_resumed_online_goes_on_with_its_curve(run, server):
     """Of the first attempt the service of W&B is killed, so that its last rows are lost to the server."""
     mirror = attempt(run, ONLINE, *range(10))
     wait_until(lambda: server.rows() == list(range(10)))
-    os.kill(children(os.getpid())[1], signal.SIGKILL)
+    os.kill(process_below(os.getpid(), SERVICE), signal.SIGKILL)
     log(run.path, *rows(*range(10, 20)))
     mirror.finish(1)
     assert server.rows() == list(range(10)) and not is_uploaded(run.path)
@@ -92,7 +92,7 @@ def test_a_server_that_is_down_refuses_or_is_not_logged_in_to(run, server, monke
         with pytest.raises(UserError, match=rf"^{run.id}: W&B did not take it \(see .*mirror.log\)$"):
             upload(run, ONLINE)
     assert not list(run.path.glob("wandb/offline-run-*")) and not is_uploaded(run.path)
-    assert FAKE_KEY.encode() not in b"".join(path.read_bytes() for path in run.path.rglob("*") if path.is_file())
+    assert files_with_key(run.path) == []
     monkeypatch.setattr("repro.tracking.wandb.INIT_SECONDS", 20.0)
     upload(run, ONLINE)
     assert server.rows() == list(range(5))

@@ -1,7 +1,10 @@
 """A run, what its W&B mirror recorded, and the processes of it, that the tests of the mirror share."""
 
+import base64
+import contextlib
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -12,6 +15,8 @@ from repro.tracking.wandb import WandbMirror, WandbSettings
 
 OFFLINE = WandbSettings(entity=None, project="test", mode="offline")
 FAKE_KEY = "0123456789abcdef0123456789abcdef01234567"
+LOGIN = base64.b64encode(f"api:{FAKE_KEY}".encode()).decode()  # as requests carry the key
+MIRROR, SERVICE = "repro.tracking.wandb_process", "wandb-core"  # what their command lines name
 OTHERS = set()  # processes that tests of other files left running, such as multiprocessing's server
 
 
@@ -32,9 +37,9 @@ def record(**fields):
     } | fields
 
 
-def start(run_dir, settings=OFFLINE):
-    """The mirror of a run that has written no row yet."""
-    (run_dir / "run.json").write_text(json.dumps(record()))
+def start(run_dir, settings=OFFLINE, **fields):
+    """The mirror of a run that has written no row yet; `fields` replace some of its record."""
+    (run_dir / "run.json").write_text(json.dumps(record(**fields)))
     return WandbMirror.start(run_dir, settings)
 
 
@@ -66,3 +71,18 @@ def children(pid):
     """Processes below `pid`, parents first."""
     below = [child.pid for child in psutil.Process(pid).children(recursive=True)]
     return [child for child in below if child not in OTHERS]
+
+
+def process_below(pid, name):
+    """The one below `pid` whose command line names the MIRROR or the SERVICE; None if it is not there."""
+    for child in children(pid):
+        with contextlib.suppress(psutil.NoSuchProcess):  # it has just ended
+            if any(argument.endswith(name) for argument in psutil.Process(child).cmdline()):
+                return child
+    return None
+
+
+def files_with_key(folder):
+    """Those that hold FAKE_KEY, as it is or as requests carry it."""
+    forms = re.compile(f"{FAKE_KEY}|{LOGIN}".encode())
+    return [path for path in folder.rglob("*") if path.is_file() and forms.search(path.read_bytes())]

@@ -23,6 +23,8 @@ class Service(ThreadingHTTPServer):
 
     def __init__(self, port: int = 0):
         super().__init__(("127.0.0.1", port), Handler)
+        self.connections = 0
+        self.requests = []  # path and login of each
         self.streams = []
         self.starts = []  # variables of the requests that begin or resume a run
         self.known = False  # whether the run is there, to be resumed
@@ -35,6 +37,10 @@ class Service(ThreadingHTTPServer):
     @property
     def url(self):
         return f"http://127.0.0.1:{self.server_port}"
+
+    def process_request(self, request, client_address):
+        self.connections += 1
+        super().process_request(request, client_address)
 
     def stop(self):
         self.shutdown()
@@ -77,6 +83,12 @@ class Service(ThreadingHTTPServer):
 class Handler(BaseHTTPRequestHandler):
     def log_message(self, *arguments):
         pass
+
+    def parse_request(self):
+        parsed = super().parse_request()
+        if parsed:
+            self.server.requests.append((self.path, self.headers["Authorization"]))
+        return parsed
 
     def do_PUT(self):
         content = self.rfile.read(int(self.headers["Content-Length"]))
