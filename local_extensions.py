@@ -7,13 +7,18 @@ import json
 import posixpath
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from fnmatch import fnmatch
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
+import click
+from cookiecutter.cli import main as cookiecutter_command
+from cookiecutter.config import DEFAULT_CONFIG, get_user_config
 from jinja2 import Environment
 from jinja2.ext import Extension
+from rich.prompt import Prompt
 
 ROOT = Path(__file__).parent
 PROJECT = "{{cookiecutter.project_slug}}"
@@ -47,8 +52,8 @@ class AnswerFilters(Extension):
         environment.globals["template_version"] = settings["_version"]
         environment.globals["texts"] = self.texts = []
         self.sources = {PROJECT, *(path.read_text(encoding="utf-8") for path in (ROOT / "hooks").glob("*.py"))}
-        for value in settings.values():
-            self.sources.update(value if isinstance(value, list) else [value] if isinstance(value, str) else [])
+        self.sources |= {value for value in settings.values() if isinstance(value, str)}
+        environment.globals["refuse_stray_answers"] = refuse_stray_answers
         for function in (
             in_quotes,
             hook_literal,
@@ -59,6 +64,7 @@ class AnswerFilters(Extension):
             gymnasium_extras,
             task,
             success_score,
+            choose,
             refuse_bad_answers,
         ):
             environment.filters[function.__name__] = function
@@ -139,18 +145,72 @@ def success_score(preset: str) -> str:
     return re.findall(r"^  success_score: ([\d.]+)", text, re.MULTILINE)[0]
 
 
+def refuse_stray_answers() -> str:
+    """Nothing if cookiecutter was given answers to its questions only, and texts; otherwise one line, and exit code 1.
+
+    It passes over a name that it does not know without a word, and stops in the middle at some values that are no text.
+    """
+    given = _options()
+    problem = next(_strays(given), None) if given else None
+    if problem:
+        sys.exit(problem)
+    return ""
+
+
+def _strays(given: Mapping[str, Any]) -> Iterator[str]:
+    """A line for each. The user's own settings serve all templates: only there, other names are welcome."""
+    hook = _hook()
+    config = get_user_config(given["config_file"], given["default_config"])
+    from_file, typed = config["default_context"] or {}, given["extra_context"] or {}
+    if given["config_file"]:
+        for name in [name for name in config if name not in DEFAULT_CONFIG]:
+            yield hook.refusal(str(name), config[name], "write answers below default_context:, indented")
+        typed = {**from_file, **typed}
+    for name in [name for name in typed if name not in hook.QUESTIONS]:
+        fix = f"no question has this name; write one of {', '.join(hook.QUESTIONS)}"
+        yield hook.refusal(str(name), typed[name], fix)
+    for name in [name for name in hook.QUESTIONS if not isinstance(from_file.get(name, ""), str)]:
+        yield hook.refusal(name, from_file[name], hook.NO_TEXT)
+
+
+def choose(answers: dict[str, Any], field: str) -> str:
+    """Puts the name in place of the number that the menu shows for it; a person who typed neither is asked again.
+
+    Choices are no lists in cookiecutter.json: then cookiecutter itself checks what is given beforehand, and ends with a
+    traceback, or takes the default. As texts they are checked as all answers are.
+    """
+    names = _hook().CHOICES[field]
+    menu = {str(number): name for number, name in enumerate(names, 1)}
+    answer = answers.get(field)
+    if answer not in (*menu, *names) and field in answers and _options() and not _options()["no_input"]:
+        answer = Prompt.ask("    That is not in the menu. Number or name", choices=[*menu, *names], show_choices=False)
+    if isinstance(answer, str):
+        answers[field] = menu.get(answer, answer)
+    return ""
+
+
 def refuse_bad_answers(answers: Mapping[str, Any]) -> str:
     """Nothing if the pre_gen hook will accept the answers; otherwise its line on stderr, and exit code 1.
 
     Cookiecutter makes the project's folder before it runs that hook, and takes away only the last part of its
     path: a slug such as a/b would leave a behind. So the same checks also run as soon as all answers are known.
     """
-    path = ROOT / "hooks" / "pre_gen_project.py"
-    spec = importlib.util.spec_from_file_location("pre_gen_project", path)
-    assert spec and spec.loader
-    hook = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(hook)
-    problem = hook.find_problem(answers)
+    problem = _hook().find_problem(answers)
     if problem:
         sys.exit(problem)
     return ""
+
+
+def _options() -> dict[str, Any]:
+    """What stands on cookiecutter's command line; nothing where cruft or a Python program makes the project."""
+    running = click.get_current_context(silent=True)
+    return running.params if running and running.command is cookiecutter_command else {}
+
+
+def _hook() -> ModuleType:
+    """The pre_gen hook as it stands, unrendered: it has the checks."""
+    spec = importlib.util.spec_from_file_location("pre_gen_project", ROOT / "hooks" / "pre_gen_project.py")
+    assert spec and spec.loader
+    hook = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(hook)
+    return hook

@@ -17,13 +17,13 @@ from pathlib import Path
 ANSWERS = "{{ cookiecutter | hook_literal }}"  # JSON; the only line that cookiecutter renders
 
 # Left in the template's folder by working there; a fresh clone has none.
-CACHES = ("__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".import_linter_cache")
+LITTER = ("__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".import_linter_cache", "MUJOCO_LOG.TXT")
 
 
-def remove_caches(project: Path) -> None:
-    for name in CACHES:
-        for folder in [path for path in project.rglob(name) if ".venv" not in path.relative_to(project).parts]:
-            shutil.rmtree(folder)
+def remove_litter(project: Path) -> None:
+    for name in LITTER:
+        for path in [path for path in project.rglob(name) if ".venv" not in path.relative_to(project).parts]:
+            path.unlink() if path.is_file() else shutil.rmtree(path)
 
 
 def use_preset(project: Path, preset: str) -> str:
@@ -104,7 +104,7 @@ Next:
 def main() -> None:
     answers = json.loads(ANSWERS)
     project = Path.cwd()
-    remove_caches(project)
+    remove_litter(project)
     preset_line = use_preset(project, answers["preset"])
     if "_commit" in answers:  # cruft's: it writes .cruft.json after this, and compares whole folders when it updates
         git_line = "git: cruft made this project; commit it: git init -b main && git add -A && git commit -m Start"

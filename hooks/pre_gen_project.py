@@ -43,6 +43,7 @@ PRESETS = (
 )
 WANDB_MODES = ("auto", "online", "offline", "disabled")
 LICENSES = ("MIT", "BSD-3-Clause", "Apache-2.0", "Proprietary")
+CHOICES = {"preset": PRESETS, "wandb_mode": WANDB_MODES, "license": LICENSES}  # by name, or number in the menu
 REMOTE_SCHEMES = ("s3", "gs", "azure", "ssh", "http", "https", "webdav", "webdavs")
 # Invisible characters that change the order in which what follows them is shown, be it a licence or a line of code.
 BIDI_CONTROLS = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
@@ -138,12 +139,14 @@ CHECKS: dict[str, Callable[[str], str | None]] = {
     "email": check_email,
     "paper_title": check_text,
     "paper_url": check_paper_url,
-    "preset": one_of(PRESETS),
+    "preset": one_of(CHOICES["preset"]),
     "wandb_entity": check_wandb_entity,
     "wandb_project": check_wandb_project,
-    "wandb_mode": one_of(WANDB_MODES),
-    "license": one_of(LICENSES),
+    "wandb_mode": one_of(CHOICES["wandb_mode"]),
+    "license": one_of(CHOICES["license"]),
 }
+QUESTIONS = (*CHECKS, "dvc_remote")
+NO_TEXT = "write it as text, in quotes"
 
 
 def find_problem(answers: Mapping[str, Any]) -> str | None:
@@ -151,15 +154,20 @@ def find_problem(answers: Mapping[str, Any]) -> str | None:
     checks = {**CHECKS, "dvc_remote": lambda value: check_dvc_remote(value, str(answers.get("project_slug", "")))}
     for field, check in checks.items():
         value = answers.get(field, "")
-        fix = check(value) if isinstance(value, str) else "write it as text"
+        fix = check(value) if isinstance(value, str) else NO_TEXT
         if fix:
-            return f"{field}: {_shown(value)} will not do: {fix}"
+            return refusal(field, value, fix)
     return None
 
 
+def refusal(field: str, value: Any, fix: str) -> str:
+    """The line about an answer that will not do."""
+    return f"{_shown(field)[1:-1]}: {_shown(value)} will not do: {fix}"
+
+
 def _shown(value: Any) -> str:
-    """The value on one line, in ASCII escapes where a terminal could not show it."""
-    text = json.dumps(value, ensure_ascii=not isinstance(value, str) or not value.isprintable())
+    """The value on one line, in ASCII escapes where a terminal could not show it; not all that YAML holds is JSON."""
+    text = json.dumps(value, ensure_ascii=not value.isprintable()) if isinstance(value, str) else ascii(value)
     return text if len(text) <= 80 else text[:77] + "..."
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -37,9 +39,21 @@ def default_answers() -> dict[str, str]:
     return {name: value for name, value in answers.items() if not name.startswith("_")}
 
 
-def choices() -> dict[str, list[str]]:
-    """The questions with a list of answers, from cookiecutter.json, so that a new one cannot be forgotten."""
-    return {name: value for name, value in SETTINGS.items() if isinstance(value, list) and not name.startswith("_")}
+def choices() -> dict[str, tuple[str, ...]]:
+    """The questions with a menu, and the names in it."""
+    menus = {name: re.findall(r"^ +\d+ - ([\w.-]+)", text, re.M) for name, text in SETTINGS["__prompts__"].items()}
+    return {name: tuple(names) for name, names in menus.items() if names}
+
+
+def in_turn(options: Mapping[str, Sequence[str]], rows: int) -> list[dict[str, str]]:
+    """So many combinations: the options of each question take turns, those of no two questions in step."""
+    return [
+        {
+            name: names[(row + turn * (row // len(names))) % len(names)]
+            for turn, (name, names) in enumerate(options.items())
+        }
+        for row in range(rows)
+    ]
 
 
 def files(folder: Path) -> set[str]:
@@ -67,13 +81,15 @@ class Generator:
         stdin: str | None = None,
         env: dict[str, str] | None = None,
         template: Path | str = ROOT,
+        within: tuple[str, ...] = (),
         **answers: str,
     ) -> subprocess.CompletedProcess[str]:
         output.mkdir(parents=True, exist_ok=True)
         interactive = () if stdin is not None or {"--replay-file", "--replay"} & {*options} else ("--no-input",)
         extra = [f"{name}={value}" for name, value in answers.items()]
+        command = (sys.executable, "-m", "cookiecutter")
         return subprocess.run(
-            [sys.executable, "-m", "cookiecutter", *interactive, *options, "-o", str(output), str(template), *extra],
+            [*within, *command, *interactive, *options, "-o", str(output), str(template), *extra],
             input=stdin or "",
             capture_output=True,
             text=True,

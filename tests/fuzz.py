@@ -94,14 +94,15 @@ USUAL = {
     "dvc_remote": st.sampled_from(REMOTES),
 }
 CHOICES = {name: st.sampled_from(options) for name, options in choices().items()}
+MISTYPED = ("mving-dot", "Moving-dot", "moving-dot ", "cartpole,pong", "mit", "MIT-0", "on", "0", "2", "-1", "24", "٣")
 
 
 @st.composite
 def answer_sets(draw: st.DrawFn) -> dict[str, str]:
     """Some of the questions answered; half of the sets have hostile text in up to two answers."""
     answers = draw(st.fixed_dictionaries({}, optional=USUAL | CHOICES))
-    spoiled = draw(st.just([]) | st.lists(st.sampled_from(sorted(USUAL)), min_size=1, max_size=2))
-    return answers | {name: draw(hostile | st.sampled_from(PATHS + REMOTES)) for name in spoiled}
+    spoiled = draw(st.just([]) | st.lists(st.sampled_from(sorted(USUAL | CHOICES)), min_size=1, max_size=2))
+    return answers | {name: draw(hostile | st.sampled_from(PATHS + REMOTES + MISTYPED)) for name in spoiled}
 
 
 def drawn(number: int, start: int = SEED) -> list[dict[str, str]]:

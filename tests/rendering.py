@@ -15,7 +15,7 @@ from urllib.parse import unquote
 
 import configobj
 import yaml
-from conftest import ROOT, SETTINGS, TEMPLATE, files
+from conftest import ROOT, SETTINGS, TEMPLATE, choices
 from cookiecutter.generate import generate_context
 from cookiecutter.prompt import prompt_for_config
 from cookiecutter.utils import create_env_with_context
@@ -27,9 +27,9 @@ from ruamel.yaml import YAML
 
 from local_extensions import RENDERED, dvc_url, paper_link
 
-CACHES = re.compile(r"__pycache__|\.pyc$|\.[a-z_]+_cache|\.egg-info")
-FILES = {name for name in files(TEMPLATE) if not CACHES.search(name)} | {"params.yaml"}  # of every project
+FILES = set((ROOT / "tests/files.txt").read_text(encoding="utf-8").splitlines())  # of every project
 WITH_ANSWERS = sorted(name for name in FILES if any(fnmatch(name, pattern) for pattern in RENDERED))
+CHOICES = choices()
 LATER = ("reports/", "runs/")  # links may lead to what runs and reports write
 
 ENVIRONMENT = create_env_with_context({"cookiecutter": SETTINGS})
@@ -64,9 +64,11 @@ def check(given: Mapping[str, str]) -> str | None:
         line = str(refusal)
         field = line.partition(":")[0]
         assert field in SETTINGS and " will not do: " in line, line
-        assert line.isprintable() and len(line.splitlines()) == 1 and len(line) < 300, line
+        assert line.isprintable() and len(line.splitlines()) == 1 and len(line) < 500, line
         return field
-    assert {name: answers[name] for name in given} == given
+    for name, value in given.items():
+        menu = {str(number): choice for number, choice in enumerate(CHOICES.get(name, ()), 1)}
+        assert answers[name] == menu.get(value, value)
     check_hooks(answers)
     rendered = render(answers)
     check_pyproject(rendered["pyproject.toml"], answers)
@@ -111,7 +113,7 @@ def check_yaml(rendered: Mapping[str, str], answers: Mapping[str, Any]) -> None:
         if name == "paper/claims.yaml":
             assert read["paper"] == {"title": answers["paper_title"], "url": paper_link(answers["paper_url"])}
             experiments = {claim["cells"]["experiment"] for claim in read["claims"]}
-            assert experiments and experiments <= set(SETTINGS["preset"])
+            assert experiments and experiments <= set(CHOICES["preset"])
 
 
 def check_markdown(rendered: Mapping[str, str], answers: Mapping[str, Any]) -> None:

@@ -169,17 +169,23 @@ def test_an_answer_that_is_not_text_is_refused(field: str):
 def test_every_prompt_is_checked_and_explained():
     assert set(FIELDS) == {*pre_gen.CHECKS, "dvc_remote"}
     assert set(FIELDS) == set(SETTINGS["__prompts__"])
-    for field, text in SETTINGS["__prompts__"].items():
-        if isinstance(text, dict):
-            assert set(text) == {"__prompt__", *SETTINGS[field]}
-            assert max(len(f"    {len(text) - 1} - {shown}") for shown in text.values()) <= 80  # a line of a terminal
+
+
+@pytest.mark.parametrize("field", pre_gen.CHOICES)
+def test_a_menu_shows_each_name_with_its_number(field: str):
+    _, *lines, last = SETTINGS["__prompts__"][field].split("\n")
+    shown = [re.match(r" +(\d+) - ([\w.-]+)", line) for line in lines]
+    assert [(int(found[1]), found[2]) for found in shown if found] == [*enumerate(pre_gen.CHOICES[field], 1)]
+    assert last == "    Number or name" and max(map(len, lines)) <= 80  # a line of a terminal
+    assert SETTINGS[f"__{field}"] == f"{{{{ cookiecutter | choose('{field}') }}}}"
 
 
 def test_choices_are_the_same_everywhere():
-    assert tuple(SETTINGS["preset"]) == pre_gen.PRESETS
-    assert set(pre_gen.PRESETS) <= {path.stem for path in (TEMPLATE / "presets").glob("*.yaml")}
-    assert tuple(SETTINGS["wandb_mode"]) == pre_gen.WANDB_MODES
-    assert tuple(SETTINGS["license"]) == pre_gen.LICENSES
+    assert {path.stem for path in (TEMPLATE / "presets").glob("*.yaml")} == set(pre_gen.PRESETS)
+    modes = re.search(r"^MODES = (.+)$", (TEMPLATE / "src/repro/tracking/wandb.py").read_text(encoding="utf-8"), re.M)
+    assert modes and ast.literal_eval(modes[1]) == pre_gen.WANDB_MODES
+    texts = re.findall(r"license == '([\w.-]+)'", (TEMPLATE / "LICENSE").read_text(encoding="utf-8"))
+    assert {*texts, "Proprietary"} == set(pre_gen.LICENSES)
 
 
 @pytest.mark.parametrize("text", [*AWKWARD, "two\nlines", "nul\0", "\u2028", "\ud83d", '"; import os  #', "\\", '\\"'])

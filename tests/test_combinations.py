@@ -1,4 +1,4 @@
-"""Every combination of choices, read from cookiecutter.json: what is made of it is whole and holds together."""
+"""Every combination of choices: what is made of it is whole and holds together."""
 
 from __future__ import annotations
 
@@ -12,25 +12,20 @@ from itertools import product
 from pathlib import Path
 
 import pytest
-from conftest import SETTINGS, TEMPLATE, Generator, choices, contents
+from conftest import TEMPLATE, Generator, choices, contents, files, in_turn
 from rendering import FILES, WITH_ANSWERS, all_answers, check, check_links, read_markdown, render
 from ruamel.yaml import YAML
 
 from local_extensions import task
 
 CHOICES = choices()
+# Files whose own texts have such braces: one for str.format, tests that read files of the template unrendered.
+BRACES = ("src/repro/gate/checklist.py", "tests/unit/test_claims_file.py", "tests/unit/test_preregistration.py")
 
 
 def cover() -> list[dict[str, str]]:
     """As many combinations as the longest choice has options: each option of each choice stands in one at least."""
-    rows = range(max(map(len, CHOICES.values())))
-    return [
-        {
-            name: options[(row + turn * (row // len(options))) % len(options)]
-            for turn, (name, options) in enumerate(CHOICES.items())
-        }
-        for row in rows
-    ]
+    return in_turn(CHOICES, max(map(len, CHOICES.values())))
 
 
 def test_the_cover_leaves_no_option_out():
@@ -45,7 +40,7 @@ def test_each_combination_gives_sound_files(first: str):
         assert check({**dict(combination), "license": first}) is None, combination
 
 
-@pytest.mark.parametrize("preset", SETTINGS["preset"])
+@pytest.mark.parametrize("preset", CHOICES["preset"])
 def test_the_texts_of_the_paper_speak_of_the_presets_task(preset: str):
     for name, text in render(all_answers({"preset": preset})).items():
         if name.startswith("paper/"):
@@ -68,6 +63,44 @@ def test_a_generated_combination_has_exactly_the_files_meant(
     assert made["params.yaml"] == (TEMPLATE / "presets" / f"{answers['preset']}.yaml").read_bytes()
     for name in FILES - {*WITH_ANSWERS, "params.yaml"}:
         assert made[name] == (TEMPLATE / name).read_bytes(), name
+
+
+def test_a_project_has_exactly_the_files_listed(default_project: Path):
+    """A file that is lost or left in the template by mistake is seen; one that is meant is listed by this command."""
+    renew = "(cd template && git ls-files -co --exclude-standard && echo params.yaml) | LC_ALL=C sort > tests/files.txt"
+    assert files(default_project) == FILES, renew
+    listed = (TEMPLATE.parent / "tests/files.txt").read_text(encoding="utf-8").splitlines()
+    assert listed == sorted(FILES), renew
+
+
+def test_nothing_of_jinja_is_left_in_any_file(default_project: Path):
+    left = {name: leftovers(name, (default_project / name).read_text(encoding="utf-8")) for name in sorted(FILES)}
+    assert {name: found for name, found in left.items() if found} == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("Makefile", "all:\n\techo {{ cookiecutter.author }}\n"),
+        ("docs/dvc.md", "{% if x %}"),
+        (".github/workflows/ci.yml", "python: ${{ matrix.python }} {{ x }}"),
+        ("src/repro/seeding.py", 'NAME = f"{{{x}}}" + "{{ name }}"\n'),
+        ("src/repro/seeding.py", "# cookiecutter.author\n"),
+    ],
+)
+def test_a_leftover_is_seen(name: str, text: str):
+    assert leftovers(name, text)
+
+
+def leftovers(name: str, text: str) -> list[str]:
+    """What looks like Jinja in a file, but for what GitHub and Python mean by double braces."""
+    found = re.findall(r"cookiecutter\.", text)
+    if name.endswith(".py"):
+        strings = [node.value for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Constant)]
+        text = "\n".join(value for value in strings if isinstance(value, str))
+    if name.startswith(".github/"):
+        text = re.sub(r"\$\{\{ matrix\.\w+ \}\}", "", text)
+    return found + ([] if name in BRACES else re.findall(r".*(?:\{\{|\{%|\{#).*", text))
 
 
 def test_every_file_of_a_project_can_be_read_as_what_it_is(default_project: Path):

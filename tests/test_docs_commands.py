@@ -9,20 +9,27 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
-from conftest import ROOT, TEMPLATE
+from conftest import ROOT, TEMPLATE, default_answers, load_hook
+from cookiecutter.cli import main as cookiecutter
+from cruft._cli import app as cruft
 from dvc.cli import DvcParserError
 from dvc.cli.parser import get_main_parser
 
 sys.path.insert(0, str(TEMPLATE / "src"))
 from repro.cli import USAGE_ERROR
 from repro.cli.app import app
+from repro.config import load_config
+from repro.reading import UserError
 from typer.main import get_command
 
-PROGRAMS = ("repro", "make", "dvc")
+PROGRAMS = ("repro", "make", "dvc", "cookiecutter", "cruft")
+STARTERS = re.compile(r"^(uvx|pipx run) (cookiecutter|cruft)==[\d.]+ ")  # of a program that need not be installed
 GUIDE = [path for path in (ROOT / "docs").rglob("*.md") if not {"results", "examples"} & set(path.parts)]
 SHIPPED = [TEMPLATE / "README.md", TEMPLATE / "worklog/README.md", *TEMPLATE.glob("docs/*.md")]
 PAGES = [*GUIDE, ROOT / "README.md", *SHIPPED]
+EXAMPLES = "".join(path.read_text(encoding="utf-8") for path in ROOT.glob("docs/examples/*/changes.patch"))
 MAKEFILES = [(folder / "Makefile").read_text(encoding="utf-8") for folder in (ROOT, TEMPLATE)]
 
 
@@ -38,6 +45,7 @@ def blocks(text: str) -> Iterator[str]:
 def commands(text: str) -> Iterator[list[str]]:
     """The words of each command of ours in a shell's text, its output and other programs left out."""
     for line in text.replace("\\\n", " ").splitlines():
+        line = STARTERS.sub(r"\2 ", re.sub(r"\{\{.*?\}\}", "ANSWER", line))
         try:
             lexer = shlex.shlex(line, posix=True, punctuation_chars=";&|<>")
             lexer.whitespace_split = True
@@ -67,11 +75,12 @@ def problem(words: list[str], whole: bool = True) -> str | None:
         return _problem_of_make(arguments)
     if program == "dvc":
         return _problem_of_dvc(arguments) if whole else None
-    return _problem_of_repro(arguments, whole)
+    if program == "cookiecutter":
+        return _problem_of_cookiecutter(arguments) if whole else None
+    return _problem_of_commands(get_command(app if program == "repro" else cruft), arguments, whole)
 
 
-def _problem_of_repro(arguments: list[str], whole: bool) -> str | None:
-    command: Any = get_command(app)
+def _problem_of_commands(command: Any, arguments: list[str], whole: bool) -> str | None:
     while hasattr(command, "commands") and arguments and arguments[0] not in ("--help", "…"):
         if arguments[0] not in command.commands:
             return None if command.name == "prefs" else f"no command {arguments[0]}"
@@ -87,6 +96,16 @@ def _problem_of_repro(arguments: list[str], whole: bool) -> str | None:
     except USAGE_ERROR as error:
         return str(error)
     return None
+
+
+def _problem_of_cookiecutter(arguments: list[str]) -> str | None:
+    try:
+        answers = cookiecutter.make_context("cookiecutter", list(arguments)).params["extra_context"] or {}
+    except click.UsageError as error:
+        return str(error)
+    hook = load_hook("pre_gen_project")
+    unknown = sorted(set(answers) - set(hook.QUESTIONS))
+    return f"no question {unknown[0]}" if unknown else hook.find_problem(default_answers() | answers)
 
 
 def _problem_of_make(arguments: list[str]) -> str | None:
@@ -117,8 +136,50 @@ def test_commands_of_a_page_can_be_typed(page: Path):
     assert wrong == []
 
 
+def wrong_overrides(text: str) -> list[str]:
+    """`--set KEY=VALUE` that no preset takes, wherever it stands, and no example of the guide adds to the code."""
+    shown = re.findall(r"--set[ =]([a-z][\w.]*)=([\w.+-]*\w)", text)
+    return [f"{key}={value}" for key, value in shown if key != "section.name" and not _is_taken(key, value)]
+
+
+def _is_taken(key: str, value: str) -> bool:
+    for preset in (TEMPLATE / "presets").glob("*.yaml"):
+        try:
+            load_config(preset, [f"{key}={value}"])
+        except UserError:
+            continue
+        return True
+    added = rf'^\+    {key.rpartition(".")[2]}: |^\+.*"{re.escape(value)}"'
+    return any(re.search(added, part, re.MULTILINE) for part in EXAMPLES.split("diff --git a/") if part[:4] == "src/")
+
+
+def missing_files(text: str) -> list[str]:
+    """`--params PATH` that is neither in a project nor added by an example of the guide."""
+    paths = re.findall(r"--params[ =]([\w./-]*\w)", text)
+    return [
+        path
+        for path in paths
+        if path.rpartition("/")[2] not in ("PATH", "NAME.yaml")
+        and not (TEMPLATE / path).is_file()
+        and f"\n+++ b/{path}\n" not in EXAMPLES
+    ]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_parameters_and_their_files_exist(page: Path):
+    text = page.read_text(encoding="utf-8")
+    assert wrong_overrides(text) == [] and missing_files(text) == []
+
+
+def test_a_parameter_or_a_file_that_is_none_is_seen():
+    overrides = "`--set agent.learning_rat=1e-3` --set evaluation.episodes=many --set evaluation.episodes=4"
+    assert wrong_overrides(overrides) == ["agent.learning_rat=1e-3", "evaluation.episodes=many"]
+    files = "repro train --params presets/cartpol.yaml --params presets/cartpole.yaml"
+    assert missing_files(files) == ["presets/cartpol.yaml"]
+
+
 def test_there_is_something_to_check():
-    found = [words for page in GUIDE for block in blocks(page.read_text(encoding="utf-8")) for words in commands(block)]
+    found = [words for page in PAGES for block in blocks(page.read_text(encoding="utf-8")) for words in commands(block)]
     assert {words[0] for words in found} == set(PROGRAMS) and len(found) > 80
 
 
@@ -136,6 +197,11 @@ def test_there_is_something_to_check():
         "dvc repro --sed 1",
         "WANDB_MODE=offline .venv/bin/repro launch --on mars --seed 1",
         "cd project && repro show",
+        "uvx cookiecutter==2.7.1 TEMPLATE --no-inpt",
+        "cookiecutter TEMPLATE --no-input preset=mving-dot",
+        "cookiecutter TEMPLATE --no-input wandb_mod=offline",
+        "uvx cruft==2.16.0 updat",
+        "cruft update --no",
     ],
 )
 def test_a_mistake_is_seen(line: str):

@@ -7,7 +7,7 @@ import re
 import sys
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, choices
 
 sys.path.insert(0, str(ROOT / "docs"))
 from write_reference import PAGES
@@ -32,13 +32,11 @@ def test_all_prompts_are_listed_with_their_defaults():
     listed = rows(page.partition("## Presets")[0])
     assert listed.keys() == prompts.keys()
     for name, value in prompts.items():
-        if isinstance(value, list):
-            assert listed[name] == f"`{value[0]}`", name
-        elif "{{" not in value:
+        if "{{" not in value:
             assert listed[name] == (f"`{value}`" if value else "empty"), name
-    for choice in [*prompts["wandb_mode"], *prompts["license"]]:
+    for choice in [*choices()["wandb_mode"], *choices()["license"]]:
         assert f"`{choice}`" in page
-    assert list(rows(page.partition("## Presets")[2])) == prompts["preset"]
+    assert tuple(rows(page.partition("## Presets")[2])) == choices()["preset"]
 
 
 def test_checks_that_the_lessons_name_are_there():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
@@ -9,7 +10,8 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, SETTINGS, TEMPLATE, Generator, default_answers
+from conftest import ROOT, TEMPLATE, Generator, default_answers
+from packaging.requirements import Requirement
 
 
 def pyproject(project: Path) -> dict:
@@ -97,6 +99,38 @@ def test_the_demo_is_told_where_its_project_is(default_project: Path):
     assert f"DEMO := build/{default_project.name}\n" in (ROOT / "Makefile").read_text(encoding="utf-8")
 
 
+# What is installed
+
+
+MODULES = {"pillow": "PIL", "ruamel.yaml": "ruamel"}  # where a package's module has another name
+PARTS = {"mujoco": "gymnasium", "pydantic_core": "pydantic"}  # modules that come with a package, or an extra of it
+
+
+def imported(source: Path) -> set[str]:
+    """The packages that the code below a folder imports, its own and Python's left out."""
+    found = set()
+    for path in source.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            found |= {name.partition(".")[0] for name in names}
+    return found - sys.stdlib_module_names - {"repro"}
+
+
+def modules(requirements: list[str]) -> set[str]:
+    names = [Requirement(requirement).name for requirement in requirements]
+    return {MODULES.get(name, name.replace("-", "_")) for name in names}
+
+
+def test_what_setup_installs_is_what_the_code_uses(default_project: Path):
+    project = pyproject(default_project)["project"]
+    needed, extras = modules(project["dependencies"]), project["optional-dependencies"]
+    used = {PARTS.get(name, name) for name in imported(default_project / "src")}
+    assert (default_project / "dvc.yaml").exists()
+    assert needed - used == {"dvc"}  # a program: it reads dvc.yaml
+    assert used - needed == modules(extras["baseline"]) | modules(extras["slurm"])
+
+
 # Names
 
 
@@ -107,10 +141,7 @@ def test_the_slug_follows_the_name(generate: Generator, tmp_path: Path):
 
 def test_a_name_typed_with_template_braces_is_text_not_template(generate: Generator, tmp_path: Path):
     answers = default_answers() | {"project_name": "{{ 7 * 7 }} {% if %}", "project_slug": "dot"}
-    choices = {
-        name: str(SETTINGS[name].index(answers[name]) + 1) for name in answers if isinstance(SETTINGS[name], list)
-    }
-    done = generate(tmp_path / "out", stdin="\n".join((answers | choices).values()) + "\n")
+    done = generate(tmp_path / "out", stdin="\n".join(answers.values()) + "\n")
     assert done.returncode == 0, done.stdout + done.stderr
     title = (tmp_path / "out" / "dot" / "README.md").read_text(encoding="utf-8").splitlines()[0]
     assert title == r"# \{\{ 7 \* 7 \}\} \{% if %\}"

@@ -125,6 +125,28 @@ def test_the_version_is_the_newest_of_the_changelog_and_stands_in_the_readme(def
     assert f"version {VERSION} of" in readme and f"--checkout v{VERSION}" in readme
 
 
+def is_changed_since_its_release(repository: Path) -> bool:
+    """Whether a project made now differs from the release that the changelog begins with; False before it is tagged."""
+    changelog = (repository / "CHANGELOG.md").read_text(encoding="utf-8")
+    top = next(line for line in changelog.splitlines() if line.startswith("## "))
+    if top == "## Unreleased":
+        return False
+    made_of = ("cookiecutter.json", "hooks", "local_extensions.py", "{{cookiecutter.project_slug}}")
+    command = ["git", "diff", "--quiet", f"v{top.split()[1]}", "--", *made_of]
+    return subprocess.run(command, cwd=repository, capture_output=True).returncode == 1  # 128: no such tag
+
+
+def test_what_is_changed_after_a_release_is_under_unreleased(generate: Generator, later: Path):
+    assert not is_changed_since_its_release(ROOT), "begin CHANGELOG.md with a section ## Unreleased"
+    released = f"## {VERSION} (2026-11-22)\n"
+    (later / "CHANGELOG.md").write_text(released)
+    assert not is_changed_since_its_release(later)
+    release_next(generate, later)
+    assert is_changed_since_its_release(later)
+    (later / "CHANGELOG.md").write_text(f"## Unreleased\n\n{released}")
+    assert not is_changed_since_its_release(later)
+
+
 def test_where_both_changed_a_line_git_marks_a_conflict(generate: Generator, later: Path, tmp_path: Path):
     project = create(generate, later, tmp_path / "out")
     changed = project / "src/repro/__init__.py"

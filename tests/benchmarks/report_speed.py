@@ -2,8 +2,9 @@
 
 The whole method with its eight ablations, and the same from true rewards, with claims on all of it. The rows hold as
 many metrics as those of a real run and are written by the run's own writer; the curves of one group are written, and
-copied for the others. Beside each model lie two files in place of its videos. Medians of three reports, each of a project without an earlier one; Python's start is included.
-With the default number of rows it writes docs/results/report-speed.md.
+copied for the others. Beside each model lie two files in place of its videos. Medians of three reports, each of a
+project without an earlier one; Python's start is included. With the default number of rows it writes
+docs/results/report-speed.md.
 
     python tests/benchmarks/report_speed.py [ROWS] [--profile]     (in an environment of a generated project)
 """
@@ -39,7 +40,8 @@ INTRODUCTION = """# How long the report takes
 `repro report` over twenty seeds of the whole method, of each of its eight ablations, and of training on the true
 reward: tables, claims, a PNG, an SVG and a dark SVG of each plot, one page. Medians of three on {cores} cores, each of
 which reads and draws some of the experiments; by `tests/benchmarks/report_speed.py`, with synthetic curves of 43
-metrics and two files of 250 kB in place of the videos of each seed. Most of the time goes into drawing; of 10,000 rows 200 are drawn.
+metrics and two files of 250 kB in place of the videos of each seed. Most of the time goes into drawing; of 10,000 rows
+200 are drawn.
 """
 
 
