@@ -226,7 +226,7 @@ def test_it_goes_with_the_models_into_the_report(trained, tmp_path):
     assert video.read_bytes() == video_path(run.path, 1024, SEGMENTS).read_bytes()
     write_report(project)
     page = (project / "reports/report.html").read_text()
-    assert page.count("<video") == 1 and 'src="data:video/mp4;base64,' in page and "media-src data:" in page
+    assert page.count("<video") == 2 and 'src="data:video/mp4;base64,' in page and "media-src data:" in page
     assert "<figcaption>seed 101</figcaption>" in page
     table = (project / "reports/results.md").read_text()
-    assert "- `models/moving-dot/seed-101/segments.mp4`" in table
+    assert all(f"- `models/moving-dot/seed-101/{name}.mp4`" in table for name in ("episode", "segments"))
