@@ -19,8 +19,8 @@ from ruamel.yaml import YAML
 from local_extensions import task
 
 CHOICES = choices()
-# Files whose own texts have such braces: one for str.format, tests that read files of the template unrendered.
-BRACES = ("src/repro/gate/checklist.py", "tests/unit/test_claims_file.py", "tests/unit/test_preregistration.py")
+# Files whose own texts have such braces: for str.format.
+BRACES = ("src/repro/gate/checklist.py",)
 
 
 def cover() -> list[dict[str, str]]:
@@ -49,7 +49,12 @@ def test_the_texts_of_the_paper_speak_of_the_presets_task(preset: str):
         if name == "paper/claims.yaml":
             experiments = re.findall(r"^    cells: {experiment: ([\w-]+),", text, re.MULTILINE)
             assert set(experiments) == {preset, task(preset)["baseline"]}  # what the pipeline makes
+            for claim in YAML(typ="safe").load(text)["claims"]:
+                assert (claim["cells"]["seeds"], claim["min_seeds"], claim["tolerance"]) == ("final", 10, None)
+                assert claim["target"] > 0
             assert ("(not expected of moving-dot-small," in text) == (preset == "moving-dot-small")
+        if name == "paper/preregistration.yaml":
+            assert YAML(typ="safe").load(text)["hypotheses"] == []  # to be filled in
 
 
 @pytest.mark.parametrize("answers", cover(), ids=lambda answers: answers["preset"])

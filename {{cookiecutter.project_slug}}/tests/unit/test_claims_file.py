@@ -7,9 +7,7 @@ from pathlib import Path
 
 import pytest
 from claims_examples import CLAIM, HEAD, SEEDS, write_claims
-from preflight_examples import PROJECT
 
-from repro.config import load_config
 from repro.reading import UserError
 from repro.results.claims import read_claims
 
@@ -72,15 +70,3 @@ def test_what_is_refused(tmp_path: Path, old: str, new: str, message: str) -> No
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=re.escape("claims.yaml: no such file")):
         read_claims(tmp_path, SEEDS.tuning, SEEDS.final)
-
-
-def test_the_shipped_claims_are_good_ones(tmp_path: Path) -> None:
-    """Filled in here by hand: the tests of the template do so for each preset."""
-    text = (PROJECT / "paper" / "claims.yaml").read_text()
-    text = re.sub(r"{%.*?%}\n?", "", re.sub(r"{%- else.*", "", text, flags=re.DOTALL))
-    text = text.replace("{{ task.experiment | success_score }}", "0.9").replace("{{ task.experiment }}", "moving-dot")
-    write_claims(tmp_path).write_text(re.sub(r"{{.*?}}", "x", text))
-    seeds = load_config(PROJECT / "presets" / "moving-dot.yaml").seeds
-    claims = read_claims(tmp_path, seeds.tuning, seeds.final)
-    assert [claim.cells.experiment for claim in claims] == ["moving-dot", "moving-dot-true-reward"]
-    assert all(len(claim.seeds(seeds.final)) == claim.min_seeds == 10 for claim in claims)
