@@ -40,7 +40,7 @@ def default_answers() -> dict[str, str]:
 
 
 def choices() -> dict[str, tuple[str, ...]]:
-    """The questions with a menu, and the names in it."""
+    """The questions with a menu in cookiecutter.json, and the names in it: a new one cannot be forgotten."""
     menus = {name: re.findall(r"^ +\d+ - ([\w.-]+)", text, re.M) for name, text in SETTINGS["__prompts__"].items()}
     return {name: tuple(names) for name, names in menus.items() if names}
 

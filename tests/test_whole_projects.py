@@ -35,14 +35,14 @@ def rows() -> list[dict[str, str]]:
 
 def shorten(params: Path) -> None:
     """Make the preset short: all of it still runs, a few rollouts of it, and nothing is learned."""
-    yaml = YAML()
-    values = yaml.load(params)
+    round_trip = YAML(typ="rt")  # keeps comments and builds plain values only: no tag of a file makes an object
+    values = round_trip.load(params)
     values["training"]["total_steps"] = STEPS
     values["evaluation"].update(episodes=2, video_rollouts=0)
     values["preferences"].update(total_labels=40, initial_labels=20)
     values["reward_model"].update(pretraining_steps=20, steps_per_rollout=5)
     values["seeds"]["pipeline"] = SEEDS
-    yaml.dump(values, params)
+    round_trip.dump(values, params)
 
 
 @pytest.mark.parametrize("preset", [row["preset"] for row in rows()])
