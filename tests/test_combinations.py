@@ -53,6 +53,9 @@ def test_the_texts_of_the_paper_speak_of_the_presets_task(preset: str):
                 assert (claim["cells"]["seeds"], claim["min_seeds"], claim["tolerance"]) == ("final", 10, None)
                 assert claim["target"] > 0
             assert ("(not expected of moving-dot-small," in text) == (preset == "moving-dot-small")
+        if name == "paper/deviations.md":
+            rows = [line for line in text.splitlines() if line.startswith("|")]
+            assert len(rows) > 20 and {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {5}
         if name == "paper/preregistration.yaml":
             assert YAML(typ="safe").load(text)["hypotheses"] == []  # to be filled in
 

@@ -19,6 +19,7 @@ from unittest import mock
 
 import pytest
 import torch
+from user_files import write_budget, write_checklist
 
 import repro
 from repro.cli import main
@@ -77,9 +78,10 @@ class Project:
         root.mkdir(exist_ok=True)
         skipped = shutil.ignore_patterns("__pycache__", ".*", "*.egg-info")
         shutil.copytree(SOURCE / "src", root / "src", ignore=skipped)
-        shutil.copytree(SOURCE / "checklists", root / "checklists")
-        for name in ("pyproject.toml", "requirements.lock", "budget.yaml"):
+        for name in ("pyproject.toml", "requirements.lock"):
             shutil.copy(SOURCE / name, root / name)
+        write_budget(root)
+        write_checklist(root)
         self.params = root / "params.yaml"
         write_tiny_params(self.params)
         foreign = ("GIT_", "WANDB_", "DVC_", "PYTHON")

@@ -1,11 +1,11 @@
 """Fixtures that several files of unit tests share; what they are made of is in the modules of examples."""
 
 import os
-import shutil
 
 import pytest
 from archive_examples import git, make_project
-from gate_examples import CHECKLIST, PROJECT
+from gate_examples import CHECKLIST
+from user_files import write_budget, write_checklist
 from wandb_examples import FAKE_KEY, OTHERS, children
 from wandb_server import Service
 
@@ -25,9 +25,8 @@ def root(tmp_path, monkeypatch):
     """A project with what the pre-launch gate reads."""
     monkeypatch.delenv("WANDB_MODE", raising=False)
     (tmp_path / "pyproject.toml").write_text('[tool.repro.wandb]\nmode = "offline"\n')
-    shutil.copy(PROJECT / "budget.yaml", tmp_path)
-    (tmp_path / "checklists").mkdir()
-    (tmp_path / "checklists" / "prelaunch.yaml").write_text(CHECKLIST)
+    write_budget(tmp_path)
+    write_checklist(tmp_path, CHECKLIST)
     return tmp_path
 
 

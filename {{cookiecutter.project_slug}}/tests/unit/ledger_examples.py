@@ -9,6 +9,8 @@ import socket
 from pathlib import Path
 from typing import Any
 
+from user_files import write_budget, write_checklist
+
 from repro.config import load_config
 from repro.tracking.archive import RunFolder, read_run
 from repro.tracking.parameters import params_hash
@@ -21,10 +23,12 @@ CAUSES = (
 
 
 def make_project(root: Path) -> Path:
-    for name in ("budget.yaml", "pyproject.toml", "checklists/prelaunch.yaml", "presets/moving-dot.yaml"):
+    for name in ("pyproject.toml", "presets/moving-dot.yaml"):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(SOURCE / name, root / name)
     shutil.copy(SOURCE / "presets/moving-dot.yaml", root / "params.yaml")
+    write_budget(root)
+    write_checklist(root)
     (root / "src").mkdir()
     return root
 

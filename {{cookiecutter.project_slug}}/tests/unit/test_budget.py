@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
-from pathlib import Path
-
 import pytest
+from user_files import write_budget
 
 from repro.accounts.budget import Stage, read_budget, stage_name
 from repro.reading import UserError
 
-SHIPPED = Path(__file__).parents[2] / "budget.yaml"
-
 
 @pytest.fixture
 def root(tmp_path):
-    shutil.copy(SHIPPED, tmp_path / "budget.yaml")
+    write_budget(tmp_path)
     return tmp_path
 
 
@@ -26,7 +22,7 @@ def edit(root, old, new):
     path.write_text(text.replace(old, new, 1))
 
 
-def test_the_shipped_budget(root):
+def test_what_is_planned_is_read(root):
     budget = read_budget(root)
     assert (budget.currency, budget.prices_per_hour, budget.stage) == ("USD", {"cpu": 0.1, "gpu": 1.5}, "debugging")
     assert [stage.name for stage in budget.stages] == [
@@ -44,8 +40,6 @@ def test_the_shipped_budget(root):
         compute_hours=200.0,
         person_hours=10.0,
     )
-    assert sum(stage.compute_hours for stage in budget.stages) == 410  # as paper/scope.md says
-    assert sum(stage.person_hours for stage in budget.stages) == 250
 
 
 def test_a_person_may_plan_with_machines_and_stages_of_their_own(root):

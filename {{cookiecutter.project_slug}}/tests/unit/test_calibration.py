@@ -124,8 +124,8 @@ def test_the_snippet_is_a_question_that_the_checklist_takes(tmp_path, text):
     path = root / "checklists/prelaunch.yaml"
     known = read_checklist(root)
     cause = Cause(text, unforeseen=2, runs=["2026-11-21_moving-dot_7f3a"])
-    head, rest = path.read_text().split("\n\n# Automatic checks", 1)
-    path.write_text(f"{head}\n{question_yaml(cause, question_id(text))}\n\n# Automatic checks{rest}")
+    head, rest = path.read_text().split("checks:\n", 1)
+    path.write_text(f"{head}{question_yaml(cause, question_id(text))}\nchecks:\n{rest}")
     asked = read_checklist(root).questions
     assert asked[:-1] == known.questions
     assert asked[-1].id == question_id(text) and "2 runs fail without being foreseen" in asked[-1].why

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import os
-import shutil
-from pathlib import Path
 
 import pytest
+from user_files import write_budget
 
 from repro.accounts.expected import say_expected
-
-PROJECT = Path(__file__).parents[2]
 
 
 @pytest.fixture
 def root(tmp_path):
-    shutil.copy(PROJECT / "budget.yaml", tmp_path)
+    write_budget(tmp_path)
     return tmp_path
 
 

@@ -1,11 +1,10 @@
 """Looking back: the search, and what a week brought."""
 
-import shutil
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
-from project import SOURCE
+from user_files import write_budget
 from worklog_examples import MONDAY, TUESDAY, WEDNESDAY, archived, ended, record, write_output
 
 from repro.accounts.week import format_week
@@ -21,7 +20,7 @@ def texts(root: Path, *words: str) -> list[tuple[str, str, str]]:
 @pytest.fixture
 def log(tmp_path):
     """Two days, with something of everything."""
-    shutil.copy(SOURCE / "budget.yaml", tmp_path)
+    write_budget(tmp_path)
     write_output(entries.open_page(tmp_path, MONDAY), "A curve of the ENTROPY")
     entries.add_note(tmp_path, "the entropy falls | too fast\nor is it the clock?", datetime(2026, 11, 23, 9, 5))
     entries.add_confusion(tmp_path, "entropy < 0?", MONDAY)
@@ -127,7 +126,7 @@ class TestWeek:
         )
 
     def test_only_runs_that_finished_or_are_closed_answer_a_question(self, tmp_path):
-        shutil.copy(SOURCE / "budget.yaml", tmp_path)
+        write_budget(tmp_path)
         closing = {"outcome": "failed", "cause": "a\x1bb", "at": "2026-11-24T09:00:00+01:00"}
         day = {"started": "2026-11-24T08:00:00", "ended": "2026-11-24T08:30:00"}
         gone = {"process_start": "tick 1", "ended": None}
@@ -188,7 +187,7 @@ class TestWeek:
         assert "Confusions: 1 opened, 1 resolved, 0 open" in format_week(log, WEDNESDAY)
 
     def test_a_clock_that_went_back_takes_no_hours_away(self, tmp_path):
-        shutil.copy(SOURCE / "budget.yaml", tmp_path)
+        write_budget(tmp_path)
         archived(tmp_path, ended(started="2026-11-24T12:00:00", ended="2026-11-24T11:00:00"))
         assert "in all       0 h      0 h" in format_week(tmp_path, TUESDAY)
 
