@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import Any
 
 import click
+import yaml
 from cookiecutter.cli import main as cookiecutter_command
 from cookiecutter.config import DEFAULT_CONFIG, get_user_config
 from jinja2 import Environment
@@ -63,7 +64,7 @@ class AnswerFilters(Extension):
             dvc_extra,
             gymnasium_extras,
             task,
-            success_score,
+            parameters,
             choose,
             refuse_bad_answers,
         ):
@@ -130,7 +131,7 @@ def task(preset: str) -> dict[str, Any]:
     """What the texts of paper/ say of a preset's task.
 
     name: in a sentence. observed: "dot" (images of it), "numbers" or "game" (its screen). learned: whether the preset
-    trains on preferences. experiment: the preset. baseline: the one that learns the same from true rewards.
+    trains on preferences. experiment: the preset. baseline: the nearest that learns from true rewards.
     """
     prefix = next(prefix for prefix in TASKS if preset.startswith(prefix))
     name, observed = TASKS[prefix]
@@ -139,10 +140,10 @@ def task(preset: str) -> dict[str, Any]:
     return {"name": name, "observed": observed, "learned": learned, "experiment": preset, "baseline": baseline}
 
 
-def success_score(preset: str) -> str:
-    """The score from which a seed of this preset succeeds, as its file has it."""
-    text = (PRESETS / f"{preset}.yaml").read_text(encoding="utf-8")
-    return re.findall(r"^  success_score: ([\d.]+)", text, re.MULTILINE)[0]
+def parameters(preset: str) -> dict[str, Any]:
+    """What the preset's file holds."""
+    values: dict[str, Any] = yaml.safe_load((PRESETS / f"{preset}.yaml").read_text(encoding="utf-8"))
+    return values
 
 
 def refuse_stray_answers() -> str:

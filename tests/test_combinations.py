@@ -8,15 +8,17 @@ import re
 import subprocess
 import sys
 import tomllib
+from functools import reduce
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import TEMPLATE, Generator, choices, contents, files, in_turn
 from rendering import FILES, WITH_ANSWERS, all_answers, check, check_links, read_markdown, render
 from ruamel.yaml import YAML
 
-from local_extensions import task
+from local_extensions import parameters, task
 
 CHOICES = choices()
 # Files whose own texts have such braces: for str.format.
@@ -40,6 +42,27 @@ def test_each_combination_gives_sound_files(first: str):
         assert check({**dict(combination), "license": first}) is None, combination
 
 
+def assert_deviations_are_those_of(values: dict[str, Any], text: str) -> None:
+    """Each parameter that is named is one of the preset's, and what is said to be the paper's is so in it."""
+    for name in re.findall(rf"`((?:{'|'.join(values)})\.[\w.]+)", text):
+        reduce(lambda section, key: section[key], name.split("."), values)  # a KeyError names what is not there
+    cells = re.findall(r"^\| (.*?) \| (.*?) \| (.*?) \| ?(.*?) ?\|$", text, re.M)
+    rows = {detail: (here, why) for detail, _, here, why in cells}
+    model = values["reward_model"]
+    paper = {
+        "each member's data": model["bootstrap"],
+        "held out for validation": model["bootstrap"],
+        "which pairs are asked": values["preferences"]["queries"] == "disagreement",
+        "network (A)": model["network"] == "cnn",
+    }
+    assert {detail: rows[detail][0].startswith("the same") for detail in paper} == paper
+    assert ("`adaptive` holds" not in rows["regularisation"][0]) == (model["weight_decay"] == "adaptive")
+    assert ("linearly to 0" in rows["optimiser, learning rate"][0]) == model["anneal_learning_rate"]
+    assert rows["labels kept (A)"][0].startswith("all") == (model["label_window"] is None)
+    assert ("RMSprop" in rows["optimiser"][0]) == (values["agent"]["algorithm"] == "a2c")
+    assert ("PPO" in rows["algorithm"][1]) == (values["agent"]["algorithm"] == "ppo")
+
+
 @pytest.mark.parametrize("preset", CHOICES["preset"])
 def test_the_texts_of_the_paper_speak_of_the_presets_task(preset: str):
     for name, text in render(all_answers({"preset": preset})).items():
@@ -56,6 +79,7 @@ def test_the_texts_of_the_paper_speak_of_the_presets_task(preset: str):
         if name == "paper/deviations.md":
             rows = [line for line in text.splitlines() if line.startswith("|")]
             assert len(rows) > 20 and {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {5}
+            assert_deviations_are_those_of(parameters(preset), text)
         if name == "paper/preregistration.yaml":
             assert YAML(typ="safe").load(text)["hypotheses"] == []  # to be filled in
 

@@ -11,11 +11,12 @@ import sys
 from pathlib import Path
 
 from project import SOURCE, Project
+from user_files import DVC
 
 STAGE = re.compile(r"^Running stage '(\S+)':", re.MULTILINE)
 # What the pipeline lives in, beside the code.
 FILES = [
-    *("dvc.yaml", ".dvc/config", ".dvc/.gitignore", ".dvcignore", "src/.dvcignore", ".gitignore", "README.md", "paper"),
+    *(".dvc/config", ".dvc/.gitignore", ".dvcignore", "src/.dvcignore", ".gitignore"),
     *(
         "data/.gitignore",
         "models/.gitignore",
@@ -40,8 +41,10 @@ class Pipeline(Project):
                 shutil.copytree(source, target, dirs_exist_ok=True)
             else:
                 shutil.copy(source, target)
+        self.write("README.md", "<!-- results:start -->\n<!-- results:end -->\n")
+        (root / "paper").mkdir()
         self.write("paper/claims.yaml", "paper: {}\nclaims: []\n")  # those of the project are of other experiments
-        self.write("dvc.yaml", re.sub(r"baselines: .*", "baselines: []", (root / "dvc.yaml").read_text()))
+        self.write("dvc.yaml", DVC)
         self.changed: list[str] = []
         self.change("training", "total_steps", 1536)
         self.env |= {"DVC_NO_ANALYTICS": "1", "DVC_SITE_CACHE_DIR": str(root.parent / "site"), "HOME": str(root.parent)}

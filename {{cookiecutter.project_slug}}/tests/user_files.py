@@ -1,5 +1,6 @@
 """The files that a user edits, as the tests take them: the project's own may say anything."""
 
+import re
 from pathlib import Path
 
 BUDGET = """\
@@ -39,6 +40,8 @@ checks:
   validation_disjoint: {runs: learned, failure: blocks}
   overfits_batch: {runs: learned, failure: blocks}
 """
+
+DVC = re.sub(r"baselines: .*", "baselines: []", (Path(__file__).parents[1] / "dvc.yaml").read_text())
 
 
 def write_budget(root: Path) -> None:

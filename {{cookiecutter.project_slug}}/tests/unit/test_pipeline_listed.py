@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from claims_examples import FINAL
 from preflight_examples import PROJECT
+from user_files import DVC
 
 from repro.config import load_config
 from repro.reading import UserError
 from repro.results.claims import Group
 from repro.results.pipeline import Pipeline, read_pipeline
 
-DVC = (PROJECT / "dvc.yaml").read_text()
 LISTED = ("seeds.pipeline=[0,1]", "seeds.ablations=[no-ensemble]")
 
 
