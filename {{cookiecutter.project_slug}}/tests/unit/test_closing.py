@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from datetime import date
+from datetime import date, timedelta
 
 import pytest
 from ledger_examples import make_project, prediction, record, write_run
@@ -22,6 +22,9 @@ from repro.tracking.archive import claim_run, effective_status, read_run
 from repro.tracking.locks import hold_run
 from repro.tracking.process import process_start
 from repro.worklog import entries
+
+# By another machine: that it crashed, the lock in its folder tells.
+LOST = {"status": "running", "host": "elsewhere", "started": "2020-01-01T10:00:00+01:00", "ended": None}
 
 
 @pytest.fixture
@@ -114,6 +117,10 @@ class TestReading:
             message = f"--foreseen {foreseen}: nothing was predicted for {run.id}, so it is not closed; leave it out"
             with pytest.raises(UserError, match=message):
                 read_closing(run, None, "x", foreseen, None)
+
+    def test_who_is_asked_is_told_that_a_run_of_another_machine_crashed(self, root):
+        _, said = read(root, ["s"], **LOST)
+        assert said.startswith("2026-11-21_moving-dot_7f3a: crashed\n")
 
     def test_nothing_is_said_where_nothing_is_missing(self, root):
         assert read(root, [], foreseen="1", prediction=prediction()) == (Closing("failed", "labels too few", 0), "")
@@ -209,6 +216,13 @@ class TestClosing:
         run = write_run(root, status="running", host="elsewhere", ended=None)
         close_run(root, run, Closing("failed", "power cut"))  # nobody holds its lock
         assert read_run(run.path).record["closed"]["cause"] == "power cut"
+
+    def test_the_row_of_a_run_that_another_machine_lost_stays_in_log_4_on_the_page_that_closing_it_makes(self, root):
+        run = write_run(root, **LOST)
+        entries.enter_run(root, run.record, date.today() - timedelta(days=1))
+        close_run(root, run, Closing("failed", "power cut"))
+        ((region, row),) = rows(root)
+        assert region == "results" and row.endswith(" | crashed, closed as failed |")
 
     def test_a_job_that_was_cancelled_while_it_waited_is_waited_for_no_longer(self, root):
         run = write_run(root, status="queued", host="SLURM, job 7_0", slurm_job="7_0", ended=None)

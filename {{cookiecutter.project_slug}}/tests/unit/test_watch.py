@@ -108,6 +108,49 @@ class TestFollowedRun:
         add_rows(run, 1024, seconds=seconds)
         assert followed.look() == [] and followed.stalled is False
 
+    @pytest.mark.parametrize("when_unlabelled", ["wait", "continue"])
+    def test_one_that_waits_for_its_first_labels_says_so_once(self, repository, when_unlabelled):
+        preferences = {"annotator": "person", "when_unlabelled": when_unlabelled}
+        run = new_run(repository, config=CONFIG | {"training": {"total_steps": 2560}, "preferences": preferences})
+        followed = FollowedRun(run.path)
+        assert followed.look() == [] and followed.labels_awaited == 0  # nothing is asked yet
+        fill(run.path / "preferences.db", 3, run.id)
+        assert followed.look() == [Event(run.id, "waiting", f"for 3 labels; give them with: repro label {run.id}")]
+        assert followed.look() == [] and followed.labels_awaited == 3
+        with PreferenceStore(run.path / "preferences.db") as store:
+            for number in range(2):
+                store.add_label(run.id, number, "tie", "anna", 1.0, 100)
+        assert followed.look() == [] and followed.labels_awaited == 1
+        with PreferenceStore(run.path / "preferences.db") as store:
+            store.add_label(run.id, 2, "tie", "anna", 1.0, 100)
+        assert followed.look() == [] and followed.labels_awaited == 0 and not followed.stalled
+
+    @pytest.mark.parametrize(("when_unlabelled", "awaited"), [("wait", 3), ("continue", 0)])
+    def test_later_labels_are_waited_for_where_the_run_does(self, repository, when_unlabelled, awaited):
+        preferences = {"annotator": "person", "when_unlabelled": when_unlabelled}
+        run = new_run(repository, config=CONFIG | {"training": {"total_steps": 2560}, "preferences": preferences})
+        add_rows(run, 256)
+        followed = FollowedRun(run.path)
+        fill(run.path / "preferences.db", 3, run.id)
+        assert [event.name for event in followed.look()] == ["waiting"] * bool(awaited)
+        assert followed.labels_awaited == awaited
+
+    def test_one_that_begins_again_waits_for_its_first_labels_again(self, repository):
+        preferences = {"annotator": "person", "when_unlabelled": "continue"}
+        run = new_run(repository, config=CONFIG | {"training": {"total_steps": 2560}, "preferences": preferences})
+        fill(run.path / "preferences.db", 3, run.id)
+        add_rows(run, 256, 512, 768)
+        followed = FollowedRun(run.path)
+        assert followed.look() == []
+        os.truncate(run.path / "metrics.jsonl", 0)
+        assert [event.name for event in followed.look()] == ["waiting"]
+
+    def test_nobody_is_waited_for_where_an_oracle_answers(self, repository):
+        preferences = {"annotator": "oracle", "when_unlabelled": "wait"}
+        run = new_run(repository, config=CONFIG | {"training": {"total_steps": 2560}, "preferences": preferences})
+        fill(run.path / "preferences.db", 3, run.id)
+        assert FollowedRun(run.path).look() == []
+
     def test_one_that_waits_for_a_person_has_not_stalled(self, repository):
         preferences = {"annotator": "person", "when_unlabelled": "wait"}
         run = new_run(repository, config=CONFIG | {"training": {"total_steps": 2560}, "preferences": preferences})

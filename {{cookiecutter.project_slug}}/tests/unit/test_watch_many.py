@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import time
 from types import SimpleNamespace
 
@@ -15,6 +16,7 @@ from rich.console import Console
 from repro.tracking.archive import finish_run, read_run
 from repro.tracking.locks import hold_run
 from repro.views import watch
+from repro.views.follow import Event
 from repro.views.watch import Watch
 
 
@@ -74,6 +76,33 @@ def test_without_a_terminal_those_that_run_have_a_line_and_at_the_end_all(reposi
     first, last = lines(console)[: looks[0]], lines(console)[-20:]
     assert [line.split(" · ")[0][-3:] for line in first[1:]] == ["104", "119"] and first[0].startswith("20 runs: ")
     assert [line.split(" · ")[0][-3:] for line in last] == [str(100 + i) for i in range(20)]
+
+
+def test_the_next_look_comes_later_the_longer_a_look_takes_whatever_the_command_took(repository, runs, monkeypatch):
+    watching, clock, slept = Watch(repository, [runs[4]], "true", Console(file=io.StringIO())), [0.0], []
+    lasts = iter([0.0, 1.0, 0.0])  # seconds that a look takes
+
+    def look():
+        clock[0] += next(lasts)
+        if len(slept) == 2:
+            finish_run(runs[4], "finished", 0)
+        return [*watching.followed[runs[4].id].look(), Event(runs[4].id, "unhealthy", "")]
+
+    def command(words, event):
+        clock[0] += 30.0
+
+    monkeypatch.setattr(watching, "look", look)
+    monkeypatch.setattr(watch, "run_command", command)
+    monkeypatch.setattr(watch, "time", SimpleNamespace(monotonic=lambda: clock[0], sleep=slept.append))
+    assert watching.until_all_end() == 0
+    assert slept == [watch.LOOK_SECONDS, watch.LOOK_SHARE * 1.0]
+
+
+def test_the_copy_of_a_folder_is_not_followed(repository, runs):
+    shutil.copytree(runs[4].path, runs[4].path.with_name(f"{runs[4].id}.bak"))
+    watching = Watch(repository, [], None, Console(file=io.StringIO()))
+    watching.look()
+    assert runs[4].id in watching.followed and f"{runs[4].id}.bak" not in watching.followed
 
 
 def test_nobody_waits_for_a_run_that_another_host_lost(repository, runs, monkeypatch):

@@ -1,5 +1,6 @@
 """Looking back: the search, and what a week brought."""
 
+import shutil
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -167,6 +168,11 @@ class TestWeek:
         assert "come out the same again?" in week and "Does b_1" not in week and "Round and round?" in week
         for width in (80, 200):
             assert max(map(len, format_week(log, WEDNESDAY, width).splitlines())) <= width
+
+    def test_the_copy_of_a_folder_is_no_further_run(self, log):
+        before, (run,) = format_week(log, WEDNESDAY), (log / "runs").glob("*_7f3a")
+        shutil.copytree(run, run.with_name(f"{run.name}.bak"))
+        assert "1 finished; seed 100" in before and format_week(log, WEDNESDAY) == before
 
     def test_an_empty_week(self, log):
         week = format_week(log, MONDAY - timedelta(days=7))

@@ -1,15 +1,18 @@
 """The rows of runs in the work log: they enter and leave by themselves, once in the whole log, with their curve."""
 
+import os
 from datetime import date, datetime
 
 import pytest
 from worklog_examples import MONDAY, TUESDAY, WEDNESDAY, archived, ended, ids, record, rows
 
+from repro.tracking.locks import hold_run
 from repro.worklog import entries, pages
 from repro.worklog.rows import CRASHED
 
 LINK = "[2026-11-23_moving-dot_7f3a](../runs/2026-11-23_moving-dot_7f3a)"
 DEAD = {"process_start": "tick 1"}  # a process that is gone
+LOST = {"host": "elsewhere", "started": "2020-01-01T10:00:00+01:00"}  # whether it is gone, its lock tells
 
 
 def test_a_run_enters_log_3_and_leaves_for_log_4(tmp_path):
@@ -89,8 +92,9 @@ def test_results_of_one_environment_stand_together(tmp_path):
         ({}, "runs", "running"),
         ({"status": "queued"}, "runs", "queued"),
         (DEAD, "runs", CRASHED),
-        (DEAD | {"host": "elsewhere"}, "runs", "running"),  # cannot be told from here
+        (LOST, "runs", CRASHED),
         (DEAD | {"closed": {"outcome": "failed", "cause": "a | b"}}, "results", "crashed, closed as failed"),
+        (LOST | {"closed": {"outcome": "failed", "cause": "a | b"}}, "results", "crashed, closed as failed"),
         ({"status": "finished"}, "results", "finished"),
         ({"status": "interrupted"}, "results", "interrupted"),
     ],
@@ -108,6 +112,17 @@ def test_the_next_command_brings_an_unfinished_row_up_to_date(tmp_path, changes,
     ]
     assert rows(where, log)[0].endswith(f" | {status} |")
     assert ("| failed: a \\| b |" in rows(where, log)[0]) == ("closed" in changes)
+
+
+def test_a_run_of_another_host_is_running_while_its_lock_is_held_and_crashed_after(tmp_path):
+    content = archived(tmp_path, record(**LOST))
+    lock = hold_run(tmp_path / "runs" / content["id"])
+    entries.enter_run(tmp_path, content, MONDAY)
+    for day, status in ((TUESDAY, "running"), (WEDNESDAY, CRASHED)):
+        (row,) = rows(entries.open_page(tmp_path, day), "runs")
+        assert row.endswith(f" | {status} |")
+        if status == "running":
+            os.close(lock)
 
 
 def test_a_row_that_a_killed_process_left_twice_is_repaired(tmp_path, monkeypatch):

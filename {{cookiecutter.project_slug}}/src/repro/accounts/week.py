@@ -14,7 +14,7 @@ from repro.terminal.tables import Column, format_table
 from repro.terminal.text import plain, wrap_after
 from repro.tracking.archive import Record, effective_status
 from repro.tracking.durations import format_hours
-from repro.tracking.index import list_summaries
+from repro.tracking.index import list_summaries, without_copies
 from repro.worklog.confusions import read_confusions
 from repro.worklog.entries import read_hours
 from repro.worklog.rows import status_of
@@ -28,7 +28,7 @@ def format_week(root: Path, last: date, width: int | None = None) -> str:
     the records of the runs that were started. Raises UserError if budget.yaml cannot be read.
     """
     first = last - timedelta(days=6)
-    records = _with_original_questions(list_summaries(root)[::-1])
+    records = _with_original_questions(without_copies(list_summaries(root))[::-1])
     started = [record for record in records if first <= _day(record, "started") <= last]
     ended = [record for record in records if first <= _last_day(record) <= last]
     answers = [record for record in ended if _is_answer(record)]

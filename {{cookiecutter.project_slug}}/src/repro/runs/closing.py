@@ -64,7 +64,7 @@ def read_closing(
     if missing and ask is None:
         raise UserError(f"{run.id}: there is no terminal to ask on; give {' and '.join(missing)}")
     if missing and ask is not None:
-        say(describe_prediction(run.record))
+        say(describe_prediction(run))
         try:
             outcome = outcome or _ask_outcome(ask, say)
             if outcome == "failed" and causes and number is None:
@@ -175,9 +175,10 @@ def predicted_causes(record: Record) -> list[str]:
     return [cause["cause"] for cause in (record.get("prediction") or {}).get("causes", ())]
 
 
-def describe_prediction(record: Record) -> str:
+def describe_prediction(run: RunFolder) -> str:
     """What a person needs in order to close the run: the question, the result, the prediction, its causes numbered."""
-    lines = [f"{record['id']}: {effective_status(record)}"]
+    record = run.record
+    lines = [f"{run.id}: {effective_status(record, run.path)}"]
     lines += [f"{name}: {plain(record[name])}" for name in ("question", "result") if record.get(name)]
     prediction = record.get("prediction")
     if not prediction:

@@ -33,7 +33,8 @@ DAMAGED = "health.jsonl is damaged"
 class Event:
     """Something that happened to a run.
 
-    It finished, failed, interrupted, crashed, unreadable, unhealthy, stalled, or waiting: for a person's labels.
+    `name` is finished, failed, interrupted, crashed, unreadable, unhealthy, stalled, or waiting (for a person's
+    labels).
     """
 
     run: str
@@ -109,10 +110,13 @@ class FollowedRun:
         return events
 
     def _count_awaited(self) -> int:
-        """How many comparisons wait for an answer, while the run waits for a person's answers."""
+        """How many comparisons wait for an answer, while the run waits for a person's answers.
+
+        Before its first row it waits for them in any case.
+        """
         preferences, path = self.record["params"].get("preferences") or {}, self.path / "preferences.db"
-        waits = (preferences.get("annotator"), preferences.get("when_unlabelled")) == ("person", "wait")
-        if not (waits and self.live and path.exists()):
+        waits = preferences.get("when_unlabelled") == "wait" or self._last_row is None
+        if not (preferences.get("annotator") == "person" and waits and self.live and path.exists()):
             return 0
         if self._store is None:
             from repro.preferences.store import PreferenceStore
@@ -141,18 +145,27 @@ class FollowedRun:
         ]
 
     def _stalls(self) -> list[Event]:
-        seconds = [point[1] for point in self._points]
-        intervals = [later - earlier for earlier, later in itertools.pairwise(seconds)]
-        if not self.live or not intervals or self._last_row is None:
-            return []
-        since = max(self._last_row, session_start(self.record))  # a resumed run was silent while it lay idle
-        silence, usual = time.time() - since, statistics.median(intervals)
-        was, self.stalled = self.stalled, silence > max(STALLED_SECONDS, STALLED_INTERVALS * usual)
+        """Word that it stands still, once until it goes on."""
+        was, overdue = self.stalled, self._overdue()
+        # Labels that are awaited are all that tells before there are two rows.
+        self.stalled = overdue is not None or (self.labels_awaited > 0 and len(self._points) < 2)
         if was or not self.stalled:
             return []
         if self.labels_awaited:
             return [self._event("waiting", f"for {self.labels_awaited} labels; give them with: repro label {self.id}")]
-        return [self._event("stalled", f"no new row for {silence:.0f} s, where {usual:.2g} s are usual; does it hang?")]
+        return [self._event("stalled", f"{overdue}; does it hang?")]
+
+    def _overdue(self) -> str | None:
+        """For how long there has been no new row, if that is unusual; None before two rows tell what is usual."""
+        seconds = [point[1] for point in self._points]
+        intervals = [later - earlier for earlier, later in itertools.pairwise(seconds)]
+        if not self.live or not intervals or self._last_row is None:
+            return None
+        since = max(self._last_row, session_start(self.record))  # a resumed run was silent while it lay idle
+        silence, usual = time.time() - since, statistics.median(intervals)
+        if silence <= max(STALLED_SECONDS, STALLED_INTERVALS * usual):
+            return None
+        return f"no new row for {silence:.0f} s, where {usual:.2g} s are usual"
 
     def _read_rows(self) -> None:
         """Whole rows only: the last one may be half-written. Rows of a resumed run may have been taken back."""
@@ -162,6 +175,7 @@ class FollowedRun:
                 if stat.st_size < self._position:
                     self._position = 0
                     self._points.clear()
+                    self._last_row = None
                 if self._position == 0 and stat.st_size > TAIL:
                     file.seek(stat.st_size - TAIL)
                     file.readline()

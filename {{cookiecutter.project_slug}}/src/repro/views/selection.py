@@ -12,13 +12,14 @@ from typing import Any
 from repro.reading import UserError, nearest
 from repro.tracking.archive import Record, effective_status, is_live
 from repro.tracking.durations import timestamp
+from repro.views.listing import shown_seconds
 
 # Field to sort by -> value, and whether the largest comes first.
 ORDERS: Mapping[str, tuple[Callable[[Record], Any], bool]] = {
     "started": (lambda run: timestamp(run.get("started")), True),
     "score": (lambda run: _number(run.get("score")), True),
     "return": (lambda run: _number(run.get("return")), True),
-    "time": (lambda run: _number(run.get("active_seconds")), True),
+    "time": (lambda run: _number(shown_seconds(run, effective_status(run))), True),
     "seed": (lambda run: _number(run.get("seed")), False),
     "name": (lambda run: str(run.get("name") or ""), False),
 }

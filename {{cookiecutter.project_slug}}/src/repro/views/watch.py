@@ -22,7 +22,7 @@ from repro.reading import UserError
 from repro.terminal.text import describe_steps, format_count, plain
 from repro.tracking.archive import RunFolder, effective_status, is_live
 from repro.tracking.durations import format_hours
-from repro.tracking.index import list_summaries
+from repro.tracking.index import list_summaries, without_copies
 from repro.views.follow import Event, FollowedRun
 
 LOOK_SECONDS = 0.5  # between looks at the runs that are followed
@@ -48,7 +48,7 @@ class Watch:
     def look(self) -> list[Event]:
         """What has happened to any of the runs since the last look."""
         if self.all and time.monotonic() >= self.next_scan:
-            for summary in list_summaries(self.root):
+            for summary in without_copies(list_summaries(self.root)):
                 known = summary["id"] in self.followed or summary["status"] == "unreadable"
                 if not known and is_live(effective_status(summary)):
                     with suppress(UserError):  # deleted this very moment
@@ -65,7 +65,9 @@ class Watch:
         with Live(console=self.console, auto_refresh=False) if self.console.is_terminal else nullcontext() as live:
             while True:
                 more, began = going_on(), time.monotonic()
-                self._tell(self.look())
+                events = self.look()
+                took = time.monotonic() - began  # before anybody is told: the user's command takes as long as it likes
+                self._tell(events)
                 ended = not more and not any(run.live for run in self.followed.values())
                 if live:
                     live.update(self.screen(ended), refresh=True)
@@ -75,7 +77,7 @@ class Watch:
                     next_lines = time.monotonic() + LINES_SECONDS
                 if ended:
                     return 0 if all(run.status == "finished" for run in self.followed.values()) else 1
-                time.sleep(max(LOOK_SECONDS, LOOK_SHARE * (time.monotonic() - began)))
+                time.sleep(max(LOOK_SECONDS, LOOK_SHARE * took))
 
     def show_once(self) -> int:
         """Show how things stand. Returns 0."""

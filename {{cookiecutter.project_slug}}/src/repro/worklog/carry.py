@@ -85,23 +85,19 @@ def settle_runs(root: Path, path: Path, moved: str | None = None) -> None:
     pages = _read_rows(root, path)
     if path not in pages:
         return
-    last = max((other for other in pages if other < path), default=path)
     stand = {run: other for other, rows in sorted(pages.items()) for run in rows.results}  # the latest page in log 4
     if moved and stand.pop(moved, None) and moved in pages[path].results:
         stand[moved] = path
-    unfinished = {run: row for other, rows in pages.items() if other <= path for run, row in rows.runs.items()}
     listed = list_summaries(root) if stand else ()
     summaries = {run["id"]: run for run in listed if run["status"] != "unreadable"}
-    going_on = [run for run in stand if stand[run] <= path and run in summaries and not is_over(summaries[run])]
-    unfinished |= dict.fromkeys(going_on, "")  # resumed, and killed before they could move their rows
-    if path == max(list_pages(root)):
-        unfinished |= dict.fromkeys(_without_row(root, page_day(last), pages), "")
     page, resumed = pages[path].page, set()
-    for run, row in unfinished.items():
+    for run, row in _unsettled(root, path, pages, stand, summaries).items():
         record = _record(root, run)
-        if run in stand if record is None else is_over(record):
+        # Of a run that is not here, a row in log 4 is all that says so.
+        has_ended = is_over(record, root / "runs" / run) if record else run in stand
+        if has_ended:
             page = drop_run(page, "runs", run, path)
-            if run not in stand and record:
+            if record and run not in stand:
                 page = put_run(page, "results", root, record, path)
         else:
             resumed.add(run)
@@ -168,6 +164,24 @@ def _read_rows(root: Path, path: Path) -> dict[Path, Rows]:
             if other in (path, last):
                 warn(f"rows of runs are not brought up to date: {error}")
     return pages
+
+
+def _unsettled(
+    root: Path, path: Path, pages: Mapping[Path, Rows], stand: Mapping[str, Path], summaries: Mapping[str, Record]
+) -> dict[str, str]:
+    """The runs that may have to get a row on this page, or lose one: each with its row in log 3, or "".
+
+    The latter are those that were resumed, and killed before they could move their row out of log 4, where it may
+    `stand` on another page; and those that never got a row, if this is the last page.
+    """
+    found = {run: row for other, rows in pages.items() if other <= path for run, row in rows.runs.items()}
+    for run in stand:
+        if stand[run] <= path and run in summaries and not is_over(summaries[run], root / "runs" / run):
+            found[run] = ""
+    if path == max(list_pages(root)):
+        before = max((other for other in pages if other < path), default=path)
+        found |= dict.fromkeys(_without_row(root, page_day(before), pages), "")
+    return found
 
 
 def _without_row(root: Path, since: date, pages: Mapping[Path, Rows]) -> list[str]:

@@ -21,9 +21,9 @@ CIRCUMSTANCES = ("env_step", "frames", "time/", "throughput/", "memory/")  # wha
 CRASHED = "crashed: resume or close it"
 
 
-def is_over(record: dict[str, Any]) -> bool:
-    """Whether the run has ended, as far as is known; one that crashed has not until somebody closes it."""
-    status = effective_status(record)
+def is_over(record: dict[str, Any], folder: Path) -> bool:
+    """Whether the run in a folder has ended, as far as is known; one that crashed has not until somebody closes it."""
+    status = effective_status(record, folder)
     return status in ("finished", "failed", "interrupted") or (status == "crashed" and bool(record.get("closed")))
 
 
@@ -58,10 +58,10 @@ def link_name(run: str) -> str:
     return re.sub(r"[^\w.,~+=@-]", lambda letter: quote(letter[0], errors="surrogateescape"), run)
 
 
-def status_of(record: dict[str, Any]) -> str:
-    """The effective status, and what the run was closed as."""
+def status_of(record: dict[str, Any], folder: Path | None = None) -> str:
+    """The effective status, and what the run was closed as. A summary knows its `folder`, a record does not."""
     closed = record.get("closed")
-    return effective_status(record) + (f", closed as {closed['outcome']}" if closed else "")
+    return effective_status(record, folder) + (f", closed as {closed['outcome']}" if closed else "")
 
 
 def asked(record: dict[str, Any]) -> str:
@@ -72,17 +72,17 @@ def asked(record: dict[str, Any]) -> str:
 
 def _cells(root: Path, record: dict[str, Any], region: str) -> dict[str, str]:
     """The text of every column for a run."""
-    run = record["id"]
-    name = link_name(run)
-    crashed = region == "runs" and effective_status(record) == "crashed"
+    folder = root / "runs" / record["id"]
+    name = link_name(record["id"])
+    crashed = region == "runs" and effective_status(record, folder) == "crashed"
     texts = {
         "seed": record.get("seed"),
         "question": asked(record) or "not stated",
         "started": shown_time(record.get("started")),
         "environment": (record["params"].get("env") or {}).get("id", "unknown"),
         "result": outcome(record),
-        "curve": draw_curve(root / "runs" / run / "metrics.jsonl") if region == "results" else None,
-        "status": CRASHED if crashed else status_of(record),
+        "curve": draw_curve(folder / "metrics.jsonl") if region == "results" else None,
+        "status": CRASHED if crashed else status_of(record, folder),
     }
     cells = {name: escape("" if text is None else str(text)) for name, text in texts.items()}
     url = (record.get("wandb") or {}).get("url") or ""
