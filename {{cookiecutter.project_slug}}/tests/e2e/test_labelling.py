@@ -183,6 +183,7 @@ def test_a_session(project: Project, browser: Any) -> None:
     assert "waiting for labels" in said and "`repro label`" in said
     wait_for(lambda: "finished" in page.locator("#status").inner_text())
     assert "has finished: no more will come" in page.locator("#waiting-text").inner_text()
+    page.keyboard.press("r")  # with no clip to replay
 
     page.goto(f"http://127.0.0.1:{port}/review")
     wait_for(lambda: page.locator("tbody tr").count() == min(30, len(person.confirmed)))

@@ -38,6 +38,16 @@ def fill(path: Path, queries: int, run: str = RUN, environment: str = "dot") -> 
     return path
 
 
+def ask(path: Path, queries: int) -> Path:
+    """A store with so many queries, all of the same two segments: made at once, where only their number matters."""
+    with PreferenceStore(path, "dot") as store, store.transaction():
+        left, right = make_segment(0), make_segment(1)
+        store.add_query(RUN, 0, left, right, 100, "uniform")
+        for number in range(1, queries):
+            store.add_query_of(RUN, number, left.hash, right.hash, 100, "uniform")
+    return path
+
+
 def make_task(path: Path, **changes: Any) -> Task:
     """What is labelled on the page."""
     settings: dict[str, Any] = {

@@ -17,6 +17,7 @@ from repro.results.claims import read_claims
     [
         ("min_seeds: 10", "min_seed: 10", "claims[0].min_seed: unknown entry; did you mean 'min_seeds'?"),
         ("    min_seeds: 10\n", "", "claims[0].min_seeds: missing; add it"),
+        ("claim: ", "claim: '  ' # ", 'claims[0].claim: "  " will not do'),
         (
             "min_seeds: 10",
             "min_seeds: 4",

@@ -105,6 +105,18 @@ class TestRuns:
         code, out, _ = repro("runs", "--prune", "--yes")
         assert code == 0 and out.startswith("nothing to delete")
 
+    @pytest.mark.parametrize(
+        ("options", "line"),
+        [
+            (["--yes"], "--older-than, --yes: say what --prune may delete; add it"),
+            (["--older-than", "0"], "--older-than, --yes: say what --prune may delete; add it"),
+            (["--prune", "--html"], "--prune, --html: give one of them"),
+            (["--out", "page.html"], "--out page.html: is where the page goes; add --html to write it"),
+        ],
+    )
+    def test_no_option_is_passed_over(self, repro, options, line):
+        assert repro("runs", *options) == (2, "", f"error: {line}\n")
+
     def test_ten_thousand_are_listed_in_a_second(self, project):
         first = project.queue(1, status="finished").path / "run.json"
         os.utime(first, (time.time() - 60, time.time() - 60))

@@ -1,5 +1,6 @@
 """`repro label`: what it serves, what it refuses in one line, and that nothing confirmed is lost when it is killed."""
 
+import json
 import os
 import re
 import signal
@@ -14,6 +15,7 @@ from project import here, kill
 from repro.envs import describe_environment
 from repro.labels import tasks
 from repro.preferences.labeller.desk import Situation
+from repro.preferences.schema import REPEATS
 from repro.preferences.store import PreferenceStore
 from repro.reading import UserError
 from repro.tracking.locks import hold_run
@@ -113,6 +115,43 @@ def test_a_full_disk_is_one_line_and_loses_nothing(tmp_path):
         assert status == 503 and "is the disk full?" in content["error"] and "\n" not in content["error"]
         assert page.post(second, "right")[0] == 200  # once there is room again
         assert page.work()["progress"]["labels"] == 2
+
+
+def test_an_export_that_holds_repeated_questions_is_asked_as_it_was_the_first_time(shared_project, tmp_path):
+    config = shared_project.config()
+    left, right = make_segment(0), make_segment(1)
+    with PreferenceStore(tmp_path / "theirs.db", describe_environment(config.env)) as store:
+        for number in range(3):
+            store.add_query("r", number, left, right, 100, "uniform")
+            store.add_query("r" + REPEATS, number, right, left, 100, "repeat")
+            store.add_label("r" + REPEATS, number, "right", "anna", 1.0, 100)
+            if number:  # of the first, only the answer to its repeat stands
+                store.add_label("r", number, "left", "anna", 1.0, 100)
+                store.add_label("r", number, "left", "oracle", None, 100)
+        store.export(tmp_path / "exported", name="dot", seed=100, env_steps=100)
+    task = tasks.export_task(config, tmp_path / "exported", tmp_path / "mine.db", "ben", 0.0)
+    with PreferenceStore(task.store) as mine:
+        asked = mine.rows("SELECT run, number, left_hash, right_hash FROM queries ORDER BY number")
+    assert asked == [
+        {"run": task.run, "number": number, "left_hash": left.hash, "right_hash": right.hash} for number in (1, 2)
+    ]
+
+
+def test_who_labels_an_export_can_be_compared_with_the_answers_in_it(
+    shared_project, run, monkeypatch, capsys, tmp_path
+):
+    both = tmp_path / "both.db"
+    task = tasks.export_task(shared_project.config(), shared_project.root / "exported", both, "anna", 0.0)
+    with PreferenceStore(both) as store:
+        for number in range(4):
+            store.add_label(task.run, number, "right" if number else "left", "anna", 1.0, 0)
+    for command in (("import", "exported", str(both)), ("show", str(both), "--json")):
+        code, out, error = here(shared_project, monkeypatch, capsys, "prefs", *command)
+        assert code == 0, error
+    found = json.loads(out)
+    assert found["queries"] == 12
+    (agreement,) = found["agreements"]
+    assert agreement["annotators"] == ["anna", "oracle"] and (agreement["count"], agreement["of"]) == (1, 4)
 
 
 def refuse(project, monkeypatch, capsys, *arguments):

@@ -91,6 +91,9 @@ def test_close_then_ledger(project, monkeypatch, capsys):
     assert code == 0 and "Brier score 0.640" in out and "written: reliability.svg" in out
     code, out, _ = here(project, monkeypatch, capsys, "ledger", "--planned")
     assert code == 0 and out.startswith("planned seeds") and "\ntiny " in out and "tiny/" not in out
+    (project.root / "deeper").mkdir()
+    monkeypatch.chdir(project.root / "deeper")
+    assert project.does("ledger", "--planned", "--params", "params.yaml", cwd=project.root / "deeper") == out
     params = json.loads(project.params.read_text())
     project.params.write_text(json.dumps(params | {"seeds": params["seeds"] | {"ablations": ["no-noise-term"]}}))
     code, out, _ = here(project, monkeypatch, capsys, "ledger", "--planned")

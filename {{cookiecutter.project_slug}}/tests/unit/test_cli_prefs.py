@@ -1,14 +1,17 @@
 """`repro prefs`: what was answered, exports and imports, as a user types them."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 from project import Project, here
 
+from repro.preferences.export import check_export
 from repro.preferences.schema import REPEATS
 from repro.preferences.segments import Segment
 from repro.preferences.store import PreferenceStore
+from repro.reading import UserError
 
 
 @pytest.fixture
@@ -33,7 +36,7 @@ def repro(project, monkeypatch, capsys):
 @pytest.fixture
 def run(project):
     """A run with ten comparisons, of which two annotators answered some, and one of them two once more."""
-    run = project.queue()
+    run = project.queue(100, "preferences.annotator=person")
     pairs = [
         (
             Segment(np.full((5, 2), number, np.float32), np.zeros(5), np.full(5, number % 2, np.float32)),
@@ -146,7 +149,7 @@ def test_labels_leave_a_run_and_come_back_into_it_or_into_a_database(run, repro,
     original, copy = (json.loads(repro("prefs", "show", name, "--json")) for name in (run.id, "copy.db"))
     assert original | {"run": ""} == copy | {"run": ""}
     assert repro("prefs", "export", run.id, "--out", "data/x") == out  # one of the same run is replaced ...
-    other = project.queue()
+    other = project.queue(100, "preferences.annotator=person")
     with PreferenceStore(other.path / "preferences.db", "dot") as store:
         for number in (0, 1):
             segments = [Segment(np.full((5, 2), n, np.float32), np.zeros(5), np.zeros(5, np.float32)) for n in (7, 8)]
@@ -172,9 +175,47 @@ def test_labels_leave_a_run_and_come_back_into_it_or_into_a_database(run, repro,
     assert "--out data/notes: is something else than an earlier export; name a new folder" in refusal
 
 
-def test_what_cannot_be_shown_exported_or_imported_is_one_line(run, project, repro):
+def test_a_command_to_paste_names_a_folder_with_a_space_as_one(run, project, repro):
+    folder = "'data/from anna'"
+    out = repro("prefs", "export", run.id, "--out", "data/from anna")
+    assert out.startswith("10 labelled comparisons, 16 answers: data/from anna\n")
+    assert f"keep it: dvc add {folder}; start from it: repro train --preferences {folder} --set " in out
+    other = project.queue(100, "preferences.annotator=person")
+    PreferenceStore(other.path / "preferences.db", "dot").close()
+    refusal = repro("prefs", "import", "data/from anna", other.id, code=2)
+    assert refusal.endswith(f"start one: repro train --preferences {folder}\n")
+    with pytest.raises(UserError, match=r"make them with: repro prefs collect --seed 100 --out 'data/from ben'$"):
+        check_export(project.config(), "dot", Path("data/from ben"), 100)
+
+
+def test_people_s_answers_enter_a_run_with_an_oracle_only_once_it_is_finished(run, project, repro):
+    """It learns from the oracle's, and would take theirs instead of these when it is resumed."""
     repro("prefs", "export", run.id, "--out", "data/x")
     other = project.queue()
+    with (
+        PreferenceStore(run.path / "preferences.db") as store,
+        PreferenceStore(other.path / "preferences.db", "dot") as oracles,
+    ):
+        for query in store.rows("SELECT number, left_hash, right_hash FROM queries WHERE run = ?", (run.id,)):
+            pair = (store.segment(query[side]) for side in ("left_hash", "right_hash"))
+            oracles.add_query(other.id, query["number"], *pair, 100, "uniform")
+            oracles.add_label(other.id, query["number"], "right", "oracle", None, 100)
+    for status in ("queued", "running", "interrupted", "failed"):
+        other.update(status=status)
+        refusal = repro("prefs", "import", "data/x", other.id, code=2)
+        said = f"data/x: holds answers of anna, bert, and {other.id} learns from the oracle until it is finished; "
+        assert said in refusal and refusal.endswith("import into a database: repro prefs import data/x mine.db\n")
+    with PreferenceStore(other.path / "preferences.db") as store:
+        assert {row["annotator"] for row in store.rows("SELECT annotator FROM labels")} == {"oracle"}
+    repro("prefs", "export", other.id, "--out", "data/oracle's")
+    assert repro("prefs", "import", "data/oracle's", other.id) == f"0 answers entered: {other.id}\n"
+    other.update(status="finished")
+    assert repro("prefs", "import", "data/x", other.id) == f"16 answers entered: {other.id}\n"
+
+
+def test_what_cannot_be_shown_exported_or_imported_is_one_line(run, project, repro):
+    repro("prefs", "export", run.id, "--out", "data/x")
+    other = project.queue(100, "preferences.annotator=person")
     assert "no such database; a run has one once" in repro("prefs", "show", other.id, code=2)
     PreferenceStore(other.path / "preferences.db", "dot").close()
     assert f"holds no comparisons yet of run {other.id}" in repro("prefs", "show", other.id, code=2)

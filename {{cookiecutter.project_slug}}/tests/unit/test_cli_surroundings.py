@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 
 from project import wait_until
 from wandb_examples import entries, rows_of
@@ -23,6 +25,15 @@ def test_runs_may_lie_on_another_disk(project, tmp_path):
     again = project.queue(101, "training.total_steps=1024")
     project.does("resume", again.id)
     assert (elsewhere / again.id / "checkpoints/agent.pt").is_file()
+
+
+def test_a_folder_that_was_deleted_is_one_line(project, tmp_path):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    command = f'rmdir "{gone}"; exec "{sys.executable}" -P -m repro.cli runs'
+    done = subprocess.run(["sh", "-c", command], cwd=gone, env=project.env, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "error: the current folder was deleted; change to another (cd)\n"
 
 
 def test_launch_says_by_its_exit_code_that_the_run_was_killed(project):

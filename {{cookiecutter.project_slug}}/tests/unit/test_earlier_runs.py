@@ -1,10 +1,12 @@
 """Finding an earlier run of the same code, parameters and seed."""
 
+import shutil
+
 import pytest
 from archive_examples import CONFIG, new_run
 
 from repro.reading import UserError
-from repro.runs.earlier import find_furthest, find_same_run, offer_earlier
+from repro.runs.earlier import find_furthest, find_same_run, find_trained, find_unfinished, offer_earlier
 from repro.tracking.index import list_summaries
 
 PARAMS = CONFIG | {"seeds": {"final": [0]}, "gate": {"after_minutes": 30}}
@@ -58,6 +60,25 @@ def test_only_a_finished_one_counts(repository, status):
     run = finished(repository)
     run.update(status=status)
     assert find(run) is None
+
+
+@pytest.mark.parametrize("status", ["finished", "interrupted"])
+def test_the_copy_of_a_folder_is_not_found(repository, status):
+    run = finished(repository)
+    run.update(status=status, cell="tiny/seed-7")
+    (run.path / "checkpoints").mkdir()
+    (run.path / "checkpoints/agent.pt").touch()
+    shutil.copytree(run.path, run.path.with_name(f"{run.id}.bak"))
+    listed, code = list_summaries(repository), run.record["code_hash"]
+    assert listed[0]["id"] == f"{run.id}.bak"
+    found = [
+        find_same_run(repository, code, PARAMS, 7),
+        find_trained(repository, code, PARAMS, 7, None, None, dirty=True),
+        find_unfinished(repository, "tiny/seed-7", code, PARAMS, 7, None),
+        find_furthest(repository, listed, code, PARAMS, 7, dirty=True),
+    ]
+    expected = [run.id, run.id, None, run.id] if status == "finished" else [None, None, run.id, run.id]
+    assert [each and each.id for each in found] == expected
 
 
 def test_damaged_runs_are_passed_over(repository):

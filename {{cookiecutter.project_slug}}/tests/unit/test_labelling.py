@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from labeller_examples import RUN, answers, fill
+from labeller_examples import RUN, answers, ask, fill
 
 from repro.preferences.labelling import REPEAT_DISTANCE, Labelling, Stale, check_annotator, labels_per_hour
 from repro.preferences.store import PreferenceStore
@@ -104,6 +104,51 @@ def test_repeats_are_exchanged_pairs_of_before_and_no_new_labels(store):
     assert (progress["repeated"], progress["consistent"]) == (len(repeated), len(repeated) - len(repeated) // 3)
     assert [label.number for label in store.labelled(RUN)] == sorted(first)  # what the trainer learns from
     assert store.query_count(RUN) == 40
+
+
+def shown(path, repeats, count, ahead=1, left=0, seed=1):
+    """The keys of what a page shows, one after the other.
+
+    ahead: comparisons that it has at hand; it asks for others once only `left` of them are.
+    """
+    keys, at_hand = [], []
+    with PreferenceStore(path) as store, store.transaction():
+        labelling = Labelling(store, RUN, repeats, seed)
+        while len(keys) < count:
+            if len(at_hand) <= left:
+                at_hand += labelling.pairs("anna", ahead - len(at_hand), [pair.key for pair in at_hand])
+            labelling.answer("anna", at_hand[0], "left", 1.0, 500)
+            keys.append(at_hand.pop(0).key)
+    return keys
+
+
+@pytest.mark.parametrize(("ahead", "left"), [(1, 0), (3, 0), (3, 2)])  # the last is what the page does
+@pytest.mark.parametrize("repeats", [0.1, 0.4])
+def test_the_share_of_what_is_shown_that_was_asked_before_is_as_told(tmp_path, repeats, ahead, left):
+    keys = shown(ask(tmp_path / "preferences.db", 400), repeats, 400, ahead, left)
+    assert len(set(keys)) == 400  # neither a comparison nor its repeat comes twice
+    assert sum(key.endswith("r") for key in keys) / 400 == pytest.approx(repeats, rel=1 / 8)
+
+
+def test_at_most_half_of_what_is_shown_was_asked_before(tmp_path):
+    keys = shown(ask(tmp_path / "preferences.db", 400), 0.5, 400)
+    assert 0.45 < sum(key.endswith("r") for key in keys) / 400 <= 0.5
+
+
+def test_the_seed_says_what_is_asked_again(tmp_path):
+    one, same, other = (
+        shown(ask(tmp_path / f"{place}.db", 80), 0.4, 80, seed=seed) for place, seed in enumerate((1, 1, 2))
+    )
+    assert one == same != other
+
+
+def test_where_nothing_new_is_left_nothing_is_asked_again(store):
+    """A page that waits for more looks again and again: each look would draw another repeat."""
+    labelling = Labelling(store, RUN, repeats=0.5, seed=1)
+    while store.waiting():
+        (pair,) = labelling.pairs("anna", 1)
+        labelling.answer("anna", pair, "left", 1.0, 500)
+    assert [labelling.pairs("anna", 3) for _ in range(20)] == [[]] * 20
 
 
 def test_a_repeat_can_be_undone(store):

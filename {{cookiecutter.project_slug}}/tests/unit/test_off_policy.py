@@ -282,3 +282,16 @@ def test_a_run_that_ends_before_learning_starts_is_refused(tmp_path):
     write_params(tmp_path / "params.yaml", "dqn")
     with pytest.raises(UserError, match=r"learning_starts \(256\) must be less than training\.total_steps \(256\)"):
         load_config(tmp_path / "params.yaml", ["training.total_steps=256"])
+
+
+def test_a_run_whose_initial_labels_leave_no_steps_to_learn_in_is_refused_before_anything_is_learned(tmp_path):
+    """What they take is known once they are collected, and before a person is waited for."""
+    late = ("agent.learning_starts=1800", "agent.buffer_size=2000")
+    with trainer_of(tmp_path, "dqn", *late) as trainer:
+        with pytest.raises(
+            UserError, match=r"learning_starts \(1800\) must be less than the 1792 steps that"
+        ) as refused:
+            next(trainer.rows())
+        assert "\n" not in str(refused.value) and not trainer.learning.taken
+    with trainer_of(tmp_path / "true", "dqn", *late, "reward.source=environment") as trainer:
+        next(trainer.rows())

@@ -7,17 +7,20 @@ import time
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from project import assert_equal_runs, labels, write_tiny_params
 
 from repro.agents.ppo import PPO
-from repro.asking.questions import collect_initial_labels
+from repro.asking.questions import choose_pairs, collect_initial_labels
+from repro.checkpoint import load_checkpoint, save_checkpoint
 from repro.config import Config, load_config
 from repro.envs import describe_environment
 from repro.preferences.export import check_export
 from repro.preferences.reward_model import RewardModel
 from repro.preferences.schedule import labels_due
+from repro.preferences.segments import Segment
 from repro.preferences.store import PreferenceStore
 from repro.reading import UserError
 from repro.session.progress import Progress
@@ -116,6 +119,74 @@ def test_on_a_gpu_a_run_that_was_killed_keeps_what_it_asked(tmp_path, device, as
         made.learning.start(steps)
         assert made.learning.queries == len(made.learning.taken) == asked
         assert made.state_dict()["exact"] == (device == "cpu")
+
+
+def stopped_between_checkpoints(folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple]:
+    """A run that was stopped after it had asked more than its last checkpoint knows of; all its labels."""
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        interrupt_at(patch, 2560)
+        train(folder)
+    asked = labels(folder)
+    assert load_checkpoint(folder / "checkpoints/last.pt")["trainer"]["learning"]["queries"] < len(asked) < 40
+    return asked
+
+
+@pytest.mark.parametrize("rounds_otherwise", [False, True])
+def test_a_run_that_does_not_repeat_itself_keeps_what_it_asked_and_goes_on(
+    tmp_path, monkeypatch, capsys, rounds_otherwise
+):
+    """Another processor may round otherwise: one other action, and the same queries are of other segments."""
+    asked = stopped_between_checkpoints(tmp_path / "run", monkeypatch)
+    state = load_checkpoint(tmp_path / "run/checkpoints/last.pt")["trainer"]
+    for weights in state["agent"]["network"].values() if rounds_otherwise else ():
+        weights *= 1.01
+    capsys.readouterr()
+    with PreferenceStore(tmp_path / "run/preferences.db") as store:
+        made = make_trainer(tiny(tmp_path), 5, "run", store)
+        made.load_state_dict(state)
+        assert made.exact
+        rows = list(made.rows())
+    assert made.exact is not rounds_otherwise
+    notes = capsys.readouterr().out.splitlines()
+    assert [note.startswith("note: the run does not repeat itself bit for bit: ") for note in notes] == (
+        [True] if rounds_otherwise else []
+    )
+    assert rows[-1]["env_step"] == 3072 and rows[-1]["preferences/labels"] == 40
+    assert [row["preferences/overdue"] for row in rows] == [0] * len(rows)
+    after = labels(tmp_path / "run")
+    assert after[: len(asked)] == asked and [label[1] for label in after] == list(range(40))
+
+
+def test_the_record_of_such_a_run_says_so(tmp_path, monkeypatch):
+    stopped_between_checkpoints(tmp_path / "run", monkeypatch)
+    path = tmp_path / "run/checkpoints/last.pt"
+    checkpoint = load_checkpoint(path)
+    for weights in checkpoint["trainer"]["agent"]["network"].values():
+        weights *= 1.01
+    save_checkpoint(path, checkpoint)
+    assert train(tmp_path / "run")[-1]["env_step"] == 3072
+    assert json.loads((tmp_path / "run/run.json").read_text())["exact"] is False
+
+
+@pytest.mark.parametrize("processor", ["the same", "another"])
+def test_only_on_the_same_type_of_processor_a_resume_is_taken_to_be_exact(tmp_path, monkeypatch, processor):
+    monkeypatch.setattr(trainer, "cpu_model", lambda: "the same")
+    asked = stopped_between_checkpoints(tmp_path / "run", monkeypatch)
+    monkeypatch.setattr(trainer, "cpu_model", lambda: processor)
+    rows = train(tmp_path / "run")
+    assert rows[-1]["env_step"] == 3072 and labels(tmp_path / "run")[: len(asked)] == asked
+    record = json.loads((tmp_path / "run/run.json").read_text())
+    assert record.get("exact", True) is (processor == "the same")
+
+
+def test_nobody_is_asked_to_compare_what_looks_the_same_whatever_its_rewards(tmp_path):
+    one, alike, other = (
+        Segment(np.full((3, 2), seen, np.float32), np.zeros(3, np.int64), np.full(3, reward, np.float32))
+        for seen, reward in ((0, -1), (0, -100), (1, -1))
+    )
+    preferences = tiny(tmp_path).preferences
+    assert choose_pairs([one, alike], 1, preferences, np.random.default_rng(0)) == []
+    assert len(choose_pairs([one, other], 1, preferences, np.random.default_rng(0))) == 1
 
 
 def test_all_answers_of_an_export_with_gaps_are_learned_from_and_the_run_goes_on_asking(tmp_path):

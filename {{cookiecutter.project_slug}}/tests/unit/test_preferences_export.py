@@ -74,7 +74,7 @@ def test_labels_are_readable_one_a_line_and_name_their_segments(exported):
     }
     assert len(segments) == 5  # those of the query without a label stay out
     assert json.loads((exported / "meta.json").read_text()) == {
-        "format": 2,
+        "format": 3,
         "name": "dot",
         "seed": 100,
         "env_steps": 640,
@@ -213,13 +213,13 @@ DAMAGE = {
     "no labels": (lambda data: (data / "labels.jsonl").unlink(), r"labels\.jsonl: no such file"),
     "no meta": (lambda data: (data / "meta.json").unlink(), r"holds no exported preferences \(no meta\.json\)"),
     "meta of something else": (
-        lambda data: rewritten(data / "meta.json", '{"format": 2}\n'),
+        lambda data: rewritten(data / "meta.json", '{"format": 3}\n'),
         r"meta\.json: name: missing",
     ),
     "older meta": (lambda data: rewritten(data / "meta.json", "{}\n"), r"meta\.json: has format 1; .* export the"),
     "newer meta": (
-        lambda data: rewritten(data / "meta.json", '{"format": 3}\n'),
-        r"meta\.json: has format 3; this code reads format 2 only; use the newer code",
+        lambda data: rewritten(data / "meta.json", '{"format": 4}\n'),
+        r"meta\.json: has format 4; this code reads format 3 only; use the newer code",
     ),
     "no time": (
         lambda data: edited(data, 1, created="yesterday"),

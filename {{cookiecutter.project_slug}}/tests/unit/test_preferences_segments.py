@@ -152,9 +152,9 @@ def test_cutting_a_rollout_of_full_size_is_quick():
     assert time.process_time() - started < 0.2  # 10 ms when nothing else runs
 
 
-def test_the_hash_is_of_what_is_seen_and_done():
+def test_the_hash_is_of_what_is_seen_done_and_rewarded():
     segment = random_segment(np.random.default_rng(0))
-    same = Segment(segment.observations.copy(), segment.actions.copy(), segment.true_rewards + 1)
+    same = Segment(segment.observations.copy(), segment.actions.copy(), segment.true_rewards.copy())
     assert same.hash == segment.hash and len(segment.hash) == 64
     changed = segment.observations.copy()
     changed[2, 1, 1] ^= 1
@@ -164,8 +164,11 @@ def test_the_hash_is_of_what_is_seen_and_done():
         Segment(segment.observations, segment.actions.view(np.uint64), segment.true_rewards),
         Segment(segment.observations.reshape(8, 4, 9), segment.actions, segment.true_rewards),
         Segment(segment.observations.transpose(0, 2, 1), segment.actions, segment.true_rewards),
+        Segment(segment.observations, segment.actions, segment.true_rewards + 1),
     ]
-    assert len({segment.hash, *(other.hash for other in others)}) == 6
+    assert len({segment.hash, *(other.hash for other in others)}) == 7
+    assert segment.looks_like(same) and segment.looks_like(others[-1])
+    assert not any(segment.looks_like(others[number]) for number in (0, 1, 3, 4))
 
 
 def test_parts_of_different_lengths_are_refused():
@@ -227,7 +230,7 @@ def test_a_damaged_file_is_refused_or_harmless(tmp_path):
     assert noticed > len(positions) // 2
 
 
-@pytest.mark.parametrize("name", ["observations", "actions", "hashes"])
+@pytest.mark.parametrize("name", ["observations", "actions", "true_rewards", "hashes"])
 def test_contents_that_do_not_match_their_hash_are_refused(tmp_path, name):
     path = tmp_path / "segments.npz"
     save_segments(path, [random_segment(np.random.default_rng(4))])

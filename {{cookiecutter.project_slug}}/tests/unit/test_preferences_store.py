@@ -1,5 +1,6 @@
 """The preference store in one process: what is kept, what is refused, which answer stands."""
 
+import dataclasses
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 
 from repro.preferences.segments import Segment
-from repro.preferences.store import PreferenceStore
+from repro.preferences.store import AskedOtherwise, PreferenceStore
 from repro.reading import UserError
 
 
@@ -52,6 +53,17 @@ def test_segments_come_back_exactly_and_are_stored_once(store, segments):
             np.testing.assert_array_equal(getattr(stored, name), getattr(segment, name), strict=True)
     with pytest.raises(UserError, match=r"preferences\.db: no segment 00"):
         store.segment("00")
+
+
+def test_segments_that_differ_in_their_rewards_alone_are_both_kept(store, segments):
+    """As in CliffWalking: the fall from the cliff and a step against the wall at the start lead to the same place."""
+    fall = dataclasses.replace(segments[0], true_rewards=segments[0].true_rewards - 99)
+    store.add_query("r", 3, segments[0], fall, 0, "uniform")
+    assert [store.segment(one.hash).true_return for one in (segments[0], fall)] == [
+        segments[0].true_return,
+        fall.true_return,
+    ]
+    assert store.true_returns()[fall.hash] == fall.true_return
 
 
 def test_labels_are_those_that_stand_in_order_of_number(store, segments):
@@ -107,14 +119,14 @@ def test_a_replay_after_a_resume_enters_nothing_twice(store, segments):
 
 
 def test_a_replay_that_differs_is_refused(store, segments):
-    with pytest.raises(UserError, match="query 0 of run r was entered with other segments"):
+    with pytest.raises(AskedOtherwise, match="query 0 of run r was entered with other segments"):
         store.add_query("r", 0, segments[1], segments[0], 0, "uniform")
     new = make_segments(1, seed=9)[0]
     with pytest.raises(UserError, match="other segments"):
         store.add_query("r", 0, segments[0], new, 0, "uniform")
     assert len(rows(store, "segments")) == 6  # the refused one left nothing behind
     store.add_label("r", 0, "left", "oracle", None, 0)
-    with pytest.raises(UserError, match="the oracle answered left to query 0 of run r, and now tie"):
+    with pytest.raises(AskedOtherwise, match="the oracle answered left to query 0 of run r, and now tie"):
         store.add_label("r", 0, "tie", "oracle", None, 0)
     store.add_query("other-run", 0, segments[1], segments[0], 0, "uniform")  # the key is (run, number)
 
@@ -198,11 +210,11 @@ def test_files_that_are_no_usable_store_are_refused_untouched(tmp_path, store, s
     (tmp_path / "holes.db").write_bytes(good[:4096] + bytes(len(good) - 4096))
     (tmp_path / "newer.db").write_bytes(good)
     with closing(sqlite3.connect(tmp_path / "newer.db")) as connection, connection:
-        connection.execute("PRAGMA user_version = 4")
+        connection.execute("PRAGMA user_version = 5")
     for name, reason in {
         "text.db": "not a database",
         "foreign.db": "not a preference database",
-        "newer.db": "has format version 4; this code reads version 3 only; use the newer code that wrote it",
+        "newer.db": "has format version 5; this code reads version 4 only; use the newer code that wrote it",
         "short.db": "malformed|damaged",
         "holes.db": "malformed|damaged",
     }.items():
@@ -226,10 +238,14 @@ def test_a_page_lost_anywhere_is_noticed_on_opening(tmp_path, store):
             PreferenceStore(tmp_path / "holed.db")
 
 
-@pytest.mark.parametrize("column", ["observations", "actions"])
+@pytest.mark.parametrize("column", ["observations", "actions", "true_rewards"])
 @pytest.mark.parametrize("damage", ["truncated", "foreign"])
 def test_a_damaged_segment_is_refused(store, segments, column, damage):
-    expression = f"substr({column}, 1, 20)" if damage == "truncated" else "true_rewards"
+    expression = (
+        f"substr({column}, 1, 20)"
+        if damage == "truncated"
+        else ("true_rewards" if column != "true_rewards" else "actions")
+    )
     with closing(sqlite3.connect(store.path)) as connection, connection:
         connection.execute(f"UPDATE segments SET {column} = {expression}")
     with pytest.raises(UserError, match=f"segment {segments[0].hash} is damaged"):

@@ -22,9 +22,11 @@ class TestSmoke:
     def test_nothing_has_run_yet(self, root):
         result = check("smoke", root)
         assert not result.passed and result.seen.endswith(
-            "with moving-dot, ppo, learned, keypoints, preferences, labels by oracle has finished"
+            "with moving-dot, ppo, learned, discrete actions, keypoints, preferences, labels by oracle has finished"
         )
-        assert result.remedy.startswith("a short run: repro train --seed 100 with the same --params and --set")
+        assert result.remedy.startswith(
+            "a short run: repro train --seed 100 with the same --params, --ablation and --set"
+        )
 
     def test_a_finished_run_of_this_code_however_small(self, root):
         run = earlier_run(root, "training.total_steps=512", "env.num_envs=2")
@@ -42,7 +44,9 @@ class TestSmoke:
         earlier_run(root, status=status)
         assert not check("smoke", root).passed
 
-    @pytest.mark.parametrize("section, name", [("env", "id"), ("agent", "algorithm"), ("reward", "source")])
+    @pytest.mark.parametrize(
+        "section, name", [("env", "id"), ("env", "actions"), ("agent", "algorithm"), ("reward", "source")]
+    )
     def test_a_run_of_another_kind(self, root, section, name):
         earlier_run(root, change=lambda params: params[section].update({name: "other"}))
         assert not check("smoke", root).passed

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -14,8 +15,15 @@ from report_examples import make_cell
 
 from repro.claims.deviations import find_deviations
 from repro.claims.judging import format_claims, judge_claims
-from repro.claims.preregistration import REGISTERED, entry_hash, read_registrations, register
-from repro.config.ablations import ablate
+from repro.claims.preregistration import (
+    REGISTERED,
+    entry_hash,
+    read_registrations,
+    register,
+    results_seen,
+    what_is_planned,
+)
+from repro.config.ablating import ablate
 from repro.reading import UserError, parse_yaml
 from repro.results.records import find_cells
 from repro.tracking.parameters import params_hash
@@ -85,6 +93,7 @@ def test_what_was_planned_is_kept_and_nothing_deviates_from_it(planned: Project,
             "analysis: null",
             "analysis: null will not do: input should be a valid",
         ),
+        ("stopping_rule: none is stopped", "stopping_rule: '  '", 'stopping_rule: "  " will not do'),
         ("exclusions: a", "exclusion: a", "exclusion: unknown entry; did you mean 'exclusions'?"),
         ("claim: dot", "claim: dots", "hypotheses[0].claim: 'dots' is no claim of claims.yaml; did you mean 'dot'?"),
     ],
@@ -118,6 +127,13 @@ def test_final_seeds_that_were_seen(planned: Project) -> None:
     with pytest.raises(UserError, match=re.escape("results/cells/tiny/seed-3.json: was run already")):
         register(planned.root, config, None)
     assert not (planned.root / REGISTERED).exists()
+
+
+def test_the_copy_of_a_run_is_no_further_result(planned: Project) -> None:
+    run = write_run(planned.root, "a3aa", name="tiny", seed=9)
+    shutil.copytree(run.path, run.path.with_name(f"{run.id}.bak"))
+    seen = results_seen(planned.root, what_is_planned(planned.root, planned.config()))
+    assert seen == [f"runs/{run.id}, seed 9"]
 
 
 def test_a_second_registration_is_an_amendment(planned: Project) -> None:

@@ -4,9 +4,10 @@ import json
 import math
 import multiprocessing
 import os
+import re
 import shutil
 import time
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 import pytest
 from archive_examples import record
@@ -16,6 +17,8 @@ from repro.accounts.calibration import calibrate
 from repro.accounts.ledger import book_runs
 from repro.reading import UserError
 from repro.tracking.index import FIELDS, list_summaries, summarise, without_copies
+from repro.tracking.lookup import find_run_folder
+from repro.views.listing import format_runs
 from repro.views.selection import Selection, explain_empty, parse_day, select
 
 
@@ -52,6 +55,16 @@ def test_a_copy_of_a_folder_is_no_run_and_a_renamed_one_is(tmp_path):
     predicted = [run | {"failure_probability": 0.5} for run in listed]
     assert len(calibrate(predicted).open_runs) == 3
     assert len(book_runs(tmp_path, listed, Budget.model_construct(prices_per_hour={}))) == 3
+
+
+def test_the_latest_run_is_never_a_copy(tmp_path):
+    write_runs(tmp_path, 3)
+    shutil.copytree(tmp_path / "runs/2026-11-21_dot_0002", tmp_path / "runs/2026-11-21_dot_0002.bak")
+    for folder in (tmp_path / "runs").iterdir():
+        content = json.loads((folder / "run.json").read_text()) | {"id": folder.name.removesuffix(".bak")}
+        (folder / "run.json").write_text(json.dumps(content))
+    assert list_summaries(tmp_path)[0]["id"] == "2026-11-21_dot_0002.bak"
+    assert find_run_folder(tmp_path, "latest").name == "2026-11-21_dot_0002"
 
 
 def test_the_index_follows_every_change(tmp_path):
@@ -175,6 +188,23 @@ RUNS = [
 )
 def test_filters_and_orders(wanted, codes):
     assert "".join(run["id"][-1] for run in select(RUNS, Selection(**wanted))) == codes
+
+
+def test_by_time_a_run_counts_with_what_it_has_run_since_it_was_started():
+    """As the column of the table shows it; recorded is what was spent before."""
+    started = (datetime.now().astimezone() - timedelta(hours=10)).isoformat()
+    runs = [
+        summarise(record("a", minutes=1)),
+        summarise(record("b", minutes=0, status="running", started=started)),
+        summarise(record("c", minutes=300, status="running", started=started, process_start="tick 1")),  # crashed
+    ]
+    found = select(runs, Selection(sort="time"))
+    assert [run["id"][-1] for run in found] == ["b", "c", "a"]
+    assert [re.search(r" (\S+ (?:h|min)) ", line)[1] for line in format_runs(found, None).splitlines()[1:]] == [
+        "10.00 h",
+        "5.00 h",
+        "1.0 min",
+    ]
 
 
 def test_an_unknown_name_is_refused_with_the_nearest():

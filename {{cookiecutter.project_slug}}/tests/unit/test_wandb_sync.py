@@ -7,7 +7,7 @@ import signal
 import sqlite3
 
 import pytest
-from archive_examples import CONFIG, new_run
+from archive_examples import CONFIG, make_project, new_run
 from project import here, wait_until
 from wandb_examples import OFFLINE, SERVICE, files_with_key, log, process_below
 
@@ -209,3 +209,18 @@ def test_networks_and_preferences_are_artifacts(repository, server):
     with contextlib.closing(sqlite3.connect(repository / "copy.db")) as copy:
         assert copy.execute("SELECT answer FROM labels").fetchall() == [("left",)]
     assert not (run.path / "wandb/preferences.db").exists()
+
+
+def test_preferences_are_sent_whole_whatever_the_folder_is_called(tmp_path, server):
+    """In a URI, by which SQLite is told to read only, `#` and `?` end the path."""
+    run = new_run(make_project(tmp_path / "paper #2?"), config=CONFIG | {"reward": {"source": "learned"}})
+    log(run.path, *rows(1))
+    with contextlib.closing(sqlite3.connect(run.path / "preferences.db")) as database:
+        database.execute("CREATE TABLE labels (answer TEXT)")
+        database.execute("INSERT INTO labels VALUES ('left')")
+        database.commit()
+    upload(run, ONLINE)
+    (tmp_path / "copy.db").write_bytes(server.files["/preferences.db"])
+    with contextlib.closing(sqlite3.connect(tmp_path / "copy.db")) as copy:
+        assert copy.execute("SELECT answer FROM labels").fetchall() == [("left",)]
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith("paper")] == ["paper #2?"]

@@ -12,7 +12,7 @@ from repro.normalisation import RunningNormaliser
 from repro.preferences.reward_model import RewardModel
 from repro.preferences.schedule import labels_due
 from repro.preferences.segments import Segment
-from repro.preferences.store import PREFERENCES, PreferenceStore
+from repro.preferences.store import PREFERENCES, AskedOtherwise, PreferenceStore
 from repro.reading import UserError
 from repro.seeding import numpy_generator
 
@@ -39,6 +39,7 @@ class PreferenceLearning:
         self.taken: dict[int, tuple[frozenset[str], float]] = {}  # learned from: pair and preference, by number
         self.said: set[str] = set()  # notes on the terminal
         self.given = self.fixed = False  # whether the model was trained before, and whether it stays as it is
+        self.exact = True  # False once it went on without repeating itself bit for bit
 
     def begin_with(self, inference_state: dict[str, Any], fixed: bool) -> None:
         """Take the reward model of another run; if `fixed`, nobody is asked anything and it learns nothing more."""
@@ -134,7 +135,10 @@ class PreferenceLearning:
             print(f"note: {what}: {more}", flush=True)
 
     def _ask(self, storage: Storage, due: int, env_step: int) -> int:
-        """Ask about up to `due` pairs of this rollout's segments; returns how many it were."""
+        """Ask about up to `due` pairs of this rollout's segments; returns how many queries there are more.
+
+        If a run that was killed does not repeat itself, others were asked under these numbers: they are taken instead.
+        """
         preferences = self.config.preferences
         segments = segments_of(storage, preferences.segment_steps, preferences.oracle.episode_end_penalty)
         if len(segments) < 2:
@@ -143,7 +147,18 @@ class PreferenceLearning:
                 "labels are overdue", f"{due} at step {env_step:,}, whose rollout holds no two segments of {steps}"
             )
         pairs = choose_pairs(segments, due, preferences, self.generator, self.model)
-        for comparison in ask(self.store, self.run, self.queries, pairs, env_step, preferences.queries, self.oracle):
+        first = self.queries
+        try:
+            answered = ask(self.store, self.run, first, pairs, env_step, preferences.queries, self.oracle)
+        except AskedOtherwise:
+            self.exact = False
+            self.load_labels(self.store.query_count(self.run))
+            self._say(
+                "the run does not repeat itself bit for bit",
+                f"it asked otherwise before it was stopped; it goes on with all {self.queries:,} queries of then",
+            )
+            return self.queries - first
+        for comparison in answered:
             self._add(*comparison)
         self.queries += len(pairs)
         return len(pairs)
@@ -158,13 +173,13 @@ class PreferenceLearning:
             "model": self.model.state_dict(),
         }
 
-    def load_state_dict(self, state: dict[str, Any], exact: bool = True) -> None:
+    def load_state_dict(self, state: dict[str, Any], exact: bool) -> None:
         """Continue from what `state_dict` returned; labels asked for later are asked for again, and stay one.
 
         If the run does not repeat itself `exact`ly, others would be asked about: these labels are taken as they are.
         So are a person's, who may have given, corrected or undone some meanwhile.
         """
-        self.initial_steps = state["initial_steps"]
+        self.initial_steps, self.exact = state["initial_steps"], exact
         self.load_labels(state["queries"])
         if self.oracle and len(self.taken) != state["labels"]:
             raise UserError(

@@ -54,7 +54,7 @@ def choose_pairs(
 ) -> list[tuple[Segment, Segment]]:
     """`count` pairs to ask about, fewer where segments run out; uniformly without a `model` that knows better.
 
-    Nobody is asked to compare what is the same: such a pair is left out.
+    Nobody is asked to compare what looks the same: such a pair is left out.
     """
     if model is None or config.queries == "uniform" or not segments:
         pairs = uniform_pairs(len(segments), count, generator)
@@ -62,7 +62,7 @@ def choose_pairs(
         returns = model.returns(segments).numpy()
         pairs = informative_pairs(returns, count, config.query_candidates, config.queries, generator)
     chosen = [(segments[left], segments[right]) for left, right in pairs]
-    return [(left, right) for left, right in chosen if left.hash != right.hash]
+    return [(left, right) for left, right in chosen if not left.looks_like(right)]
 
 
 def ask(

@@ -17,17 +17,16 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from repro.config import Config, load_config
-from repro.config.ablations import ablate
-from repro.config.base import Section
+from repro.config.ablating import ablate
 from repro.files import write_json
 from repro.reading import UserError, nearest, parse_json
 from repro.results.claims import Claim, Group, read_claims
 from repro.results.records import find_cells
-from repro.results.strict_files import read_strict
+from repro.results.strict_files import Strict, Text, read_strict
 from repro.tracking.difference import differing
 from repro.tracking.git import read_git
-from repro.tracking.index import list_summaries
-from repro.tracking.parameters import effective_params
+from repro.tracking.index import list_summaries, without_copies
+from repro.tracking.parameters import digest, effective_params
 from repro.tracking.snapshot import code_hash
 
 PLAN, REGISTERED = "paper/preregistration.yaml", "paper/preregistered.json"
@@ -41,11 +40,10 @@ ANALYSIS = (
     ),
 )
 OF_THE_MOMENT = ("registered", "reason", "commit", "dirty", "results_seen", "previous", "hash")  # not what is planned
-Text = Annotated[str, Field(min_length=1)]
 Entry = dict[str, Any]
 
 
-class Hypothesis(Section):
+class Hypothesis(Strict):
     """What is expected, of a claim."""
 
     id: Text
@@ -54,7 +52,7 @@ class Hypothesis(Section):
     how_surprised_if_false: Text
 
 
-class Plan(Section):
+class Plan(Strict):
     """What only a person can say beforehand."""
 
     hypotheses: Annotated[list[Hypothesis], Field(min_length=1)]
@@ -165,7 +163,7 @@ def results_seen(root: Path, planned: Entry) -> list[str]:
     final = set(planned["seeds"]["final"]).union(*decisive.values())
     runs = [
         f"runs/{run['id']}, seed {run['seed']}"
-        for run in list_summaries(root)
+        for run in without_copies(list_summaries(root))
         if run.get("name") in experiments and run.get("seed") in final
     ]
     return cells + runs
@@ -183,7 +181,7 @@ def claimed_seeds(planned: Entry) -> dict[str, set[int]]:
 def entry_hash(entry: Entry) -> str:
     """16 hex digits that stand for all of an entry but its hash."""
     content = {name: value for name, value in entry.items() if name != "hash"}
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+    return digest(content)
 
 
 def _groups(config: Config, claims: Sequence[Claim]) -> list[Group]:

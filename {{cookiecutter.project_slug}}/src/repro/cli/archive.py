@@ -38,7 +38,9 @@ def runs(
     prune: Annotated[
         bool, typer.Option("--prune", help="Propose what to delete of them: checkpoints and videos of old ones.")
     ] = False,
-    older_than: Annotated[int, typer.Option(min=0, help="Days since they ended, with --prune.")] = 30,
+    older_than: Annotated[
+        int | None, typer.Option(min=0, help="Days since they ended, with --prune.", show_default="30")
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Delete without being asked, with --prune.")] = False,
 ) -> None:
     """List runs, newest first; or write a page of them, or make room.
@@ -52,6 +54,10 @@ def runs(
     root = project_root()
     if out and not html:
         raise UserError(f"--out {out}: is where the page goes; add --html to write it")
+    if (yes or older_than is not None) and not prune:
+        raise UserError("--older-than, --yes: say what --prune may delete; add it")
+    if prune and html:
+        raise UserError("--prune, --html: give one of them")
     day = parse_day(since) if since else None
     wanted = Selection(sort, status, outcome, name, stage, question, day, limit)
     everything = list_summaries(root)
@@ -61,7 +67,7 @@ def runs(
 
         stage_name(read_budget(root), stage)  # says what may have been meant
     if prune:
-        _prune(root, found, older_than, yes)
+        _prune(root, found, 30 if older_than is None else older_than, yes)
     elif html:
         from repro.views.runs_page import write_runs_page
 

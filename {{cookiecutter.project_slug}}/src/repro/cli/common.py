@@ -38,19 +38,19 @@ A_RUN = "A run's id, its start or its last four letters, or `latest`."
 Run = Annotated[str, typer.Argument(help=A_RUN)]
 
 
-def open_project(params: Path | None, overrides: list[str] | None, ablation: str | None = None) -> tuple[Path, Config]:
-    """The project's folder and its parameters, with overrides, and then what the ablation sets.
+def find_params(root: Path, file: Path) -> Path:
+    """A parameter file that is not below the current folder is looked for from the project's."""
+    return root / file if not file.exists() and (root / file).exists() else file
 
-    A parameter file that is not below the current folder is looked for from the project's.
-    """
+
+def open_project(params: Path | None, overrides: list[str] | None, ablation: str | None = None) -> tuple[Path, Config]:
+    """The project's folder and its parameters, with overrides, and then what the ablation sets."""
     from repro.config import load_config
 
     root = project_root()
-    if params is None or (not params.exists() and (root / params).exists()):
-        params = root / (params or "params.yaml")
-    config = load_config(params, overrides or ())
+    config = load_config(find_params(root, params) if params else root / "params.yaml", overrides or ())
     if ablation is not None:
-        from repro.config.ablations import ablate
+        from repro.config.ablating import ablate
 
         config = ablate(config, ablation)
     return root, config

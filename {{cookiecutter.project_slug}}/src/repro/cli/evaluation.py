@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from repro.tracking.archive import RunFolder
 
 app = typer.Typer()
-FINAL_AGENT = "checkpoints/agent.pt"  # in a run's folder
 
 
 @app.command()
@@ -64,6 +63,7 @@ def evaluate(
 
 def _evaluate_runs(runs: list[str], episodes: int | None, seed: int | None, actions: str | None, videos: int) -> None:
     """Evaluate one run after the other, once all of them are known to be there and to have a final agent."""
+    from repro.tracking.archive import AGENT
     from repro.tracking.lookup import find_own_run
     from repro.worklog.entries import check_no_later_page
 
@@ -77,21 +77,21 @@ def _evaluate_runs(runs: list[str], episodes: int | None, seed: int | None, acti
     for folder, config in zip(folders, configs, strict=True):
         if folders[1:]:
             print(f"{folder.id}:", flush=True)
-        evaluation = _play(root, config, folder.path / FINAL_AGENT, folder.record["code_hash"], play)
+        evaluation = _play(root, config, folder.path / AGENT, folder.record["code_hash"], play)
         if asked_otherwise:
             print(f"not recorded, since other settings than those of {folder.id} were asked for")
         else:
             _judge(root, folder, evaluation)
         if videos:
-            _film(config, folder.path / FINAL_AGENT, folder, actions or config.evaluation.actions, videos)
+            _film(config, folder.path / AGENT, folder, actions or config.evaluation.actions, videos)
 
 
 def _as_asked(folder: RunFolder, episodes: int | None, seed: int | None, videos: int) -> Config:
     """The run's own parameters with what else was asked for. Raises UserError if it cannot be evaluated so."""
     from repro.config import parse_config
-    from repro.tracking.archive import effective_status
+    from repro.tracking.archive import AGENT, effective_status
 
-    if not (folder.path / FINAL_AGENT).exists():  # it is written in the end
+    if not (folder.path / AGENT).exists():  # it is written in the end
         status = effective_status(folder.record, folder.path)
         raise UserError(f"{folder.id}: is {status} and has no final agent to evaluate; go on: repro resume {folder.id}")
     config = parse_config(folder.record["params"])

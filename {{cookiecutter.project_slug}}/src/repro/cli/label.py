@@ -28,7 +28,8 @@ def label(
         str | None, typer.Option(help="Who answers.", metavar="NAME", show_default="the page asks")
     ] = None,
     repeats: Annotated[
-        float, typer.Option(min=0, max=0.5, help="Share of comparisons asked twice, to measure consistency.")
+        float,
+        typer.Option(min=0, max=0.5, help="Share of what is shown that was asked before, to measure consistency."),
     ] = 0.1,
     host: Annotated[
         str, typer.Option(help="Another address than this machine's own loopback needs a token, which is printed.")

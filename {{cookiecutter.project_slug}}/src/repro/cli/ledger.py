@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from repro.cli.common import Run, project_root
+from repro.cli.common import Run, find_params, project_root
 from repro.reading import UserError
 from repro.terminal.text import shown_path, terminal_width
 
@@ -79,7 +79,7 @@ def ledger(
     if predictions:
         _show_predictions(root, plot)
     elif planned:
-        _show_planned(root, params or [root / "params.yaml"])
+        _show_planned(root, [find_params(root, file) for file in params or [root / "params.yaml"]])
     else:
         _show_spent(root, runs)
 
@@ -104,7 +104,7 @@ def _show_planned(root: Path, files: list[Path]) -> None:
     from repro.accounts.ledger_text import format_plans
     from repro.accounts.planning import plan_runs
     from repro.config import load_config
-    from repro.config.ablations import ablate
+    from repro.config.ablating import ablate
     from repro.tracking.index import list_summaries
     from repro.tracking.snapshot import code_hash
 

@@ -89,6 +89,7 @@ class Config(Section):
 
     @model_validator(mode="after")
     def learning_starts_in_time(self) -> Config:
+        # What initial labels take of the steps shows when they are collected: a trainer looks again then.
         if isinstance(self.agent, ReplayConfig) and self.agent.learning_starts >= self.training.total_steps:
             raise ValueError(
                 f"agent.learning_starts ({self.agent.learning_starts}) must be less than training.total_steps "

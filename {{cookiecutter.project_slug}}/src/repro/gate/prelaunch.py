@@ -10,8 +10,6 @@ the stages and queued runs of a sweep find it.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,7 +24,7 @@ from repro.preflight.checks import CheckResult, run_checks
 from repro.reading import UserError, parse_json
 from repro.terminal.text import counted, plain, print_wrapped
 from repro.tracking.durations import format_hours, now
-from repro.tracking.parameters import effective_params
+from repro.tracking.parameters import digest, effective_params
 
 Record = dict[str, Any]
 NOTHING_LOST = "nothing was started, and the answers are kept for the next time"
@@ -43,8 +41,7 @@ def launched_params(config: Config) -> Record:
 
 def key_of(code_hash: str, params: Record) -> str:
     """16 hex digits that stand for code and effective parameters, in which nothing is `auto`."""
-    text = json.dumps([code_hash, effective_params(params)], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return digest([code_hash, effective_params(params)])
 
 
 def find_pass(root: Path, key: str) -> Record | None:

@@ -11,7 +11,7 @@ from repro.config import Config, parse_config
 from repro.envs import describe_environment
 from repro.labels.transfer import naming_another
 from repro.preferences.clips import Clip, make_clip
-from repro.preferences.export import read_export
+from repro.preferences.export import read_export, run_of_export
 from repro.preferences.labeller.desk import Situation, Task
 from repro.preferences.oracle import ORACLE
 from repro.preferences.segments import Segment
@@ -71,8 +71,9 @@ def export_task(config: Config, folder: Path, store: Path | None, annotator: str
     queries = (
         (label["number"], segments[label["left"]], segments[label["right"]], label["env_step"], label["strategy"])
         for label in labels
+        if not label["repeat"]  # the same under the same number, with its sides exchanged
     )
-    name = f"{meta['name']}, seed {meta['seed']}"
+    name = run_of_export(meta)
     with naming_another(folder, store, name):
         _copy(store, environment, name, queries)
     return _task(config, store, name, None, annotator, repeats, lambda: Situation(None, 0))

@@ -8,6 +8,7 @@ gives the same bytes: times of day are those of people's answers only.
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -23,7 +24,7 @@ from repro.preferences.schema import Answer
 from repro.preferences.segments import Segment, load_segments, save_segments
 from repro.reading import UserError
 
-FORMAT = 2  # of the folder; one more with every change to it
+FORMAT = 3  # of the folder; one more with every change to it, or to the hash of a segment
 REMEDY = "export the preferences again"
 
 
@@ -148,6 +149,11 @@ def read_meta(directory: Path) -> dict[str, Any]:
     return parse_record(_Meta, text, str(path), REMEDY).model_dump()
 
 
+def run_of_export(meta: dict[str, Any]) -> str:
+    """The run under which a database of its own holds an export: one name, so that all answers to it come together."""
+    return f"{meta['name']}-seed-{meta['seed']}"
+
+
 def check_export(config: Config, environment: str, directory: Path, seed: int) -> None:
     """Raise UserError unless the folder holds comparisons that a run with `config` and `seed` can start from.
 
@@ -158,7 +164,8 @@ def check_export(config: Config, environment: str, directory: Path, seed: int) -
     others = f"repro prefs collect --seed {seed}"  # not to this folder: it may hold a person's work
     if not (directory / "meta.json").exists():
         raise UserError(
-            f"{directory}: holds no exported preferences (no meta.json); make them with: {others} --out {directory}"
+            f"{directory}: holds no exported preferences (no meta.json); make them with: {others} --out "
+            + shlex.quote(str(directory))
         )
     meta, _, segments = read_export(directory)
     if meta["environment"] != environment:

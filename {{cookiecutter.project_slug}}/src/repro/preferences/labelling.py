@@ -66,7 +66,10 @@ class Labelling:
     """The comparisons of one run for all its annotators. Use it from the thread that opened the store."""
 
     def __init__(self, store: PreferenceStore, run: str, repeats: float = 0.0, seed: int | None = None):
-        """repeats: the share of comparisons that are asked again. seed: of which ones."""
+        """repeats: the share of what is shown that was asked before; at most half can have been. seed: of which ones.
+
+        In the long run: at first there is nothing to ask again.
+        """
         self.store, self.run, self.repeats = store, run, repeats
         self._random = random.Random(seed)
         self._held: dict[int, tuple[str, float]] = {}  # query: by whom, since when
@@ -81,25 +84,29 @@ class Labelling:
             "WHERE run = ? AND answer IS NULL ORDER BY number LIMIT ?",
             (self.run, count + len(held) + len(self._held)),
         )
-        found: list[Pair] = []
+        new: list[Pair] = []
         for query in open_queries:
             number = query["number"]
             holder, since = self._held.get(number, (annotator, now))
             if str(number) in held or (holder != annotator and now - since < HELD_SECONDS):
                 continue
-            if self.repeats and self._random.random() < self.repeats / (1 - self.repeats):
-                found += self._repeat(annotator, {*held, *(pair.key for pair in found)})
-            found.append(
-                Pair(number, False, self._version(self.run, number, annotator), query["left_hash"], query["right_hash"])
-            )
-            if len(found) >= count:
+            version = self._version(self.run, number, annotator)
+            new.append(Pair(number, False, version, query["left_hash"], query["right_hash"]))
+            if len(new) >= count:
                 break
+        found: list[Pair] = []
+        # One draw for each that is shown, whichever it turns out to be: so the share does not depend on how many a page
+        # asks for at once. None where nothing new is left: a page that waits for more looks every second.
+        while new and len(found) < count:
+            again = self._random.random() < self.repeats
+            repeat = self._repeat(annotator, {*held, *(pair.key for pair in found)}) if again else None
+            found.append(repeat or new.pop(0))
         self._held = {number: hold for number, hold in self._held.items() if now - hold[1] < HELD_SECONDS}
-        self._held |= {pair.number: (annotator, now) for pair in found[:count] if not pair.repeated}
-        return found[:count]
+        self._held |= {pair.number: (annotator, now) for pair in found if not pair.repeated}
+        return found
 
-    def _repeat(self, annotator: str, held: Collection[str]) -> list[Pair]:
-        """An earlier comparison of the annotator's to ask again; none where all were, or are too fresh."""
+    def _repeat(self, annotator: str, held: Collection[str]) -> Pair | None:
+        """An earlier comparison of the annotator's to ask again; None where all were, or are too fresh."""
         earlier = self.store.rows(
             "SELECT number, left_hash, right_hash, count(*) OVER () - row_number() OVER (ORDER BY id) AS since "
             "FROM labels JOIN queries USING (run, number) WHERE run = ?1 AND annotator = ?2 AND answer <> ?3 "
@@ -109,9 +116,9 @@ class Labelling:
         )
         choice = [row for row in earlier if row["since"] >= REPEAT_DISTANCE and f"{row['number']}r" not in held]
         if not choice:
-            return []
+            return None
         row = self._random.choice(choice)
-        return [Pair(row["number"], True, 0, row["right_hash"], row["left_hash"])]
+        return Pair(row["number"], True, 0, row["right_hash"], row["left_hash"])
 
     def pair(self, key: str, annotator: str) -> Pair:
         """The comparison with this key, as it is now. Raises Stale if there is none."""

@@ -35,7 +35,7 @@ class Oracle:
 
         Segments are judged in this order: incomparable (by chance, or as both return too little), tie (as returns
         differ too little), then the better one (by what is remembered of it), which a mistake may turn round. Both
-        thresholds are of undiscounted returns. A rational oracle takes equal returns for a tie, another one guesses.
+        thresholds are of undiscounted returns. With `rationality: null` equal returns are a tie; otherwise it guesses.
         """
         config = self.config
         skip, choice, mistake = np.random.default_rng([self.seed, number]).random(3)

@@ -9,7 +9,7 @@ ANSWERS: tuple[str, ...] = get_args(Answer)
 UNDO = "undo"
 REPEATS = " repeats"  # a run's name and this: its comparisons that were asked once more, under the same numbers
 APPLICATION = 0x52505246  # "RPRF" marks the file as a preference store
-VERSION = 3  # of the tables; one more with every change to them
+VERSION = 4  # of the tables; one more with every change to them, or to the hash of a segment
 
 SCHEMA = (
     "CREATE TABLE metadata (key TEXT PRIMARY KEY, value TEXT NOT NULL)",

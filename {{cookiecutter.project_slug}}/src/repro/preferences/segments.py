@@ -59,12 +59,17 @@ class Segment:
 
     @cached_property
     def hash(self) -> str:
-        """SHA-256 of what the agent saw and did: observations and actions, not rewards."""
+        """SHA-256 of all that an answer may depend on: observations, actions and true rewards."""
         digest = hashlib.sha256()
-        for array in (self.observations, self.actions):
+        for array in (self.observations, self.actions, self.true_rewards):
             digest.update(f"{array.dtype.str}{array.shape}".encode())
             digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()
+
+    def looks_like(self, other: Segment) -> bool:
+        """Whether the agent saw and did the same in both. Their true rewards may differ, and with them their hashes."""
+        same_sight = np.array_equal(self.observations, other.observations)
+        return same_sight and np.array_equal(self.actions, other.actions)
 
     @property
     def true_return(self) -> float:

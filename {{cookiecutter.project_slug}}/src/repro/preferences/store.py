@@ -11,6 +11,7 @@ that answer is counted, and never learned from.
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -39,21 +40,21 @@ class LabelledComparison:
 
 
 class AskedOtherwise(UserError):
-    """A query of this number is there already, of other segments."""
+    """A query of this number is there already, of other segments, or with another answer of the oracle's."""
 
 
 class PreferenceStore(Database):
     """What was asked and answered, in a database that several processes may have open."""
 
     def add_query(self, run: str, number: int, left: Segment, right: Segment, env_step: int, strategy: str) -> None:
-        """Enter a query once. A replay after a resume changes nothing, and must ask the same."""
+        """Enter a query once; once more changes nothing. Raises AskedOtherwise if it was entered of other segments."""
         with self.transaction():
             for segment in (left, right):
                 self._add_segment(segment)
             self.add_query_of(run, number, left.hash, right.hash, env_step, strategy)
 
     def add_query_of(self, run: str, number: int, left: str, right: str, env_step: int, strategy: str) -> None:
-        """The same, of segments that are here already, by their hashes."""
+        """The same, of segments that are here already, by their hashes. Raises AskedOtherwise too."""
         with self.transaction():
             entered = self.execute(
                 "INSERT INTO queries VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
@@ -62,7 +63,7 @@ class PreferenceStore(Database):
             if not entered.rowcount and self._hashes(run, number) != (left, right):
                 raise AskedOtherwise(
                     f"{self.path}: query {number} of run {run} was entered with other segments: "
-                    "a resumed run must repeat itself exactly; does another trainer use this store?"
+                    "does another trainer use this store, or a processor that rounds otherwise?"
                 )
 
     def _add_segment(self, segment: Segment) -> None:
@@ -92,6 +93,9 @@ class PreferenceStore(Database):
         person's answers are all kept, and the last one counts. latency_seconds: None for an oracle.
         env_step: agent steps done when the answer was given. created: when that was, of an answer given elsewhere;
         ISO 8601 with time zone.
+
+        Raises AskedOtherwise if the oracle gave another answer, UserError if there is no such query, and if the
+        annotator has no answer to undo.
         """
         if answer not in (*ANSWERS, UNDO):
             raise UserError(f"answer {answer!r} will not do: use one of {', '.join((*ANSWERS, UNDO))}")
@@ -103,9 +107,8 @@ class PreferenceStore(Database):
                 raise UserError(f"{self.path}: {annotator} has no answer to query {number} of run {run} to undo")
             if annotator == ORACLE and earlier is not None:
                 if earlier != answer:
-                    raise UserError(
-                        f"{self.path}: the oracle answered {earlier} to query {number} of run {run}, and now {answer}: "
-                        "a resumed run must repeat itself exactly"
+                    raise AskedOtherwise(
+                        f"{self.path}: the oracle answered {earlier} to query {number} of run {run}, and now {answer}"
                     )
                 return
             given = datetime.fromisoformat(created) if created else datetime.now(UTC)
@@ -252,7 +255,8 @@ class PreferenceStore(Database):
                 if not (new_queries or label["repeat"]) and self._hashes(run, number) != (left.hash, right.hash):
                     raise UserError(
                         f"{directory}: run {run} has not asked query {number}, or of other segments; import into the "
-                        f"run they are of, or a database (NAME.db), or start one: repro train --preferences {directory}"
+                        "run they are of, or a database (NAME.db), or start one: "
+                        f"repro train --preferences {shlex.quote(str(directory))}"
                     )
                 self.add_query(asked_in, number, left, right, label["env_step"], label["strategy"])
                 if self.last_answer(asked_in, number, annotator) is None:

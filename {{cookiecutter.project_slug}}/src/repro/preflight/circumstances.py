@@ -37,7 +37,7 @@ def check_disk_space(config: Config, root: Path) -> CheckResult:
         free >= MIN_FREE_BYTES,
         f"{free / 1e9:.1f} GB free where runs are kept ({MIN_FREE_BYTES / 1e9:.0f} needed)",
         "A disk that fills up ends the run, and what it cannot write is lost.",
-        "delete checkpoints and videos of runs that nothing refers to, or move the project",
+        "make room (repro runs --prune proposes what), or move the project",
     )
 
 

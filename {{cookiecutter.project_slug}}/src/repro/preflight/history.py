@@ -39,7 +39,7 @@ def check_smoke(config: Config, root: Path) -> CheckResult:
         bool(found),
         f"{found} finished" if found else f"no run of this code ({code}) with {kind} has finished",
         "An error in what is done last, such as saving, costs the whole run.",
-        f"a short run: repro train --seed {config.seeds.tuning[0]} with the same --params and --set, and "
+        f"a short run: repro train --seed {config.seeds.tuning[0]} with the same --params, --ablation and --set, and "
         f"--set training.total_steps={_few_steps(config)}{few_labels if config.person_annotates else ''}",
     )
 
@@ -77,13 +77,15 @@ def _task(params: Params) -> tuple[str, ...]:
 
 
 def _kind(params: Params) -> tuple[str, ...]:
-    """What decides which code a run passes through: its `_task`, and how rewards are learned if they are."""
+    """What decides which code a run passes through: task, kind of actions, and how rewards are learned if they are."""
+    actions = params.get("env", {}).get("actions")  # where the environment has both kinds
+    task = (*_task(params), f"{actions} actions") if actions else _task(params)
     if params.get("reward", {}).get("source") != "learned":
-        return _task(params)
+        return task
     model = params.get("reward_model", {})
     learning = [str(model.get(name)) for name in ("network", "target")]
     learning += ["early stopping"] if model.get("early_stopping") else []
-    return (*_task(params), *learning, f"labels by {params.get('preferences', {}).get('annotator')}")
+    return (*task, *learning, f"labels by {params.get('preferences', {}).get('annotator')}")
 
 
 def _few_steps(config: Config) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 from repro.config import Config
 from repro.files import make_folder, storage_error, write_json
 from repro.reading import UserError
-from repro.tracking.archive import RunFolder
+from repro.tracking.archive import CHECKPOINT, RunFolder
 from repro.tracking.durations import timestamp
 from repro.tracking.git import read_git
 from repro.tracking.index import list_summaries, without_copies
@@ -46,8 +46,8 @@ def publish_training(root: Path, run: RunFolder, cell: str) -> None:
     try:
         for file in (models / "run.json", *models.glob("*.mp4"), *models.glob("*.pt")):
             file.unlink(missing_ok=True)  # run.json first: it says which run all others are of
-        for file in sorted((run.path / "checkpoints").glob("*.pt")):
-            if file.name != "last.pt":  # that one is for resuming
+        for file in sorted((run.path / CHECKPOINT.parent).glob("*.pt")):
+            if file.name != CHECKPOINT.name:
                 shutil.copyfile(file, models / file.name)
         for kind, name in ((EPISODE, EPISODE_VIDEO), (SEGMENTS, SEGMENTS_VIDEO)):
             for file in videos_of_training(run.path, kind)[-1:]:

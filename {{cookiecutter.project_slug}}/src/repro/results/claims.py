@@ -8,11 +8,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from repro.config.base import FiniteFloat, NonNegativeFloat, NonNegativeInt, Section
+from repro.config.base import FiniteFloat, NonNegativeFloat, NonNegativeInt
 from repro.reading import UserError, nearest
 from repro.results.aggregates import SEEDS_FOR_BOOTSTRAP
 from repro.results.statistics import SEEDS_FOR_INTERVAL
-from repro.results.strict_files import Text, read_strict
+from repro.results.strict_files import Strict, Text, read_strict
 
 PATH = "paper/claims.yaml"
 SUCCESS_RATE = "success_rate"
@@ -24,7 +24,7 @@ METRICS = (
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
 
 
-class Group(Section):
+class Group(Strict):
     """Which results: an experiment, or an ablation of it."""
 
     experiment: Name
@@ -36,7 +36,7 @@ class Group(Section):
         return f"{self.experiment}/{self.ablation}" if self.ablation else self.experiment
 
 
-class Deciding(Section):
+class Deciding(Strict):
     """The cells that decide a claim; of several experiments, each a task, the interquartile mean over all of them."""
 
     experiment: Name | Annotated[list[Name], Field(min_length=2)]
@@ -49,7 +49,7 @@ class Deciding(Section):
         return [Group(experiment=name, ablation=self.ablation) for name in names]
 
 
-class Claim(Section):
+class Claim(Strict):
     """One sentence that can turn out false, and what settles it."""
 
     id: Name
@@ -107,7 +107,7 @@ class Claim(Section):
         return self.cells.groups + ([self.against] if self.against else [])
 
 
-class ClaimsFile(Section):
+class ClaimsFile(Strict):
     """The whole file."""
 
     paper: dict[str, Any]

@@ -18,14 +18,21 @@ from repro.config import Config
 from repro.device import choose_device, choose_precision
 from repro.envs import make_envs
 from repro.experience.episodes import score
-from repro.experience.playing import Episodes, film_episode, make_player, play_episodes, policy_of, random_policy
-from repro.normalisation import network_space
+from repro.experience.playing import (
+    Episodes,
+    film_episode,
+    make_player,
+    play_episodes,
+    policy_of,
+    random_policy,
+    spaces_of,
+)
 from repro.preferences.reward_model import RewardModel
 from repro.reading import UserError
 from repro.seeding import numpy_generator
-from repro.session.run import REWARD_MODEL, open_store
+from repro.session.run import open_store
 from repro.session.segment_video import film_extremes
-from repro.tracking.archive import RunFolder
+from repro.tracking.archive import REWARD_MODEL, RunFolder
 from repro.tracking.metrics import read_last_row
 from repro.tracking.video import SEGMENTS, video_path
 
@@ -36,8 +43,11 @@ def evaluate(config: Config, agent_file: Path, play: Sequence[str] = ("sampled",
     """Evaluate the network saved in `agent_file`, with sampled and with greedy actions, beside two baselines.
 
     All face the same `evaluation.episodes` starts, drawn from `evaluation.seed`, one full episode each: were episodes
-    taken as they end, short ones would count more. Scores are those of `repro.experience.episodes`. Raises UserError if
-    the file is missing, damaged or of another network, or if the network or a return is not finite.
+    taken as they end, short ones would count more. Scores are those of `repro.experience.episodes`.
+
+    Returns `episodes` and `seed` as in the parameters, and what `summarise` says: under each name in `play` of these
+    actions, under `random` of uniformly random ones, under `optimal` of the best returns known, without lengths. Raises
+    UserError if the file is missing, damaged or of another network, or if the network or a return is not finite.
     """
     settings = config.evaluation
     torch.set_num_threads(config.training.threads)
@@ -98,7 +108,7 @@ def load_agent(config: Config, agent_file: Path) -> Agent:
 def load_reward_model(config: Config, file: Path) -> RewardModel:
     """The trained reward model, to `predict` with. Raises UserError as `load_agent` does."""
     device = evaluation_device(config)
-    space = network_space(config.env, make_envs(config.env, num_envs=1).single_observation_space)
+    space, _ = spaces_of(config.env)
     precision = choose_precision(config.training.precision, device)
     model = RewardModel(space, config.reward_model, device, seed=0, precision=precision)  # which trains no more
     with _explained(file, model.network):

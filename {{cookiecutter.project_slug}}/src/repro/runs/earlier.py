@@ -9,9 +9,9 @@ from typing import Any
 
 from repro.reading import UserError
 from repro.tracking import provenance
-from repro.tracking.archive import RunFolder, read_run, runs_here
+from repro.tracking.archive import AGENT, RunFolder, read_run, runs_here
 from repro.tracking.durations import shown_time, timestamp
-from repro.tracking.index import list_summaries
+from repro.tracking.index import list_summaries, without_copies
 from repro.tracking.locks import is_held
 from repro.tracking.parameters import same_params
 
@@ -63,7 +63,7 @@ def find_trained(
     for run in _alike(root, list_summaries(root), code, params, seed):
         record = run.record
         same = record["status"] == "finished" and record.get("ablation") == ablation and not record.get("reward_model")
-        same = same and (dirty or not record.get("dirty")) and (run.path / "checkpoints/agent.pt").exists()
+        same = same and (dirty or not record.get("dirty")) and (run.path / AGENT).exists()
         if same and (preferences is None or _began_with(run, preferences)):
             return run
     return None
@@ -106,8 +106,8 @@ def check_clock(root: Path) -> None:
 def _alike(
     root: Path, summaries: Iterable[dict[str, Any]], code: str, params: dict[str, Any], seed: int
 ) -> Iterator[RunFolder]:
-    """Of `summaries` the runs of this code, these parameters and this seed."""
-    for summary in summaries:
+    """Of `summaries` the runs of this code, these parameters and this seed; a copy of a folder is none."""
+    for summary in without_copies(summaries):
         if (summary.get("code_hash"), summary.get("seed")) == (code, seed):
             run = read_run(root / "runs" / summary["id"])
             if same_params(params, run.record["params"]):

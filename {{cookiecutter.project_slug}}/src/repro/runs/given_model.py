@@ -8,6 +8,7 @@ from repro.config import Config, parse_config
 from repro.envs import describe_environment
 from repro.reading import UserError
 from repro.results.evaluate import load_reward_model
+from repro.tracking.archive import REWARD_MODEL
 from repro.tracking.lookup import find_own_run
 
 
@@ -21,7 +22,7 @@ def reward_model_of(root: Path, config: Config, name: str | None) -> Path | None
     if config.reward.source != "learned":
         raise UserError("--reward-model: reward.source is environment, which needs none; leave the option out")
     run = find_own_run(root, name)
-    file = run.path / "checkpoints/reward_model.pt"
+    file = run.path / REWARD_MODEL
     if not file.exists():
         raise UserError(
             f"{run.id}: has no final reward model; it learns none, or has not finished (repro show {run.id})"

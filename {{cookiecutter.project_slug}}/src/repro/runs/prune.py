@@ -16,12 +16,11 @@ from pathlib import Path
 from repro.files import storage_error
 from repro.reading import UserError
 from repro.terminal.text import counted
-from repro.tracking.archive import Record, read_run
+from repro.tracking.archive import CHECKPOINT, Record, read_run
 from repro.tracking.durations import timestamp
 from repro.tracking.locks import hold_run
 from repro.worklog.pages import without_rows_of_runs
 
-CHECKPOINT = "checkpoints/last.pt"
 VIDEOS = "videos"
 
 

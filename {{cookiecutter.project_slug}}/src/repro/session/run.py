@@ -20,7 +20,7 @@ from repro.preferences.store import PreferenceStore
 from repro.reading import UserError
 from repro.session.progress import Progress
 from repro.session.segment_video import film_extremes
-from repro.tracking.archive import RunFolder
+from repro.tracking.archive import AGENT, CHECKPOINT, REWARD_MODEL, RunFolder
 from repro.tracking.creation import INITIAL_REWARD_MODEL
 from repro.tracking.findings import add_finding, forget_findings_after, read_findings
 from repro.tracking.metrics import MetricsWriter, read_metrics
@@ -29,9 +29,6 @@ from repro.tracking.video import SEGMENTS, video_path
 from repro.tracking.wandb import WandbMirror, WandbSettings
 from repro.training import make_trainer
 from repro.training.trainer import Trainer
-
-CHECKPOINT = Path("checkpoints/last.pt")  # the whole state, to resume from
-AGENT, REWARD_MODEL = Path("checkpoints/agent.pt"), Path("checkpoints/reward_model.pt")  # final networks only
 
 
 def train_run(run: RunFolder, config: Config, settings: WandbSettings, preferences: Path | None) -> dict[str, Any]:
@@ -126,6 +123,8 @@ def _train(trainer: Trainer, run: RunFolder, metrics: MetricsWriter, mirror: Wan
         for count, row in enumerate(trainer.rows(), start=len(rows) + 1):
             start = time.perf_counter()
             metrics.write(row)
+            if not trainer.exact and run.record.get("exact", True):  # it turned out only now
+                run.update(exact=False)
             latest |= row
             history.add(row)
             for problem in find_problems(history, subject):

@@ -91,7 +91,11 @@ def shown_path(path: Path) -> str:
 
 def shorten(text: str) -> str:
     """The text with the paths in it as short as they can be written from here."""
-    return re.sub(rf"(?<![\w./~-]){re.escape(os.getcwd() + os.sep)}", "", text)
+    try:
+        here = os.getcwd()
+    except FileNotFoundError:  # the folder was deleted
+        return text
+    return re.sub(rf"(?<![\w./~-]){re.escape(here + os.sep)}", "", text)
 
 
 def wrap_after(prefix: str, text: str, size: int | None) -> list[str]:

@@ -24,8 +24,9 @@ from repro.tracking.locks import is_held, updating_record
 from repro.tracking.metrics import encode, read_last_row
 from repro.tracking.process import is_running, process_start
 
-STATUSES = ("queued", "running", "finished", "failed", "interrupted")
 Record = dict[str, Any]
+# In a run's folder: the whole state, to resume from; the final networks.
+CHECKPOINT, AGENT, REWARD_MODEL = (Path("checkpoints", f"{name}.pt") for name in ("last", "agent", "reward_model"))
 FOLDER = "folder"  # a summary's own field: where the run is
 STARTING_SECONDS = 60.0  # a process takes no longer from creating a run to holding its lock
 NEEDED = ("status", "pid", "process_start", "host", "params", "seed", "code_hash", "params_hash")

@@ -7,7 +7,6 @@ when it was read, and runs that were written just before are not entered: a seco
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import time
@@ -19,6 +18,7 @@ from repro.files import write_atomic
 from repro.reading import UserError, parse_json
 from repro.tracking.archive import FOLDER, Record, read_named_record, run_ids
 from repro.tracking.durations import timestamp
+from repro.tracking.parameters import digest
 
 # Of the record as they are.
 FIELDS = (
@@ -76,8 +76,8 @@ def without_copies(summaries: Iterable[Record]) -> list[Record]:
 def summarise(record: Record) -> Record:
     """FIELDS of a record, and DERIVED.
 
-    Steps are those done (or planned); score and return are as evaluated, else of the training's end. Runs of the same
-    parameters, or with a prediction of the same gate, have the same hash of these.
+    Steps are those done (or planned); score and return are as evaluated, else of the training's end. `params_hash` is
+    equal for equal parameters, `gate_hash` for predictions made in the same gate.
     """
     metrics = record.get("result_metrics") or {}
     training = record["params"].get("training") or {}
@@ -89,13 +89,9 @@ def summarise(record: Record) -> Record:
         "planned_steps": training.get("total_steps"),
         "score": evaluated.get("score"),
         "return": evaluated.get("return_mean", metrics.get("return/mean")),
-        "gate_hash": _hash(record["gate"]) if prediction and record.get("gate") else None,
+        "gate_hash": digest(record["gate"]) if prediction and record.get("gate") else None,
         "failure_probability": prediction.get("failure_probability"),
     }
-
-
-def _hash(gate: Record) -> str:
-    return hashlib.sha256(json.dumps(gate, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def judged(record: Record) -> Record:

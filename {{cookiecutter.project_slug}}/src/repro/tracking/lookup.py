@@ -9,7 +9,7 @@ from pathlib import Path
 from repro.reading import UserError
 from repro.tracking import provenance
 from repro.tracking.archive import RunFolder, is_run_folder, read_named_record, read_run, run_ids
-from repro.tracking.index import list_summaries
+from repro.tracking.index import list_summaries, without_copies
 
 
 def find_run(root: Path, name: str) -> RunFolder:
@@ -24,7 +24,7 @@ def find_run_folder(root: Path, name: str) -> Path:
     wherever that is. Raises UserError if there is none, or more than one.
     """
     if name == "latest":
-        runs = list_summaries(root)
+        runs = without_copies(list_summaries(root))
         if not runs:
             raise UserError("there is no run yet; start one with: repro train --seed 100")
         name = runs[0]["id"]

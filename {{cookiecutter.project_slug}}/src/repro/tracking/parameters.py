@@ -46,4 +46,9 @@ def resolutions(wanted: Params) -> list[dict[str, Any]]:
 
 def params_hash(params: Params) -> str:
     """16 hex digits that stand for what is effective of the parameters."""
-    return hashlib.sha256(json.dumps(effective_params(params), sort_keys=True).encode()).hexdigest()[:16]
+    return digest(effective_params(params))
+
+
+def digest(value: Any) -> str:
+    """16 hex digits that stand for a value of JSON; the order of its keys does not count."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]

@@ -38,7 +38,7 @@ def project(root: Path) -> dict[str, Any]:
 
 def devices() -> dict[str, Any]:
     """{"cpu": model, "cores": usable ones, "gpus": names}; `gpus` only once torch has been imported."""
-    found: dict[str, Any] = {"cpu": _cpu_model(), "cores": usable_cores()}
+    found: dict[str, Any] = {"cpu": cpu_model(), "cores": usable_cores()}
     torch = sys.modules.get("torch")
     if torch is not None:
         found["gpus"] = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
@@ -74,7 +74,8 @@ def redact(words: Sequence[str]) -> list[str]:
     return shown
 
 
-def _cpu_model() -> str:
+def cpu_model() -> str:
+    """The processor's type, as the system names it."""
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):

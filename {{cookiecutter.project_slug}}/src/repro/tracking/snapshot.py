@@ -24,7 +24,10 @@ SWEEP_SECONDS = 24 * 3600  # a folder half-made for longer belongs to no living 
 
 def project_root(start: Path | None = None) -> Path:
     """The nearest folder upwards that is a project: `params.yaml`, and `[tool.repro]` in pyproject.toml."""
-    start = Path(start or Path.cwd()).resolve()
+    try:
+        start = Path(start or Path.cwd()).resolve()
+    except FileNotFoundError:
+        raise UserError("the current folder was deleted; change to another (cd)") from None
     without_params = None
     for folder in (start, *start.parents):
         if _is_project(folder / "pyproject.toml"):

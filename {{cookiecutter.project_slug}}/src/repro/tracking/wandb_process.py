@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from repro.files import write_atomic
+from repro.tracking.archive import AGENT, REWARD_MODEL
 from repro.tracking.metrics import decode_row
 from repro.tracking.video import EPISODE, SEGMENTS, video_kind, video_step, videos_of_training
 from repro.tracking.wandb import KILLED
@@ -135,8 +136,10 @@ def _log_artifacts(run: Any, run_dir: Path, seconds: float) -> None:
     """
     import wandb
 
-    networks = [run_dir / "checkpoints" / name for name in ("agent.pt", "reward_model.pt")]
-    files = {"model": [path for path in networks if path.exists()], "preferences": []}
+    files = {
+        "model": [run_dir / name for name in (AGENT, REWARD_MODEL) if (run_dir / name).exists()],
+        "preferences": [],
+    }
     record = json.loads((run_dir / "run.json").read_bytes())
     if record["params"].get("reward", {}).get("source") == "learned" and (run_dir / "preferences.db").exists():
         files["preferences"] = [_copy_database(run_dir / "preferences.db", run_dir / "wandb" / "preferences.db")]
@@ -152,7 +155,7 @@ def _copy_database(path: Path, copy: Path) -> Path:
     """A whole copy of an SQLite database that another process may have open."""
     copy.unlink(missing_ok=True)
     with (
-        contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as source,
+        contextlib.closing(sqlite3.connect(path.absolute().as_uri() + "?mode=ro", uri=True)) as source,
         contextlib.closing(sqlite3.connect(copy)) as target,
     ):
         source.backup(target)

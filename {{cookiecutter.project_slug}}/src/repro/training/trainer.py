@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from repro.agents import make_agent
 from repro.asking.learning import PreferenceLearning
 from repro.asking.questions import collect_initial_labels
-from repro.config import AtariConfig, Config
+from repro.config import AtariConfig, Config, ReplayConfig
 from repro.device import choose_device, choose_precision
 from repro.envs import make_envs
 from repro.experience.episodes import EpisodeStatistics
@@ -25,6 +25,7 @@ from repro.preferences.reward_model import RewardModel
 from repro.preferences.store import PreferenceStore
 from repro.reading import UserError
 from repro.seeding import derive_seed, torch_generator
+from repro.tracking.provenance import cpu_model
 from repro.training.movement import Movement
 from repro.training.rewards import LearnedReward, RewardSource, TrueReward
 
@@ -73,6 +74,7 @@ class Trainer(abc.ABC):
             self.source = LearnedReward(model)
         self.collects_initial_labels = self.learning is not None and initial_steps is None
         self.started = False
+        self.processor = cpu_model()
         self.exact = True  # False once it went on without repeating itself bit for bit
 
     def rows(self) -> Iterator[dict[str, float]]:
@@ -108,7 +110,8 @@ class Trainer(abc.ABC):
     def _start(self) -> None:
         """Reset the environments; collect the initial labels and learn from them.
 
-        Raises UserError if these leave no steps to train with: before a person has labelled anything.
+        Raises UserError if these leave too few steps to train with: before a person has labelled anything. How many
+        they take depends on how long episodes are, and does not follow from the parameters.
         """
         self.storage.observations[-1], _ = self.envs.reset(seed=derive_seed(self.seed, "env"))
         if self.learning:
@@ -119,6 +122,13 @@ class Trainer(abc.ABC):
                     raise UserError(
                         f"training.total_steps ({self.config.training.total_steps}) leaves nothing to train with: "
                         f"the initial labels alone took {self.env_step} steps; raise it"
+                    )
+                agent, left = self.config.agent, self.config.training.total_steps - self.env_step
+                if isinstance(agent, ReplayConfig) and agent.learning_starts >= left:
+                    raise UserError(
+                        f"agent.learning_starts ({agent.learning_starts}) must be less than the {left} steps that "
+                        f"the initial labels, which took {self.env_step}, leave of training.total_steps "
+                        f"({self.config.training.total_steps}): else nothing is learned"
                     )
                 self.learning.start(self.env_step)
         self.started = True
@@ -141,6 +151,7 @@ class Trainer(abc.ABC):
         with self._timed("reward_model"):
             if self.learning:
                 metrics |= self.learning.learn(self.storage, self.env_step, progress)
+                self.exact = self.exact and self.learning.exact
             rewards, terminated = self.source.relabel(self.storage)
             metrics |= self.source.metrics
         metrics |= self.episodes.update(self.storage, rewards, scales)
@@ -162,6 +173,7 @@ class Trainer(abc.ABC):
             "agent": self.agent.state_dict(),
             "observations": self.storage.observations[-1].copy(),
             "done": self.storage.done[-1].copy(),
+            "processor": self.processor,
             "episodes": self.episodes.state_dict(),
             "learning": self.learning.state_dict() if self.learning else None,
             # Whether all that follows is repeated bit for bit: a GPU adds in another order each time, and what a person
@@ -171,7 +183,8 @@ class Trainer(abc.ABC):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from what `state_dict` returned; with new episodes if those that were under way are not in it."""
-        self.env_step, self.seconds, self.exact = state["env_step"], state["seconds"], state["exact"]
+        self.env_step, self.seconds = state["env_step"], state["seconds"]
+        self.exact = state["exact"] and state["processor"] == self.processor  # another type may round otherwise
         self.agent.load_state_dict(state["agent"])
         self.movement.forget()
         if state["envs"]:
@@ -180,7 +193,8 @@ class Trainer(abc.ABC):
             self.storage.done[-1] = state["done"]  # all that the next rollout asks is whether a reset follows
             self.episodes.load_state_dict(state["episodes"])
         else:
-            seed = derive_seed(self.seed, f"env, resumed after {self.env_step} steps")  # not the first starts again
+            # Other starts than the run's first ones.
+            seed = derive_seed(self.seed, f"env, resumed after {self.env_step} steps")
             self.storage.observations[-1], _ = self.envs.reset(seed=seed)
         if self.learning:
             self.learning.load_state_dict(state["learning"], self.exact)

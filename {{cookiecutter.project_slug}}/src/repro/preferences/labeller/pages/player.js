@@ -37,6 +37,7 @@ export class Player {
   }
 
   replay() {
+    if (!this.clips) return; // the key may be pressed while there is nothing to label
     this.time = 0;
     this.#draw();
   }
