@@ -91,7 +91,8 @@ def page(found: Found, seeds: list[int], made_by: str, overrides: list[str], lef
 
 def main() -> None:
     from repro.config import load_config
-    from repro.config.ablations import ALL, chosen_ablations
+    from repro.config.ablating import chosen_ablations
+    from repro.config.ablations import ALL
     from repro.report.score_plots import ablations_height, draw_ablations
     from repro.results.plots import LIGHT, render
 

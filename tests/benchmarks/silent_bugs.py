@@ -209,8 +209,8 @@ AGENTS = (
     Bug(
         "the agent's images are scaled to [0, 1] twice",
         "agents/networks.py",
-        "memory_format=torch.channels_last).div_(255)",
-        "memory_format=torch.channels_last).div_(255**2)",
+        "return scale_images(images, torch.channels_last)",
+        "return scale_images(images, torch.channels_last).div_(255)",
         ("unit/test_networks.py",),
     ),
     Bug(

@@ -35,13 +35,13 @@ def checkpoint_bytes(state: dict[str, Any]) -> bytes:
     return buffer.getvalue()
 
 
-def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
-    """What `save_checkpoint` wrote, arrays as tensors. Raises UserError if it is missing or damaged."""
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """What `save_checkpoint` wrote, arrays as tensors, all on the CPU. Raises UserError if it is missing or damaged."""
     try:
         with zipfile.ZipFile(path) as file:
             if file.testzip():  # torch itself reads on where a checksum is wrong
                 raise zipfile.BadZipFile
-        state = torch.load(path, map_location=device, weights_only=True)
+        state = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise UserError(f"{path}: no such checkpoint") from None
     except (*_UNREADABLE, *_UNUSABLE) as error:
@@ -74,7 +74,7 @@ def check_shapes(path: Path, state: Any, expected: dict[str, Any]) -> None:
 
 
 def _difference(state: Any, expected: Any, name: str) -> str | None:
-    """What the first tensor is called that is missing, too many or of another shape, and how; None if there is none."""
+    """The first tensor that is missing, unexpected or of another shape, and what is wrong with it; None if all fit."""
     if isinstance(expected, torch.Tensor):
         if not isinstance(state, torch.Tensor):
             return f"{name} is missing"

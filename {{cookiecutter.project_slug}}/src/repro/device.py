@@ -1,4 +1,7 @@
-"""Which device to compute on, and how precisely, said explicitly: never a silent fallback."""
+"""Which device to compute on, and how precisely: what was asked for, never something else in its place.
+
+A GPU that is not there is refused. bfloat16 is not: where the hardware does not compute in it, it takes longer.
+"""
 
 from __future__ import annotations
 
@@ -26,8 +29,8 @@ def choose_device(name: str) -> torch.device:
 def choose_precision(name: str, device: torch.device) -> str:
     """`float32`, `bfloat16`, or for `auto` one of them: bfloat16 where a GPU or an x86 processor computes in it.
 
-    On other processors it was not tried. Where the hardware does not compute in it, bfloat16 is several times slower
-    than float32. Results depend on it, so a run records the choice.
+    On other processors it was not tried. What is asked for by name is not checked: where the hardware does not compute
+    in it, bfloat16 is several times slower than float32. Results depend on it, so a run records the choice.
     """
     if name != "auto":
         return name

@@ -1,4 +1,4 @@
-"""Normalisation of observations: one module, the first layer of every network that sees them."""
+"""Normalisation of observations: a module, the first layer of networks that see vectors; the scaling of images."""
 
 from __future__ import annotations
 
@@ -67,6 +67,13 @@ class NormalisedBox(Box):
 def network_space(config: EnvConfig, space: Box) -> Box:
     """The space that networks are told of where `space` is observed: with a normaliser if the parameters want one."""
     return NormalisedBox(space) if isinstance(config, GymConfig) and config.normalise_observations else space
+
+
+def scale_images(images: Tensor, memory_format: torch.memory_format = torch.preserve_format) -> Tensor:
+    """uint8 pixels as numbers from 0 to 1, in the precision that convolutions compute in here."""
+    kind = images.device.type
+    dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else torch.float32
+    return images.to(dtype, copy=True, memory_format=memory_format).div_(255)
 
 
 def normaliser_of(space: Box) -> RunningNormaliser | None:

@@ -9,7 +9,8 @@ import pytest
 from project import SOURCE, Project
 
 from repro.config import load_config
-from repro.config.ablations import ABLATIONS, Same, ablate, chosen_ablations
+from repro.config.ablating import ablate, chosen_ablations
+from repro.config.ablations import ABLATIONS, Same
 from repro.reading import UserError
 
 PAGE = (SOURCE / "docs/ablations.md").read_text()

@@ -14,8 +14,8 @@ from repro.config import Config, load_config
 from repro.preferences.store import PreferenceStore
 from repro.reading import UserError
 from repro.results.evaluate import load_agent
-from repro.session.run import AGENT, CHECKPOINT, save_agent, train_run
-from repro.tracking.archive import RunFolder
+from repro.session.run import save_agent, train_run
+from repro.tracking.archive import AGENT, CHECKPOINT, RunFolder
 from repro.training import make_trainer
 
 TRUE = "reward.source=environment"

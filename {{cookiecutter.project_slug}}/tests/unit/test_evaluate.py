@@ -77,6 +77,19 @@ def test_a_published_reward_model_predicts_as_it_did(trained):
 
 
 @pytest.mark.parametrize(("load", "file"), [(load_agent, AGENT), (load_reward_model, REWARD_MODEL)])
+def test_the_environment_that_tells_what_networks_see_is_closed(trained, monkeypatch, load, file):
+    made = []
+
+    def noted(*arguments, **settings):
+        made.append(make_envs(*arguments, **settings))
+        return made[-1]
+
+    monkeypatch.setattr("repro.experience.playing.make_envs", noted)
+    load(trained.config, trained.folder / file)
+    assert [envs.closed for envs in made] == [True]
+
+
+@pytest.mark.parametrize(("load", "file"), [(load_agent, AGENT), (load_reward_model, REWARD_MODEL)])
 def test_networks_that_cannot_be_used_are_refused(trained, tmp_path, load, file):
     load(trained.config, trained.folder / file)
     for value in (np.nan, np.inf):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+import torch
 from project import SOURCE
 from sick_runs import BUGS, Bug, train
 
@@ -85,6 +86,21 @@ def test_a_policy_that_does_not_learn_has_several_findings():
     assert found(config, train(config, 100, bug)).keys() >= {"flat_entropy", "never_clipped", "no_progress"}
 
 
+@pytest.mark.parametrize("half", [0, 1], ids=["policy", "values"])
+def test_half_an_encoder_that_no_gradient_reaches_is_seen(half: int):
+    """Vectors pass through an encoder of the policy's and one of the values', whose layers are in one tensor each."""
+
+    def detach(encoder, observations, features):
+        return torch.stack([part.detach() if index == half else part for index, part in enumerate(features)])
+
+    def plant(trainer):
+        trainer.agent.network.encoder.register_forward_hook(detach)
+
+    config, bug = small("environment"), Bug("no gradient for half the encoder", ("still_layer",), plant=plant)
+    rows = train(config, 100, bug, enough=naming(bug, config))
+    assert found(config, rows)["still_layer"] == "error" and rows[-1]["update/still_layers"] == 4
+
+
 def test_updates_that_replace_the_network_are_seen_where_it_stays_finite():
     config = small("environment")
     bug = Bug("large updates", ("large_update",), (("agent.learning_rate", 10.0),))
@@ -106,7 +122,8 @@ def test_checks_are_made_where_they_apply():
     assert not_made(learned) == set()
     assert not_made(true) >= {"flat_reward", "identical_members", "many_ties", "uncorrelated_reward"}
     assert not_made(one) == {"identical_members", "shrunken_disagreement"}
-    assert not_made(person) == {"uncorrelated_reward", "worse_than_random"}
+    by_the_score = {"uncorrelated_reward", "flat_entropy", "no_progress", "worse_than_random"}
+    assert not_made(person) == by_the_score  # which may not be what the person wants
     assert not_made(dqn) - not_made(true) == {"kl_spike", "bad_values", "advantages_off_centre"}
 
 

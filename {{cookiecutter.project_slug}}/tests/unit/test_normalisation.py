@@ -10,13 +10,13 @@ from gym_examples import gym_config, gym_parameters
 from gymnasium.spaces import Box
 from project import assert_equal_runs
 
-from repro.normalisation import NormalisedBox, RunningNormaliser, normaliser_of
+from repro.normalisation import NormalisedBox, RunningNormaliser, normaliser_of, scale_images
 from repro.preferences.store import PreferenceStore
 from repro.results.evaluate import evaluate, load_agent, load_reward_model
 from repro.session import run as session
 from repro.session.progress import Progress
-from repro.session.run import AGENT, REWARD_MODEL, train_run
-from repro.tracking.archive import RunFolder
+from repro.session.run import train_run
+from repro.tracking.archive import AGENT, REWARD_MODEL, RunFolder
 from repro.tracking.wandb import WandbSettings
 from repro.training import make_trainer
 
@@ -48,6 +48,17 @@ def test_what_it_returns_is_standardised_and_clipped():
         values = normaliser(torch.tensor([[2.5, 5.0], [-100.0, 6.0]], dtype=torch.float64).view(shape)).view(2, 2)
         assert values.dtype == torch.float32
         torch.testing.assert_close(values, torch.tensor([[0.5, 0.0], [-10.0, 10.0]]))
+
+
+@pytest.mark.parametrize("layout", [torch.preserve_format, torch.channels_last], ids=str)
+@pytest.mark.parametrize("half", [False, True], ids=["float32", "bfloat16"])
+def test_images_are_scaled_in_the_precision_that_convolutions_have(half, layout):
+    images = torch.randint(0, 256, (3, 2, 5, 7), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    before, dtype = images.clone(), torch.bfloat16 if half else torch.float32
+    with torch.autocast("cpu", torch.bfloat16, enabled=half):
+        scaled = scale_images(images, layout)
+    assert scaled.dtype == dtype and torch.equal(scaled, images.to(dtype) / 255) and torch.equal(images, before)
+    assert scaled.is_contiguous(memory_format=torch.channels_last) == (layout == torch.channels_last)
 
 
 def test_copies_of_networks_see_observations_as_the_original_does():

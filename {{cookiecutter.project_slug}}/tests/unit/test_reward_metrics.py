@@ -74,8 +74,8 @@ def test_validation_by_hand():
     returns = torch.cat([left, torch.zeros(2, count)], dim=1)
     for part in torch.arange(count).split(3):
         both = torch.cat([part, part + count])
-        ages = (part + 0.5) / count
-        validation.add(losses[:, part], returns[:, both], answers[part], held_out[:, part], true_returns[both], ages)
+        places = (part + 0.5) / count
+        validation.add(losses[:, part], returns[:, both], answers[part], held_out[:, part], true_returns[both], places)
     assert validation.loss == (0 + 2 + 4 + 6) / 4
     metrics = validation.metrics(0.0)
     assert metrics["reward_model/accuracy_val"] == (1 + 0 + 0.5 + 1) / 4

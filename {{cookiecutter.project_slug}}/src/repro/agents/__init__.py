@@ -52,7 +52,10 @@ class OffPolicyAgent(Protocol):
     updates: int  # gradient steps so far
 
     def explore(self, steps: int) -> dict[str, float]:
-        """Explore as is due `steps` agent steps into training; at first as is due at its end. Returns metrics."""
+        """Explore as is due `steps` agent steps into training. Returns metrics.
+
+        Before the first call it explores as at the end of training.
+        """
 
     def act(self, observations: NDArray, greedy: bool = False) -> Tensor:
         """Actions (N, ...) on the CPU, with exploration or greedy."""
@@ -87,7 +90,10 @@ def make_agent(
     generator: torch.Generator,
     precision: str = "float32",
 ) -> Agent:
-    """The agent of `config`. Raises UserError if it has no such actions."""
+    """The agent of `config`.
+
+    Raises UserError if it has no such actions; sb3-ppo also if it is not installed, or is to compute in bfloat16.
+    """
     check_actions(config.algorithm, action_space)
     agent: Agent = AGENTS[config.algorithm](observation_space, action_space, config, device, generator, precision)
     return agent

@@ -1,6 +1,7 @@
-"""Deep Q-learning (Mnih et al. 2015) with a target network, and double (van Hasselt et al. 2016): a whole page.
+"""Deep Q-learning (Mnih et al. 2015) with a target network, optionally double; the whole update on one page.
 
-The Huber loss is Mnih et al.'s "clipping the error term to [-1, 1]"; Adam stands where they have RMSprop.
+Double is van Hasselt et al. 2016. The Huber loss is Mnih et al.'s "clipping the error term to [-1, 1]"; Adam stands
+where they have RMSprop.
 """
 
 from __future__ import annotations

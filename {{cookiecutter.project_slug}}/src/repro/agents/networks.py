@@ -10,7 +10,7 @@ import torch
 from gymnasium.spaces import Box, Discrete
 from torch import Tensor, nn
 
-from repro.normalisation import normaliser_of
+from repro.normalisation import normaliser_of, scale_images
 
 Layer = TypeVar("Layer", nn.Linear, nn.Conv2d)
 
@@ -144,8 +144,7 @@ class ScaleImages(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """uint8 (batch, channels, height, width) to float of the same shape."""
-        dtype = torch.get_autocast_dtype(images.device.type) if torch.is_autocast_enabled(images.device.type) else None
-        return images.to(dtype or torch.float32, copy=True, memory_format=torch.channels_last).div_(255)
+        return scale_images(images, torch.channels_last)
 
 
 def make_encoder(observation_space: Box) -> tuple[nn.Module, int]:

@@ -54,7 +54,8 @@ class GymConfig(Section):
     num_envs: PositiveInt  # stepped side by side
     max_steps: PositiveInt  # an episode is truncated after so many steps, whatever Gymnasium's own limit is
     settings: dict[str, bool | int | FiniteFloat | str]  # of the environment's constructor, e.g. is_slippery: false
-    fixed_horizon: bool  # nothing else ends an episode: what would have ended it pays nothing while it lasts
+    # only max_steps ends an episode; what would have ended it costs the reward for being healthy (CartPole: any reward)
+    fixed_horizon: bool
     normalise_observations: bool  # by the running mean and variance of training, which evaluation freezes
     random_return: FiniteFloat  # of uniformly random actions
     reference_return: FiniteFloat  # the best there is, or the best known

@@ -75,7 +75,7 @@ class TRPOConfig(Section):
     max_kl: PositiveFloat  # nats an update may move the policy, on average over states
     conjugate_gradient_steps: PositiveInt
     damping: NonNegativeFloat  # added to the Fisher matrix's diagonal
-    line_search_steps: PositiveInt  # each halves the step
+    line_search_steps: PositiveInt  # lengths of the step that are tried, each half the one before
     value_learning_rate: PositiveFloat
     value_epochs: PositiveInt  # the value function is fitted to the returns so many times over
     minibatches: PositiveInt  # of an epoch of that

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from repro.config import GymConfig
 from repro.envs.base import ScaledVectorEnv
 from repro.envs.cartpole import NativeCartPole
-from repro.envs.mujoco import fixed_horizon_settings, forward_warnings
+from repro.envs.mujoco import fixed_horizon_settings, forward_warnings, is_mujoco
 from repro.envs.rendering import draw, prepare_rendering, watched_rate
 from repro.envs.saved_states import can_save, get_env_state, set_env_state
 from repro.reading import UserError
@@ -38,7 +38,7 @@ def make_gym_envs(config: GymConfig, num_envs: int, render: bool = False) -> Sca
     """
     spec = find_spec(config.id)
     with explained(config):
-        if str(spec.entry_point).startswith("gymnasium.envs.mujoco"):
+        if is_mujoco(str(spec.entry_point)):
             forward_warnings()
         if render:
             prepare_rendering()
@@ -54,13 +54,9 @@ class EnvLoop(ScaledVectorEnv):
     """
 
     def __init__(self, config: GymConfig, num_envs: int, render_mode: str | None = None):
-        settings: dict[str, Any] = dict(config.settings)
-        settings |= fixed_horizon_settings(config) if config.fixed_horizon else {}
-        settings |= {"render_mode": render_mode} if render_mode else {}  # not all have the argument
-        self.envs = [
-            gymnasium.make(config.id, max_episode_steps=-1, disable_env_checker=True, **settings)
-            for _ in range(num_envs)
-        ]
+        settings = fixed_horizon_settings(config) if config.fixed_horizon else {}
+        settings = settings | ({"render_mode": render_mode} if render_mode else {})  # not all have the argument
+        self.envs = [make_single(config, **settings) for _ in range(num_envs)]
         self.num_envs, self.render_mode, self._name = num_envs, render_mode, config.id
         self.random_return, self.reference_return = config.random_return, config.reference_return
         self.max_steps, self.fixed_horizon = config.max_steps, config.fixed_horizon
@@ -133,6 +129,12 @@ class EnvLoop(ScaledVectorEnv):
         if self._one_hot is not None:
             return self._one_hot[observed]
         return np.array(observed, np.float32)
+
+
+def make_single(config: GymConfig, **settings: Any) -> gymnasium.Env:
+    """One environment of `config`, without a time limit; `settings` of its constructor go before those of `config`."""
+    merged: dict[str, Any] = config.settings | settings
+    return gymnasium.make(config.id, max_episode_steps=-1, disable_env_checker=True, **merged)
 
 
 def find_spec(name: str) -> EnvSpec:

@@ -33,6 +33,11 @@ OTHERS: dict[str, dict[str, Any]] = {
 FIXED_HORIZON = OTHERS | TASKS
 
 
+def is_mujoco(code: str) -> bool:
+    """Whether what `code` names, a module or something in one, is of Gymnasium's own environments of MuJoCo."""
+    return code.startswith("gymnasium.envs.mujoco")
+
+
 def forward_warnings() -> None:
     """Make what the simulator warns of Python warnings; else it writes MUJOCO_LOG.TXT into the working folder.
 

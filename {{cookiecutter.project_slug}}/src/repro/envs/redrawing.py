@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
 from repro.config import EnvConfig, GymConfig
-from repro.envs.gym import explained, find_spec
-from repro.envs.mujoco import forward_warnings
+from repro.envs.gym import explained, find_spec, make_single
+from repro.envs.mujoco import forward_warnings, is_mujoco
 from repro.envs.rendering import draw, prepare_rendering, watched_rate
 from repro.envs.saved_states import KNOWN, Known, is_wrapped
 from repro.reading import UserError
@@ -23,15 +22,14 @@ class Redrawing:
 
     def __init__(self, config: GymConfig):
         """Raises UserError if the environment cannot be made, drawn, or put into a state by what is observed in it."""
-        settings: dict[str, Any] = dict(config.settings)
+        settings: dict[str, Any] = {"render_mode": "rgb_array"}
         self.name = config.id
         with explained(config):
-            if str(find_spec(config.id).entry_point).startswith("gymnasium.envs.mujoco"):
+            if is_mujoco(str(find_spec(config.id).entry_point)):
                 forward_warnings()
                 settings |= {"width": 320, "height": 240}
             prepare_rendering()
-            settings |= {"render_mode": "rgb_array"}
-            self.env = gymnasium.make(config.id, max_episode_steps=-1, disable_env_checker=True, **settings)
+            self.env = make_single(config, **settings)
         self.rate = watched_rate(self.env.metadata)
         self.env.reset(seed=0)
         inner: Any = self.env.unwrapped

@@ -17,6 +17,8 @@ from gymnasium.envs.toy_text.frozen_lake import FrozenLakeEnv
 from gymnasium.wrappers import OrderEnforcing
 from numpy.typing import NDArray
 
+from repro.envs.mujoco import is_mujoco
+
 
 class Known(NamedTuple):
     """Where an environment keeps its state, and which state an observation (features,) is of."""
@@ -59,7 +61,7 @@ MUJOCO_DERIVED = ("xpos", "xipos")
 
 def can_save(env: gymnasium.Env) -> bool:
     """Whether the functions below are exact for `env`: a class of Gymnasium's own, neither derived nor wrapped."""
-    return not is_wrapped(env) and (type(env.unwrapped) in KNOWN or _is_mujoco(env))
+    return not is_wrapped(env) and (type(env.unwrapped) in KNOWN or _of_mujoco(env))
 
 
 def is_wrapped(env: gymnasium.Env) -> bool:
@@ -73,7 +75,7 @@ def is_wrapped(env: gymnasium.Env) -> bool:
 def get_env_state(env: gymnasium.Env) -> dict[str, Any]:
     """Everything that the next steps of `env` depend on, time limits aside: arrays and plain values."""
     inner: Any = env.unwrapped
-    state = _get_mujoco(inner) if _is_mujoco(env) else {"state": np.array(getattr(inner, KNOWN[type(inner)].attribute))}
+    state = _get_mujoco(inner) if _of_mujoco(env) else {"state": np.array(getattr(inner, KNOWN[type(inner)].attribute))}
     return {"generator": inner.np_random.bit_generator.state, **state}
 
 
@@ -82,15 +84,15 @@ def set_env_state(env: gymnasium.Env, state: dict[str, Any]) -> None:
     env.reset(seed=0)  # wrappers want one, and what is drawn here is overwritten
     inner: Any = env.unwrapped
     inner.np_random.bit_generator.state = state["generator"]
-    if _is_mujoco(env):
+    if _of_mujoco(env):
         _set_mujoco(inner, state)
         return
     value = np.asarray(state["state"]).copy()  # may be a tensor
     setattr(inner, KNOWN[type(inner)].attribute, value if value.ndim else value.item())
 
 
-def _is_mujoco(env: gymnasium.Env) -> bool:
-    return type(env.unwrapped).__module__.startswith("gymnasium.envs.mujoco.")
+def _of_mujoco(env: gymnasium.Env) -> bool:
+    return is_mujoco(type(env.unwrapped).__module__)
 
 
 def _get_mujoco(env: Any) -> dict[str, Any]:

@@ -9,10 +9,11 @@ from typing import Protocol
 
 import numpy as np
 import torch
+from gymnasium.spaces import Box, Discrete
 from numpy.typing import NDArray
 
 from repro.agents import Agent, make_agent
-from repro.config import Config
+from repro.config import Config, EnvConfig
 from repro.device import choose_precision
 from repro.envs import make_envs, random_actions
 from repro.envs.base import ResumableVectorEnv
@@ -31,14 +32,21 @@ class Policy(Protocol):
     def __call__(self, observations: NDArray) -> NDArray: ...
 
 
+def spaces_of(config: EnvConfig) -> tuple[Box, Discrete | Box]:
+    """What networks are told of the environment of `config`: how it is observed, and how one acts in it.
+
+    Raises UserError as `make_envs`.
+    """
+    with contextlib.closing(make_envs(config, num_envs=1)) as envs:
+        return network_space(config, envs.single_observation_space), envs.single_action_space
+
+
 def make_player(config: Config, device: torch.device) -> Agent:
     """An agent of its own, to act with networks trained elsewhere; leaves the global generator as it was."""
-    envs = make_envs(config.env, num_envs=1)
-    spaces = (network_space(config.env, envs.single_observation_space), envs.single_action_space)
-    envs.close()
     generator = torch_generator(config.evaluation.seed, "policy", device)
+    spaces, precision = spaces_of(config.env), choose_precision(config.training.precision, device)
     with torch.random.fork_rng(devices=[]):  # which initial weights are drawn from, on the CPU
-        return make_agent(*spaces, config.agent, device, generator, choose_precision(config.training.precision, device))
+        return make_agent(*spaces, config.agent, device, generator, precision)
 
 
 def policy_of(agent: Agent, actions: str) -> Policy:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from repro.health.check import ERROR, Check, Finding
@@ -27,17 +27,17 @@ class Diagnosis:
         return self.state == FOUND and self.check.severity == ERROR
 
 
-def diagnose(rows: Iterable[Row], subject: Subject, checks: Sequence[Check] = CHECKS) -> list[Diagnosis]:
+def diagnose(rows: Iterable[Row], subject: Subject) -> list[Diagnosis]:
     """Make all checks as they are made live; in their order, errors first."""
     history, known = History(), set[str]()
-    found: dict[str, list[Finding]] = {check.name: [] for check in checks}
+    found: dict[str, list[Finding]] = {check.name: [] for check in CHECKS}
     for row in rows:
         history.add(row)
         known |= row.keys()
-        for check in checks:
+        for check in CHECKS:
             if is_due(check, history) and (finding := check(history, subject)):
                 found[check.name].append(finding)
-    diagnoses = [Diagnosis(check, _state(check, subject, known, found), found[check.name]) for check in checks]
+    diagnoses = [Diagnosis(check, _state(check, subject, known, found), found[check.name]) for check in CHECKS]
     return sorted(diagnoses, key=lambda one: not one.is_error)
 
 

@@ -6,7 +6,7 @@ import statistics
 
 from repro.health.check import check
 from repro.health.history import LATELY, History
-from repro.health.subject import Subject, on_policy
+from repro.health.subject import Subject, on_policy, score_is_wanted
 
 KL_ROWS = 3  # one rollout of few steps tells little: in runs that solve their task single ones reach 0.11
 ROWS_FOR_A_MEDIAN = 10
@@ -23,7 +23,7 @@ SAME_ENTROPY = 0.02  # share of the largest possible
     remedy="a larger entropy coefficient, a smaller learning rate or rewards of smaller scale",
 )
 def entropy_collapse(history: History, subject: Subject) -> str | None:
-    """The policy has all but stopped to explore."""
+    """The policy has almost stopped exploring."""
     share, least = history.latest.get("policy/entropy_share"), subject.thresholds.min_entropy
     if share is None or not share < least:
         return None
@@ -36,7 +36,7 @@ def entropy_collapse(history: History, subject: Subject) -> str | None:
     remedy="a smaller entropy coefficient, a larger learning rate; look whether rewards differ between actions at all",
 )
 def random_policy(history: History, subject: Subject) -> str | None:
-    """After the warm-up the policy is still as good as uniform."""
+    """After the warm-up the policy is still almost uniformly random."""
     share, most = history.lately("policy/entropy_share"), subject.thresholds.max_entropy
     if share is None or share <= most or not subject.warm(history):
         return None
@@ -48,6 +48,7 @@ def random_policy(history: History, subject: Subject) -> str | None:
     "return/score",
     meaning="The policy hardly changes, and is not good: updates do not reach it, or pull in all directions.",
     remedy="look at update/ratio and gradient/norm; a larger learning rate, larger batches; check the advantages' sign",
+    applies=score_is_wanted,  # else a policy that is as random as at first, and good, cannot be told from a poor one
 )
 def flat_entropy(history: History, subject: Subject) -> str | None:
     """The entropy stays where it was, and the score too."""

@@ -6,7 +6,7 @@ import statistics
 
 from repro.health.check import check
 from repro.health.history import LATELY, History, trend
-from repro.health.subject import Subject
+from repro.health.subject import Subject, score_is_wanted
 
 SPEED_ROWS = 10  # at least, and a quarter of those there are, of which the quickest counts
 SLOPE_ROWS = 50  # over which a slope is told
@@ -37,6 +37,7 @@ def equal_episodes(history: History, subject: Subject) -> str | None:
     "return/score",
     meaning="Half of training is over, and nothing of it shows; more of the same rarely helps.",
     remedy="stop it, and look for what is broken in a simpler environment first; see the other findings",
+    applies=score_is_wanted,
 )
 def no_progress(history: History, subject: Subject) -> str | None:
     """The score is no better than at first."""
@@ -44,11 +45,6 @@ def no_progress(history: History, subject: Subject) -> str | None:
     if gain is None or gain >= least or history.progress(subject.total_steps) < HALF:
         return None
     return f"return/score has changed by {gain:+.2f} since the first rollouts (at least +{least:g})"
-
-
-def score_is_wanted(subject: Subject) -> bool:
-    """Whether the environment's return is what the agent is to reach: a person may want something else of it."""
-    return subject.oracle or not subject.learned
 
 
 @check(

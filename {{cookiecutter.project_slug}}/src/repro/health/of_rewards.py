@@ -79,8 +79,10 @@ def uncorrelated_reward(history: History, subject: Subject) -> str | None:
 @check(
     "predicted_return/mean",
     "return/score",
-    meaning="The agent has found what the reward model likes and its annotator would not.",
-    remedy="label what it does now (more, or later labels), a larger ensemble; watch what is predicted to be best",
+    meaning="The agent is rewarded for something other than the score: a reward model that is wrong, or a wrapped or "
+    "clipped reward.",
+    remedy="watch what it is rewarded most for; of learned rewards, label what it does now (more, or later labels), a "
+    "larger ensemble",
 )
 def reward_hacking(history: History, subject: Subject) -> str | None:
     """The predicted return rises while the true return falls."""

@@ -65,3 +65,8 @@ def on_policy(subject: Subject) -> bool:
 def learned_reward(subject: Subject) -> bool:
     """Whether rewards are learned from preferences."""
     return subject.learned
+
+
+def score_is_wanted(subject: Subject) -> bool:
+    """Whether the environment's return is what the agent is to reach: a person may want something else of it."""
+    return subject.oracle or not subject.learned

@@ -14,7 +14,8 @@ from typing import Any
 
 from repro.accounts.expected import say_expected
 from repro.config import Config, load_config
-from repro.config.ablations import WHOLE, chosen_ablations
+from repro.config.ablating import chosen_ablations
+from repro.config.ablations import WHOLE
 from repro.gate.prelaunch import check_given, pass_gate
 from repro.preferences.schedule import labelling_minutes, person_labels
 from repro.reading import UserError

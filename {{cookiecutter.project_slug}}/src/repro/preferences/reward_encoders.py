@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from repro.normalisation import scale_images
+
 LEAK = 0.01  # of all leaky ReLUs (Christiano et al. 2017, A.1 and A.2)
 FILTERS = 16  # of each member, in each convolution of the paper (A.2)
 KERNELS, STRIDES = (7, 5, 3, 3), (3, 2, 1, 1)
@@ -30,7 +32,7 @@ class KeypointEncoder(nn.Module):
 
     def forward(self, frames: Tensor) -> Tensor:
         """Coordinates float32 (B, members * keypoints * 2) of uint8 frames (B, H, W)."""
-        activations = functional.relu(self.convolution(_scaled(frames[:, None])))
+        activations = functional.relu(self.convolution(scale_images(frames[:, None])))
         rows, columns = activations.sum(3, dtype=torch.float32), activations.sum(2, dtype=torch.float32)
         mass = rows.sum(2) + 1e-4
         points = []
@@ -80,7 +82,7 @@ class ConvolutionalEncoder(nn.Module):
 
     def forward(self, stacks: Tensor, dropout: PairedDropout | None = None) -> Tensor:
         """Features float32 (M, N, features) of uint8 stacks (N, S, H, W)."""
-        images = _scaled(stacks)
+        images = scale_images(stacks)
         for convolution, norm in zip(self.convolutions, self.norms, strict=True):
             images = norm(convolution(images))
             if dropout:  # the same before a leaky ReLU as after it
@@ -102,9 +104,3 @@ def _initialise(convolution: nn.Conv2d, filters: int) -> None:
         nn.init.orthogonal_(own, math.sqrt(2))
     if convolution.bias is not None:
         nn.init.zeros_(convolution.bias)
-
-
-def _scaled(pixels: Tensor) -> Tensor:
-    """uint8 pixels as numbers from 0 to 1, in the precision of the convolutions."""
-    half = torch.is_autocast_enabled(pixels.device.type)
-    return pixels.to(torch.bfloat16 if half else torch.float32, copy=True).div_(255)

@@ -64,7 +64,7 @@ class Validation:
         preferences: Tensor,
         held_out: Tensor,
         true_returns: Tensor,
-        ages: Tensor,
+        places: Tensor,
     ) -> None:
         """Add B comparisons.
 
@@ -74,7 +74,7 @@ class Validation:
             preferences: (B,).
             held_out: by which members, bool (M, B).
             true_returns: (2B,).
-            ages: (B,), from 0 of the oldest label there is to 1 of the newest.
+            places: (B,), 0 for the oldest label there is, 1 for the newest.
         """
         left, right = returns.chunk(2, dim=1)
         correct = agree(left - right, preferences)
@@ -82,7 +82,7 @@ class Validation:
         self._correct += float(correct[held_out].sum())
         self._count += int(held_out.sum())
         both, true = torch.stack([left, right], dim=2), torch.stack(true_returns.chunk(2), dim=1)
-        self._parts.append((both, correct, preferences, held_out, true, ages))
+        self._parts.append((both, correct, preferences, held_out, true, places))
 
     @property
     def loss(self) -> float:
@@ -93,11 +93,11 @@ class Validation:
         """Means over what is held out; with `noise`, the share of random answers, if logits are to be calibrated."""
         parts = list(zip(*self._parts, strict=True))
         returns, correct, held_out = (torch.cat(parts[index], dim=1) for index in (0, 1, 3))
-        preferences, true_returns, ages = (torch.cat(parts[index]) for index in (2, 4, 5))
+        preferences, true_returns, places = (torch.cat(parts[index]) for index in (2, 4, 5))
         metrics = {"reward_model/loss_val": self.loss, "reward_model/accuracy_val": self._correct / self._count}
         for name, quarter in (
-            ("reward_model/accuracy_oldest", ages < OLDEST),
-            ("reward_model/accuracy_newest", ages >= NEWEST),
+            ("reward_model/accuracy_oldest", places < OLDEST),
+            ("reward_model/accuracy_newest", places >= NEWEST),
         ):
             if (held_out & quarter).any():
                 metrics[name] = float(correct[held_out & quarter].mean())

@@ -32,16 +32,16 @@ class RewardEnsemble(nn.Module):
     def __init__(self, observation_space: Box, config: RewardModelConfig):
         super().__init__()
         shape = observation_space.shape
-        self.network, self.members, self.dropout = config.network, config.members, config.dropout
-        self.images = self.network != "mlp"
+        self.kind, self.members, self.dropout = config.network, config.members, config.dropout
+        self.images = self.kind != "mlp"
         self.stack = shape[0] if self.images else 1
         self.normaliser = normaliser_of(observation_space)
         sizes = [config.hidden, config.hidden, 1]
         self.encoder: nn.Module
-        if self.network == "keypoints":
+        if self.kind == "keypoints":
             self.encoder = KeypointEncoder(config.members, config.keypoints)
             inputs = 2 * config.keypoints * self.stack
-        elif self.network == "cnn":
+        elif self.kind == "cnn":
             self.encoder = ConvolutionalEncoder(config.members, self.stack, config.batch_norm)
             inputs, sizes = ConvolutionalEncoder.features(*shape[1:]), sizes[1:]
         else:
@@ -70,7 +70,7 @@ class RewardEnsemble(nn.Module):
         batch, steps = len(observations), observations.shape[1] - self.stack + 1
         valid = valid_steps(lengths, steps)
         inputs = self._inputs(observations, valid, generator)
-        if self.network != "cnn":
+        if self.kind != "cnn":
             inputs = (inputs - self.input_mean) / self.input_std
         with torch.autocast(inputs.device.type, enabled=False):  # these layers are small, their outputs are summed
             for layer, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
@@ -90,7 +90,7 @@ class RewardEnsemble(nn.Module):
         A normaliser that is shared with the policy takes them into account instead, and goes on changing. The paper's
         convolutions see images as they are.
         """
-        if self.network == "cnn":
+        if self.kind == "cnn":
             return
         if self.normaliser:
             seen = [_steps(batch, valid_steps(lengths, batch.shape[1])) for batch, lengths in batches]
@@ -109,11 +109,11 @@ class RewardEnsemble(nn.Module):
         self, observations: Tensor, valid: Tensor | None = None, generator: torch.Generator | None = None
     ) -> Tensor:
         """What the layers see of the N steps that are `valid`, or of all, float32 (M, N, inputs)."""
-        if self.network == "mlp":
+        if self.kind == "mlp":
             vectors = _steps(observations, valid)
             vectors = self.normaliser(vectors) if self.normaliser else vectors.float()
             return vectors.expand(self.members, -1, -1)
-        if self.network == "cnn":
+        if self.kind == "cnn":
             stacks = observations.unfold(1, self.stack, 1).movedim(4, 2)  # (B, T, S, H, W)
             dropout = None
             if generator is not None and self.dropout:

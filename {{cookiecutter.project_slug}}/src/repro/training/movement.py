@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from repro.agents import Agent
+from repro.agents.networks import TwinEncoder
 
 
 class Movement:
@@ -17,9 +18,14 @@ class Movement:
 
     def __init__(self, agent: Agent):
         networks = [value for value in vars(agent).values() if isinstance(value, nn.Module)]
-        parameters = [parameter for network in networks for parameter in network.parameters()]
-        self.parameters = [parameter for parameter in parameters if parameter.requires_grad]  # no target network's
-        sizes = [parameter.numel() for parameter in self.parameters]
+        modules = [module for network in networks for module in network.modules()]
+        self.parameters: list[nn.Parameter] = []
+        sizes: list[int] = []
+        for module in modules:
+            parts = 2 if isinstance(module, TwinEncoder) else 1  # the policy's half of a tensor, then the values'
+            learned = [parameter for parameter in module.parameters(recurse=False) if parameter.requires_grad]
+            self.parameters += learned  # no target network's
+            sizes += [parameter.numel() // parts for parameter in learned for _ in range(parts)]
         self.starts = [0, *itertools.accumulate(sizes[:-1])]
         self.last = self._vector()
 
