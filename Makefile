@@ -66,8 +66,8 @@ e2e-full: .venv/stamp-dev  ## projects of every kind, each set up, tested and ru
 	$(BIN)/pytest -m long -v tests/test_whole_projects.py
 
 test-docs: .venv/stamp-dev  ## the examples of the guide, in a new project (after test-project)
-	@test -x $(PROJECT_PYTHON) || { echo "error: make test-project first: it makes $(PROJECT_PYTHON)" >&2; exit 1; }
-	PROJECT_PYTHON=$(PROJECT_PYTHON) $(BIN)/pytest -n 2 -m project
+	@test -x "$(PROJECT_PYTHON)" || { echo "error: make test-project first: it makes $(PROJECT_PYTHON)" >&2; exit 1; }
+	PROJECT_PYTHON="$(PROJECT_PYTHON)" $(BIN)/pytest -n 2 -m project
 
 docs: .venv/stamp-dev  ## the guide, in build/docs/; any warning is an error
 	$(BIN)/python docs/write_reference.py

@@ -133,7 +133,7 @@ def task(preset: str) -> dict[str, Any]:
     name: in a sentence. observed: "dot" (images of it), "numbers" or "game" (its screen). learned: whether the preset
     trains on preferences. experiment: the preset. baseline: the nearest that learns from true rewards.
     """
-    prefix = next(prefix for prefix in TASKS if preset.startswith(prefix))
+    prefix = max((prefix for prefix in TASKS if preset.startswith(prefix)), key=len)
     name, observed = TASKS[prefix]
     learned = preset.endswith("-preferences") or (observed == "dot" and not preset.endswith("-true-reward"))
     baseline = "moving-dot-true-reward" if observed == "dot" else preset.removesuffix("-preferences")
