@@ -24,18 +24,20 @@ demo: .venv/stamp-cookiecutter  ## generate a project with the defaults in build
 	cd $(DEMO) && .venv/bin/repro launch --seeds pipeline --at-once 3 --wait --question "does it learn on this machine, too?"
 	cd $(DEMO) && PATH="$$PWD/.venv/bin:$$PATH" DVC_NO_ANALYTICS=1 dvc repro
 	cd $(DEMO) && .venv/bin/repro report  # a second time the pipeline has nothing to do, and the README is new
-	@printf '%s\n' '' 'Made: a dot trained to walk to the centre from comparisons of short clips, judged by its true return:' ''
+	@printf '%s\n' '' 'Made: a dot trained to walk to the centre from comparisons of short clips,' \
+	  'judged by its true return:' ''
 	@sed -n '/results:start/,/results:end/p' $(DEMO)/README.md | grep '|'
 	@printf '%s\n' '' \
 	  '  the project     $(DEMO)/' \
-	  '  its results     $(DEMO)/reports/ (report.html, tables, plots), also in its README.md' \
-	  '  its runs        $(DEMO)/runs/ (code, command, parameters, output and metrics of each)' \
+	  '  its results     reports/ in it: report.html, tables, plots; and README.md' \
+	  '  its runs        runs/ in it: code, command, parameters, output, metrics' \
 	  '' \
 	  'Next:' \
 	  '  cd $(DEMO) && source .venv/bin/activate' \
 	  '  repro runs      # what was run' \
 	  '  repro log       # the page of the work log for today' \
-	  '  dvc repro       # does nothing: all is up to date; change params.yaml, and it runs what that concerns' \
+	  '  dvc repro       # does nothing: all is up to date. Change params.yaml, and it' \
+	  '                  # runs what that concerns' \
 	  '' \
 	  'A project of your own:  make new'
 

@@ -196,7 +196,7 @@ def test_a_mistake_is_named_with_its_value_and_the_remedy(old, new, message, ref
         ("a: 2024-99-99", "not valid YAML: month must be in 1..12"),
         ('a: !!bool "x"', "not valid YAML: 'x'"),
         ('a: !!int ""', "not valid YAML: string index out of range"),
-        ('a: "\\UFFFFFFFF"', "not valid YAML: Python int too large"),
+        ('a: "\\UFFFFFFFF"', "not valid YAML: "),  # each Python says it otherwise
         ("a: \x07", "not valid YAML: unacceptable character #x0007"),
         ("[" * 1000, "not valid YAML"),
         (b"\xff\xfe\x00", "cannot be read"),
