@@ -26,8 +26,9 @@ demo: .venv/stamp-cookiecutter  ## generate a project with the defaults in build
 	cd $(DEMO) && .venv/bin/repro report  # a second time the pipeline has nothing to do, and the README is new
 	@printf '%s\n' '' 'Made: a dot trained to walk to the centre from comparisons of short clips,' \
 	  'judged by its true return:' ''
-	@sed -n '/results:start/,/results:end/p' $(DEMO)/README.md | grep '|'
+	@sed -n '/^| experiment/,/results:end/p' $(DEMO)/README.md | grep '|' | tr -d '\\'
 	@printf '%s\n' '' \
+	  'These are tuning seeds, for trying things out. Claims wait for the final ones.' '' \
 	  '  the project     $(DEMO)/' \
 	  '  its results     reports/ in it: report.html, tables, plots; and README.md' \
 	  '  its runs        runs/ in it: code, command, parameters, output, metrics' \

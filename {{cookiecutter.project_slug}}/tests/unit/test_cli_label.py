@@ -70,7 +70,11 @@ def test_a_killed_server_loses_no_label_that_was_confirmed(shared_project, run, 
     assert [one["key"] for one in page.work()["pairs"]] == ["4", "5", "6"]
     process.send_signal(signal.SIGINT)
     out, error = process.communicate(timeout=30)
-    assert process.returncode == 0 and error == "" and out.endswith("the page is closed\n"), out + error
+    assert (
+        process.returncode == 0
+        and error == ""
+        and out.endswith(f"the page is closed; what it has confirmed: repro prefs {path}\n")
+    ), out + error
     assert len(labels(path)) == 4
 
 

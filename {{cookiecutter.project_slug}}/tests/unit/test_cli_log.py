@@ -28,7 +28,8 @@ def test_a_day_from_the_command_line(project, log):
     assert log("confused")[1] == "nothing is open\n"
     assert log("confused", "two losses") == (
         0,
-        f"C1 stands in {name}, and on every page from now on until it is resolved\n",
+        f"C1 stands in {name}, and on every page from now on until it is resolved:\n"
+        'repro log confused --resolve C1 "what it was"\n',
         "",
     )
     assert log("confused")[1] == f"- [ ] C1 ({today}) two losses\n"

@@ -67,7 +67,7 @@ def test_each_claim_has_its_verdict_everywhere(project: Path, config: Config) ->
     assert '<span class="verdict good">✓ reproduced</span>' in (project / "reports/report.html").read_text()
     assert '<span class="verdict open">? inconclusive</span>' in (project / "reports/report.html").read_text()
     for text in (markdown, page.text):
-        assert "It is solved. In the paper: section 3." in text and "Open, because: no cells yet." in text
+        assert "It is solved. In the paper: section 3." in text and "Inconclusive, because: no cells yet." in text
         assert "Nothing was preregistered." in text
 
 

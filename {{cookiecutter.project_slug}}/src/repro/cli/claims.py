@@ -81,7 +81,9 @@ def report() -> None:
     root = project_root()
     gc.disable()  # nearly all that is made is kept to the end, and looking through it takes a tenth of the time
     outcome = write_report(root, load_config(root / "params.yaml"))
-    for path in outcome.written:
+    inside = [path for path in outcome.written if path.is_relative_to(root / "reports")]
+    print(f"written: {shown_path(root / 'reports/report.html')} and {len(inside) - 1} more files beside it")
+    for path in [path for path in outcome.written if path not in inside]:
         print(f"written: {shown_path(path)}")
     for warning in [*outcome.warnings, *outcome.not_made]:
         print(f"note: {warning}")

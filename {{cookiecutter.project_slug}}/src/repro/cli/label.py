@@ -45,6 +45,7 @@ def label(
     Example: repro label latest --annotator anna; repro label data/dot/seed-100 --store mine.db
     """
     import secrets
+    import shlex
 
     from repro.labels.tasks import export_task, run_task
     from repro.preferences.labeller.desk import Desk
@@ -67,4 +68,5 @@ def label(
     try:
         serve(desk, listener, token, host)
     except KeyboardInterrupt:
-        print("\nthe page is closed")
+        where = task.run if store is None else shlex.quote(str(store))
+        print(f"\nthe page is closed; what it has confirmed: repro prefs {where}")

@@ -83,7 +83,8 @@ def log_confused(
         print(f"{confusion.name} resolved in {shown_path(page)}")
     elif words:
         page, confusion = add_confusion(root, text)
-        print(f"{confusion.name} stands in {shown_path(page)}, and on every page from now on until it is resolved")
+        print(f"{confusion.name} stands in {shown_path(page)}, and on every page from now on until it is resolved:")
+        print(f'repro log confused --resolve {confusion.name} "what it was"')
     else:
         open_ones = [confusion.line for confusion in read_confusions(root).values() if not confusion.resolved]
         print("\n".join(open_ones) or "nothing is open")

@@ -83,7 +83,7 @@ def claim_text(one: Judged, plan: str | None) -> str:
     compared = f" less that of {claim.against.name}, seed by seed" if claim.against else ""
     parts = [f"{claim.id}: {claim.claim}", f"In the paper: {claim.where}.", f"Judged by {claim.metric}{compared}."]
     if one.reason:
-        parts.append(f"Open, because: {one.reason}.")
+        parts.append(f"Inconclusive, because: {one.reason}.")
     if plan:
         parts.append(f"{plan}.")
     if one.cells:

@@ -39,7 +39,7 @@ REWARD_PLOTS = (
         "Accuracy of the reward model",
         ("reward_model/accuracy_train", "reward_model/accuracy_val"),
         "Share of comparisons that the reward model orders as the annotator did, of those it learns from and of those "
-        "held out.",
+        "held out. A tie counts half, so with many ties even a perfect model stays well below 1.",
         reward_plots.draw_accuracies,
     ),
     RewardPlot(
@@ -72,7 +72,8 @@ REWARD_PLOTS = (
         "reward_correlation",
         "Predicted against true reward",
         ("reward_model/return_correlation", "reward/correlation"),
-        "Pearson's r of predicted and true returns of held-out segments, and of rewards of the rollout's steps.",
+        "Pearson's r of predicted and true returns of held-out segments, and of rewards of the rollout's steps. Where "
+        "all true rewards of a rollout are equal there is none, and a seed's line joins what lies before and after.",
         reward_plots.draw_correlations,
     ),
     RewardPlot(
