@@ -80,6 +80,7 @@ def test_a_cell_says_how_many_runs_were_looked_at_before_it(tmp_path):
     assert count_tuning_runs(tmp_path, final) == 3
     ablated = write_run(tmp_path, "f2aa", seed=0, **later, ablation="no-ensemble")
     assert count_tuning_runs(tmp_path, ablated) == 1
+    assert count_tuning_runs(tmp_path, write_run(tmp_path, "f3aa", seed=100, **later, ablation=None)) is None
 
 
 def test_models_of_an_earlier_run_are_gone_before_others_come(tmp_path):

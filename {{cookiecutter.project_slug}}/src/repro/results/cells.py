@@ -58,13 +58,15 @@ def publish_training(root: Path, run: RunFolder, cell: str) -> None:
     write_json(models / "run.json", facts)
 
 
-def count_tuning_runs(root: Path, run: RunFolder) -> int:
+def count_tuning_runs(root: Path, run: RunFolder) -> int | None:
     """How many runs of the same experiment and ablation were started before this one, on seeds that are not final.
 
     That is how often its settings could have been chosen by looking; reruns repeat a run, and are no further look. Runs
-    that were deleted since, or made elsewhere, are not known.
+    that were deleted since, or made elsewhere, are not known. None of a run that is itself on such a seed.
     """
     final = run.record["params"]["seeds"]["final"]
+    if run.record["seed"] not in final:
+        return None
     what = [run.record[name] for name in ("name", "ablation")]
     started = timestamp(run.record["started"])
     return sum(
