@@ -19,6 +19,7 @@ from cookiecutter.cli import main as cookiecutter_command
 from cookiecutter.config import DEFAULT_CONFIG, get_user_config
 from jinja2 import Environment
 from jinja2.ext import Extension
+from rich.markup import escape
 from rich.prompt import Prompt
 
 ROOT = Path(__file__).parent
@@ -65,7 +66,7 @@ class AnswerFilters(Extension):
             gymnasium_extras,
             task,
             parameters,
-            choose,
+            settle,
             refuse_bad_answers,
         ):
             environment.filters[function.__name__] = function
@@ -174,20 +175,24 @@ def _strays(given: Mapping[str, Any]) -> Iterator[str]:
         yield hook.refusal(name, from_file[name], hook.NO_TEXT)
 
 
-def choose(answers: dict[str, Any], field: str) -> str:
-    """Puts the name in place of the number that the menu shows for it; a person who typed neither is asked again.
+def settle(answers: dict[str, Any], field: str) -> str:
+    """Puts the name in place of the number that a menu shows for it; a person whose answer will not do is asked again.
 
     Choices are no lists in cookiecutter.json: then cookiecutter itself checks what is given beforehand, and ends with a
     traceback, or takes the default. As texts they are checked as all answers are.
     """
-    names = _hook().CHOICES[field]
-    menu = {str(number): name for number, name in enumerate(names, 1)}
-    answer = answers.get(field)
-    if answer not in (*menu, *names) and field in answers and _options() and not _options()["no_input"]:
-        answer = Prompt.ask("    That is not in the menu. Number or name", choices=[*menu, *names], show_choices=False)
-    if isinstance(answer, str):
-        answers[field] = menu.get(answer, answer)
-    return ""
+    hook = _hook()
+    menu = {str(number): name for number, name in enumerate(hook.CHOICES.get(field, ()), 1)}
+    while True:
+        answers[field] = menu.get(str(answers[field]), answers[field])
+        problem = hook.problem_of(field, answers)
+        if problem is None or not _options() or _options()["no_input"]:
+            return ""
+        why = "That is not in the menu. Number or name" if menu else f"{escape(problem)}\n    Once more"
+        try:
+            answers[field] = Prompt.ask(f"    {why}")
+        except EOFError:
+            sys.exit(problem)
 
 
 def refuse_bad_answers(answers: Mapping[str, Any]) -> str:

@@ -151,13 +151,19 @@ NO_TEXT = "write it as text, in quotes"
 
 def find_problem(answers: Mapping[str, Any]) -> str | None:
     """One line naming the first bad field, its value and the fix; None if every answer is good."""
-    checks = {**CHECKS, "dvc_remote": lambda value: check_dvc_remote(value, str(answers.get("project_slug", "")))}
-    for field, check in checks.items():
-        value = answers.get(field, "")
-        fix = check(value) if isinstance(value, str) else NO_TEXT
-        if fix:
-            return refusal(field, value, fix)
-    return None
+    return next(filter(None, (problem_of(field, answers) for field in QUESTIONS)), None)
+
+
+def problem_of(field: str, answers: Mapping[str, Any]) -> str | None:
+    """The same of one field."""
+    value = answers.get(field, "")
+    if not isinstance(value, str):
+        fix = NO_TEXT
+    elif field == "dvc_remote":
+        fix = check_dvc_remote(value, str(answers.get("project_slug", "")))
+    else:
+        fix = CHECKS[field](value)
+    return refusal(field, value, fix) if fix else None
 
 
 def refusal(field: str, value: Any, fix: str) -> str:

@@ -169,6 +169,10 @@ def test_an_answer_that_is_not_text_is_refused(field: str):
 def test_every_prompt_is_checked_and_explained():
     assert set(FIELDS) == {*pre_gen.CHECKS, "dvc_remote"}
     assert set(FIELDS) == set(SETTINGS["__prompts__"])
+    names = list(SETTINGS)
+    for field in FIELDS:  # at once, while the person still thinks of it
+        assert names[names.index(field) + 1] == f"__{field}"
+        assert SETTINGS[f"__{field}"] == f"{{{{ cookiecutter | settle('{field}') }}}}"
 
 
 @pytest.mark.parametrize("field", pre_gen.CHOICES)
@@ -177,7 +181,6 @@ def test_a_menu_shows_each_name_with_its_number(field: str):
     shown = [re.match(r" +(\d+) - ([\w.-]+)", line) for line in lines]
     assert [(int(found[1]), found[2]) for found in shown if found] == [*enumerate(pre_gen.CHOICES[field], 1)]
     assert last == "    Number or name" and max(map(len, lines)) <= 80  # a line of a terminal
-    assert SETTINGS[f"__{field}"] == f"{{{{ cookiecutter | choose('{field}') }}}}"
 
 
 def test_choices_are_the_same_everywhere():

@@ -112,6 +112,31 @@ def test_a_person_is_asked_again_for_a_choice_that_is_none(generate: Generator, 
     assert "preset cartpole is in params.yaml" in done.stdout
 
 
+def test_a_person_is_told_what_will_not_do_and_asked_again(generate: Generator, tmp_path: Path):
+    answers = default_answers() | {"paper_url": "not [a] url\n1912.00001", "dvc_remote": "data\n../elsewhere"}
+    done = generate(tmp_path / "out", stdin="\n".join(answers.values()) + "\n")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert 'paper_url: "not [a] url" will not do: write an arXiv id such as 1706.03741' in done.stdout
+    assert 'dvc_remote: "data" will not do: the folder must lie outside the project' in done.stdout
+    assert done.stdout.count("Once more: ") == 2
+    (project,) = (tmp_path / "out").iterdir()
+    assert "arxiv.org/abs/1912.00001" in (project / "README.md").read_text(encoding="utf-8")
+    assert "elsewhere" in (project / ".dvc/config").read_text(encoding="utf-8")
+
+
+def test_a_slug_follows_the_name_that_was_given_in_the_end(generate: Generator, tmp_path: Path):
+    answers = list((default_answers() | {"project_name": "Bell\aboy\nAt Last"}).values())
+    answers[1] = ""  # the slug that is offered
+    done = generate(tmp_path / "out", stdin="\n".join(answers) + "\n")
+    assert done.returncode == 0 and (tmp_path / "out/at-last").is_dir(), done.stdout + done.stderr
+
+
+def test_who_stops_answering_gets_the_line_and_nothing_is_made(generate: Generator, tmp_path: Path):
+    done = generate(tmp_path / "out", stdin="Bell\aboy\n")
+    assert done.returncode == 1 and list((tmp_path / "out").iterdir()) == []
+    assert done.stderr.startswith('project_name: "Bell\\u0007boy" will not do: remove the character U+0007')
+
+
 def test_cruft_refuses_a_mistyped_choice_in_the_same_line(
     generate: Generator, template_repository: Path, tmp_path: Path
 ):
