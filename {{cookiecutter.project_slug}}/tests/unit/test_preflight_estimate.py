@@ -134,7 +134,7 @@ class TestValidation:
         labels = ("preferences.initial_labels=32", "preferences.total_labels=3000", "evaluation.video_rollouts=0")
         training = ("training.total_steps=25600", "reward_model.steps_per_rollout=0")
         seconds = 60 * estimate_minutes(config(*labels, *training, "reward_model.pretraining_steps=0"), 100)
-        assert 98 * 0.5 < seconds < 98 * 1.5
+        assert 98 * 0.5 < seconds < 98 * 1.9
 
 
 class TestSignOfLife:

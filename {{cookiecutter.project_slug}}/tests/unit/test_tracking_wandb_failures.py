@@ -84,6 +84,7 @@ def test_training_goes_on_when_w_and_b_is_killed(run_dir, capsys, victim):
 def test_a_mirror_that_hangs_costs_no_time(run_dir, monkeypatch):
     monkeypatch.setattr(mirror_module, "FINISH_SECONDS", 0.3)
     mirror = start(run_dir)
+    wait_until(lambda: process_below(os.getpid(), MIRROR))
     process = process_below(os.getpid(), MIRROR)
     os.kill(process, signal.SIGSTOP)
     try:
