@@ -7,8 +7,6 @@ DEMO := build/moving-dot-from-preferences
 CHECK := build/check/awkward-answers
 PRESET := moving-dot
 PROJECT_PYTHON := $(CURDIR)/$(CHECK)/.venv/bin/python
-# Tests wait for a third of their time, for processes that they start and kill: one worker more than there are cores.
-WORKERS := $(shell expr 1 + `getconf _NPROCESSORS_ONLN`)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo new test test-template test-project test-docs lint docs fuzz e2e-full final-results clean
@@ -49,7 +47,7 @@ lint: .venv/stamp-dev
 	$(BIN)/ruff format --check .
 
 test-template: .venv/stamp-dev  ## the prompts, the hooks, and what they make
-	$(BIN)/pytest -n $(WORKERS) -m "not project and not long"
+	$(BIN)/pytest -n 2 -m "not project and not long"
 
 # The project is made anew each time, with awkward answers; only its virtual environment is kept. With the extra, no
 # test is skipped. Two files of tests end to end run at a time here; a user who runs them sees the progress of each.
@@ -60,7 +58,7 @@ test-project: .venv/stamp-cookiecutter  ## lint, tests (end to end too) and smok
 	$(MAKE) -C $(CHECK) setup
 	cd $(CHECK) && .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-compile -c requirements.lock -e '.[mujoco]'
 	$(MAKE) -C $(CHECK) lint
-	$(MAKE) -C $(CHECK) test PYTEST_XDIST_AUTO_NUM_WORKERS=$(WORKERS)
+	$(MAKE) -C $(CHECK) test
 	$(MAKE) -C $(CHECK) e2e E2E="-n 2 --dist loadfile -rfEP"
 	$(MAKE) -C $(CHECK) smoke
 
@@ -72,7 +70,7 @@ e2e-full: .venv/stamp-dev  ## projects of every kind, each set up, tested and ru
 
 test-docs: .venv/stamp-dev  ## the examples of the guide, in a new project (after test-project)
 	@test -x "$(PROJECT_PYTHON)" || { echo "error: make test-project first: it makes $(PROJECT_PYTHON)" >&2; exit 1; }
-	PROJECT_PYTHON="$(PROJECT_PYTHON)" $(BIN)/pytest -n $(WORKERS) -m project
+	PROJECT_PYTHON="$(PROJECT_PYTHON)" $(BIN)/pytest -n 2 -m project
 
 docs: .venv/stamp-dev  ## the guide, in build/docs/; any warning is an error
 	$(BIN)/python docs/write_reference.py
