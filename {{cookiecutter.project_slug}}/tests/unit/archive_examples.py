@@ -2,14 +2,17 @@
 
 import os
 import subprocess
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import repro
+from repro.health.check import Finding
 from repro.tracking.archive import this_process
 from repro.tracking.creation import create_run, keep_code
 
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(repro.__file__).parents[1])}
+FINDING = asdict(Finding("kl_spike", 512, "policy/approx_kl is 0.3", "Too far.", "a smaller learning rate"))
 CONFIG = {"name": "test", "agent": {"learning_rate": 1e-05, "clip": 0.1}, "answer": "no", "list": [1, 2], "none": None}
 START = datetime(2026, 11, 21, 10, 0, 0).astimezone()
 

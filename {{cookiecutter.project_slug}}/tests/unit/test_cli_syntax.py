@@ -45,7 +45,7 @@ def test_a_run_that_meets_one_says_so(project):
     assert (run.record["status"], run.record["exit_code"]) == ("failed", 2) and line in run.record["result"]
 
 
-@pytest.mark.parametrize("fault", ["undefined_name", 'eval("a b")', "1 / 0"])
+@pytest.mark.parametrize("fault", ["undefined_name", 'compile("a b", "", "exec")', "1 / 0"])
 def test_any_other_error_shows_where_it_arose(project, fault):
     train_by(project, fault)
     done = project.repro("resume", project.queue().id)

@@ -1,5 +1,6 @@
 """Parameter files and overrides: what is taken, and that whatever is wrong gives one line that helps."""
 
+import sys
 from pathlib import Path
 
 import pydantic
@@ -11,6 +12,9 @@ from repro.reading import UserError, read_yaml
 
 PRESETS = sorted((Path(__file__).parents[2] / "presets").glob("*.yaml"))
 DEFAULT = Path(__file__).parents[2] / "presets" / "moving-dot.yaml"
+
+# What Python says of a character whose number is larger than a C int.
+TOO_LARGE = "chr() arg not in range" if sys.version_info >= (3, 13) else "Python int too large"
 
 
 @pytest.fixture
@@ -196,7 +200,8 @@ def test_a_mistake_is_named_with_its_value_and_the_remedy(old, new, message, ref
         ("a: 2024-99-99", "not valid YAML: month must be in 1..12"),
         ('a: !!bool "x"', "not valid YAML: 'x'"),
         ('a: !!int ""', "not valid YAML: string index out of range"),
-        ('a: "\\UFFFFFFFF"', "not valid YAML: "),  # each Python says it otherwise
+        ('a: "\\UFFFFFFFF"', f"not valid YAML: {TOO_LARGE}"),
+        ('a: "\\U00110000"', "not valid YAML: chr() arg not in range(0x110000)"),
         ("a: \x07", "not valid YAML: unacceptable character #x0007"),
         ("[" * 1000, "not valid YAML"),
         (b"\xff\xfe\x00", "cannot be read"),

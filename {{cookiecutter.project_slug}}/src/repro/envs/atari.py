@@ -124,11 +124,11 @@ class AtariVectorEnv(ScaledVectorEnv):
         return tuple(self._screen[:, 0]) if self._screens else None
 
     def get_state(self) -> dict[str, Any]:
-        """Not to be had: the engine's vector environment hands out neither its state nor its memory."""
+        """Never asked for, as `can_save_state` is False: the engine hands out neither its state nor its memory."""
         raise NotImplementedError("the state of Atari games cannot be saved")
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Not to be had, as `get_state`."""
+        """Never asked for, as `get_state`."""
         raise NotImplementedError("the state of Atari games cannot be saved")
 
 

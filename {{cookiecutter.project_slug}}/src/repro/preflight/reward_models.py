@@ -120,7 +120,7 @@ def check_dropout_batchnorm(config: Config, root: Path) -> CheckResult:
         f"largest change of a preference while training, if half of the pairs are swapped: {trained:.2g} of the "
         f"largest; of a predicted reward, in a batch or alone: {predicted:.2g} ({MAX_CHANGE:g} may)",
         "Both segments of a pair pass through the same weights; noise or statistics that they do not share decide it.",
-        "give both segments of a pair the same dropout mask and one forward pass; call eval() before predicting",
+        "give both segments of a pair the same dropout mask and one forward pass; predict in evaluation mode",
     )
 
 
