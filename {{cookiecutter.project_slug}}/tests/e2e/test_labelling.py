@@ -166,12 +166,13 @@ def test_a_session(project: Project, browser: Any) -> None:
     assert not page.locator("#alert").is_visible()
 
     kill(server)
-    key = person.shown()
+    key, before = person.shown(), len(person.measured())
     answer = person.press(key)
     wait_for(lambda: "does not answer" in page.locator("#alert").inner_text())
     assert person.shown() == key and labels_of(run) == standing(person)  # neither confirmed nor stored
     server, _ = serve(project, run.id, port)
-    wait_for(lambda: person.shown() != key)  # sent again, once there is a server
+    wait_for(lambda: len(person.measured()) > before)  # sent again, once there is a server
+    assert person.shown() != key
     person.confirmed.append((key, answer))
     assert not page.locator("#alert").is_visible() and labels_of(run) == standing(person)
 
