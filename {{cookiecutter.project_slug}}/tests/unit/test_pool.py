@@ -15,6 +15,7 @@ from archive_examples import new_run
 from repro.launch import attempts as attempts_module
 from repro.launch import local
 from repro.launch.attempts import DIED
+from repro.preflight.memory import memory_needed
 from repro.runs.processes import FAILED, REFUSED
 from repro.tracking.archive import read_run
 from repro.tracking.locks import hold_run
@@ -153,10 +154,23 @@ def test_a_run_that_another_process_does_is_waited_for(repository, work_off):
 def test_what_keeps_the_cores_busy(shared_project, monkeypatch):
     monkeypatch.setattr(local, "usable_cores", lambda: 8)
     at_once = [
-        local.runs_at_once(shared_project.config(f"training.threads={threads}"), "cpu") for threads in (1, 2, 3, 16)
+        local.runs_at_once(shared_project.config(f"training.threads={threads}"), "cpu", 10) for threads in (1, 2, 3, 16)
     ]
     assert at_once == [8, 4, 2, 1]
-    assert local.runs_at_once(shared_project.config("training.threads=1"), "cuda") == 1
+    one_thread = shared_project.config("training.threads=1")
+    assert local.runs_at_once(one_thread, "cuda", 10) == 1
+    assert local.runs_at_once(one_thread, "cpu", 3) == 3
+
+
+@pytest.mark.parametrize(("room_for", "at_once"), [(0.5, 1), (1.5, 1), (3.5, 3), (4.5, 4), (100, 4), (None, 4)])
+def test_no_more_than_free_memory_has_room_for(shared_project, monkeypatch, capsys, room_for, at_once):
+    config = shared_project.config("training.threads=1")
+    needed = sum(memory_needed(config).values())
+    monkeypatch.setattr(local, "usable_cores", lambda: 8)
+    monkeypatch.setattr(local, "free_memory", lambda: None if room_for is None else room_for * needed)
+    assert local.runs_at_once(config, "cpu", 4) == at_once
+    said = capsys.readouterr().out
+    assert said.startswith(f"{at_once} at a time, not 4: each may need ") if at_once < 4 else not said
 
 
 def test_one_whose_process_cannot_be_started_keeps_no_other_from_being_done(repository, work_off, monkeypatch):

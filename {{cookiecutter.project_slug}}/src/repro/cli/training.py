@@ -84,7 +84,7 @@ def launch(
     on: Annotated[Literal["local", "slurm"], typer.Option(help="This machine, or a job for each run.")] = "local",
     at_once: Annotated[
         int | None,
-        typer.Option(min=1, help="So many runs at a time.", show_default="what keeps the cores busy"),
+        typer.Option(min=1, help="So many runs at a time.", show_default="what cores and memory allow"),
     ] = None,
     answers: Answers = None,
     skip: Skip = None,
@@ -132,7 +132,8 @@ def launch(
     elif on == "slurm":
         slurm.submit(root, runs, at_once)
     else:
-        pool = local.start_pool(root, runs, at_once or local.runs_at_once(config, runs[0].record["device"]))
+        at_once = at_once or local.runs_at_once(config, runs[0].record["device"], len(runs))
+        pool = local.start_pool(root, runs, at_once)
         if wait:
             raise typer.Exit(local.wait_for_pool(root, runs, pool))
 

@@ -18,6 +18,7 @@ from repro.config import Config
 from repro.launch.attempts import DIED, RunProcesses
 from repro.launch.cells import describe_cell, how_to_publish
 from repro.machine import usable_cores
+from repro.preflight.free_memory import free_memory
 from repro.reading import UserError
 from repro.runs.processes import INTERRUPTED, TERMINATED, as_shells_count, start_process
 from repro.tracking.archive import RunFolder, effective_status, read_run, this_process
@@ -26,9 +27,24 @@ from repro.tracking.locks import hold_pool, pool_is_held
 READY = "ready"  # the pool's only word, to the launch that started it
 
 
-def runs_at_once(config: Config, device: str) -> int:
-    """How many runs keep the cores busy, each with `training.threads`; on a GPU ("cuda") it is one."""
-    return 1 if device == "cuda" else max(1, usable_cores() // config.training.threads)
+def runs_at_once(config: Config, device: str, count: int) -> int:
+    """How many of `count` runs keep the cores busy, each with `training.threads`, and have room in free memory.
+
+    On a GPU ("cuda") it is one. Says so where memory allows fewer than the cores.
+    """
+    from repro.preflight.memory import memory_needed  # torch, which the pool itself does without
+
+    if device == "cuda":
+        return 1
+    at_once = min(count, max(1, usable_cores() // config.training.threads))
+    if at_once == 1 or (free := free_memory()) is None:
+        return at_once
+    needed = sum(memory_needed(config).values())
+    fit = max(1, int(free / needed))
+    if fit < at_once:
+        said = f"each may need {needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free"
+        print(f"{fit} at a time, not {at_once}: {said}; all the same: --at-once {at_once}")
+    return min(fit, at_once)
 
 
 def start_pool(root: Path, runs: Sequence[RunFolder], at_once: int) -> subprocess.Popen[bytes]:
