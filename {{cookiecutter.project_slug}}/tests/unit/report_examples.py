@@ -10,6 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from repro.config import load_config
+from repro.report.writing import ReportResult, write_report
+
+PRESET = Path(__file__).parents[2] / "presets/moving-dot.yaml"
 README = b"# A reproduction\n\n<!-- results:start -->\nnothing yet\n<!-- results:end -->\n\nThe end.\n"
 SAMPLED = {100: 0.95, 101: 0.91, 102: 0.6}
 GREEDY = {100: 0.9, 101: 0.88, 102: 0.5}
@@ -83,6 +87,12 @@ def make_results(root: Path) -> Path:
     for seed in SAMPLED:
         make_cell(root, seed)
     return root
+
+
+def report(root: Path) -> ReportResult:
+    """Report on all seeds of `root`, which are 100 and more."""
+    seeds = list(range(100, 200))
+    return write_report(root, load_config(PRESET, [f"seeds.tuning={seeds}", f"seeds.pipeline={seeds}"]))
 
 
 def files_of(root: Path) -> dict[str, bytes]:

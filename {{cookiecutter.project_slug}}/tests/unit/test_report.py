@@ -8,11 +8,10 @@ import shutil
 from pathlib import Path
 
 import pytest
-from report_examples import README, SAMPLED, Page, files_of, make_cell, make_results, table_rows
+from report_examples import README, SAMPLED, Page, files_of, make_cell, make_results, report, table_rows
 
 from repro.reading import UserError
 from repro.report import writing
-from repro.report.writing import write_report
 from repro.results.statistics import t_interval
 
 
@@ -22,7 +21,7 @@ def project(tmp_path: Path) -> Path:
 
 
 def test_readme_table_holds_mean_interval_success_rate_and_baselines(project: Path) -> None:
-    write_report(project)
+    report(project)
     readme = (project / "README.md").read_text()
     header, _, dot, random, optimal = table_rows(readme)
     row = dict(zip(header, dot, strict=True))
@@ -38,7 +37,7 @@ def test_readme_table_holds_mean_interval_success_rate_and_baselines(project: Pa
 
 def test_results_table_has_every_seed_and_its_run(project: Path) -> None:
     make_cell(project, 101, dirty=True)
-    result = write_report(project)
+    result = report(project)
     rows = {row[0]: row for row in table_rows((project / "reports" / "results.md").read_text())}
     assert rows["seed 102"] == [
         *["seed 102", "0.600", "0.500", "no", "45.0", "80,000", "1,000", "3.7 min"],
@@ -52,7 +51,7 @@ def test_results_table_has_every_seed_and_its_run(project: Path) -> None:
 
 
 def test_csv_holds_the_unrounded_numbers(project: Path) -> None:
-    write_report(project)
+    report(project)
     with (project / "reports" / "results.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [int(row["seed"]) for row in rows] == [100, 101, 102]
@@ -65,7 +64,7 @@ def test_csv_holds_the_unrounded_numbers(project: Path) -> None:
 
 def test_all_plots_are_written(project: Path) -> None:
     make_cell(project, 101, learned=True)
-    result = write_report(project)
+    result = report(project)
     plots = ("curves", "seeds", "reward_model", "reward_losses", "loss_ratio")
     plots += ("predicted_return", "reward_correlation", "disagreement")
     names = {f"{name}.{form}" for name in plots for form in ("png", "svg")}
@@ -79,13 +78,13 @@ def test_what_is_0_throughout_is_not_drawn(project: Path) -> None:
     """As the disagreement of one member with nobody."""
     curve = make_cell(project, 101, learned=True).parents[2] / "curves/moving-dot/seed-101.jsonl"
     curve.write_text(curve.read_text().replace('"reward_model/disagreement": 0.1', '"reward_model/disagreement": 0.0'))
-    result = write_report(project)
+    result = report(project)
     assert result.not_made == ["moving-dot: Disagreement of the ensemble: not drawn, since it is 0 throughout"]
     assert not list((project / "reports").rglob("disagreement.*"))
 
 
 def test_page_loads_nothing_and_has_light_and_dark_plots(project: Path) -> None:
-    write_report(project)
+    report(project)
     page = Page((project / "reports" / "report.html").read_text())
     loaded = [source for source in page.sources if not source.startswith("#")]  # those lead to a part of the page
     assert len(loaded) == 4
@@ -96,10 +95,10 @@ def test_page_loads_nothing_and_has_light_and_dark_plots(project: Path) -> None:
 
 
 def test_same_results_give_the_same_bytes_anywhere(project: Path, tmp_path: Path) -> None:
-    write_report(project)
+    report(project)
     first = files_of(project)
     written = {path: path.stat().st_mtime_ns for path in project.rglob("*") if path.is_file()}
-    write_report(project)
+    report(project)
     assert files_of(project) == first
     assert {path: path.stat().st_mtime_ns for path in written} == written  # equal files are left alone
 
@@ -107,23 +106,23 @@ def test_same_results_give_the_same_bytes_anywhere(project: Path, tmp_path: Path
     shutil.copytree(project / "results", elsewhere / "results")
     (elsewhere / "README.md").write_bytes(README)
     (elsewhere / "runs").write_text("no folder at all: runs/ is not read")
-    write_report(elsewhere)
+    report(elsewhere)
     assert files_of(elsewhere) == first | {"runs": (elsewhere / "runs").read_bytes()}
 
 
 def test_processes_make_what_one_would_and_name_what_is_damaged(project: Path, monkeypatch) -> None:
     for seed in (100, 101):
         make_cell(project, seed, experiment="true-reward")
-    write_report(project)
+    report(project)
     alone = files_of(project)
     shutil.rmtree(project / "reports")
     monkeypatch.setattr(writing, "SEEDS_FOR_PROCESSES", 5)
-    write_report(project)
+    report(project)
     assert files_of(project) == alone
     curve = project / "results/curves/true-reward/seed-101.jsonl"
     curve.write_text("{\n" + curve.read_text())
     with pytest.raises(UserError, match=re.escape("results/curves/true-reward/seed-101.jsonl, ")):
-        write_report(project)
+        report(project)
 
 
 @pytest.mark.parametrize("newline", [b"\n", b"\r\n"])
@@ -132,7 +131,7 @@ def test_text_around_the_table_is_left_byte_for_byte(project: Path, newline: byt
     after = b"<!-- results:end -->   " + newline * 4 + b"no newline at the end \xc3"
     (project / "README.md").write_bytes(before + b" old " + after)
     (project / "README.md").chmod(0o640)
-    write_report(project)
+    report(project)
     content = (project / "README.md").read_bytes()
     assert content.startswith(before + newline)
     assert content.endswith(newline + after)
@@ -145,7 +144,7 @@ def test_text_around_the_table_is_left_byte_for_byte(project: Path, newline: byt
 def test_judged_greedy_actions_are_named(project: Path) -> None:
     for seed in SAMPLED:
         make_cell(project, seed, judged="greedy")
-    write_report(project)
+    report(project)
     rows = {row[0]: row for row in table_rows((project / "reports" / "results.md").read_text())}
     assert rows[""][1:3] == ["sampled score", "greedy score (judged)"]
     assert rows["seed 100"][4] == "67.5"  # the return of the judged actions
@@ -158,7 +157,7 @@ def test_five_seeds_have_an_interval(project: Path) -> None:
     scores = {**SAMPLED, 103: 0.9, 104: 0.8}
     for seed in (103, 104):
         make_cell(project, seed, sampled=scores[seed])
-    write_report(project)
+    report(project)
     mean, low, high = t_interval(list(scores.values()))
     readme, page = (project / "README.md").read_text(), (project / "reports/results.md").read_text()
     assert rf"{mean:.3f} \[{low:.3f}, {high:.3f}\]" in readme
@@ -166,7 +165,7 @@ def test_five_seeds_have_an_interval(project: Path) -> None:
 
 
 def test_few_seeds_have_their_range_everywhere(project: Path) -> None:
-    write_report(project)
+    report(project)
     page = (project / "reports/results.md").read_text()
     assert page.count("(0.600 to 0.950)") == 2 and "| **mean (range)** |" in page and "t-interval" not in page
     assert "fewer than 5 make no interval" in page and "Band: from the lowest to the highest" in page
@@ -175,7 +174,7 @@ def test_few_seeds_have_their_range_everywhere(project: Path) -> None:
 def test_seconds_are_told_as_such(project: Path) -> None:
     for seed in SAMPLED:
         make_cell(project, seed, wall_seconds=12.0)
-    write_report(project)
+    report(project)
     assert (project / "reports/results.md").read_text().count("| 12 s |") == 5  # once as a mean of compute
     assert "**12 s**" in (project / "reports/results.md").read_text()
 
@@ -183,7 +182,7 @@ def test_seconds_are_told_as_such(project: Path) -> None:
 def test_one_seed_has_no_interval(project: Path) -> None:
     for seed in (101, 102):
         (project / "results" / "cells" / "moving-dot" / f"seed-{seed}.json").unlink()
-    write_report(project)
+    report(project)
     readme = (project / "README.md").read_text()
     assert "0.950 (n=1, no interval)" in readme
     assert r"1/1 \[0.21, 1.00\]" in readme
@@ -194,7 +193,7 @@ def test_one_seed_has_no_interval(project: Path) -> None:
 def test_each_experiment_has_a_section(project: Path) -> None:
     for seed in (100, 101):
         make_cell(project, seed, experiment="true-reward")
-    write_report(project)
+    report(project)
     markdown = (project / "reports" / "results.md").read_text()
     assert re.findall(r"^## (.*)$", markdown, re.MULTILINE) == [
         "Experiments",
@@ -208,7 +207,7 @@ def test_each_experiment_has_a_section(project: Path) -> None:
 
 
 def test_the_page_breaks_where_it_may_and_names_each_number_on_narrow_screens(project: Path) -> None:
-    write_report(project)
+    report(project)
     page = (project / "reports" / "report.html").read_text()
     assert '<td data-name="sampled score">0.820 <span class=whole>(0.600 to 0.950)</span>, judged</td>' in page
     assert '<td data-name="time, median"><span class=whole>3.7 min</span></td>' in page

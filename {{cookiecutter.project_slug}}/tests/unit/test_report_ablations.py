@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 import numpy as np
 import pytest
-from report_examples import GREEDY, SAMPLED, Page, make_cell, make_results, table_rows
+from report_examples import GREEDY, PRESET, SAMPLED, Page, make_cell, make_results, report, table_rows
 
 from repro.config import load_config
 from repro.config.ablations import ABLATIONS
@@ -18,8 +18,6 @@ from repro.report.ablations import better_text
 from repro.report.writing import write_report
 from repro.results.aggregates import bootstrap_interval, probability_of_improvement
 from repro.results.statistics import difference_interval, paired_interval
-
-PRESET = Path(__file__).parents[2] / "presets/moving-dot.yaml"
 
 
 @pytest.fixture
@@ -40,7 +38,7 @@ def comparison(root: Path) -> dict[str, dict[str, str]]:
 
 
 def test_each_ablation_stands_beside_the_whole_method_and_the_papers_finding(project: Path) -> None:
-    write_report(project)
+    report(project)
     rows = comparison(project)
     assert list(rows) == ["none", "random-queries", "no-ensemble"]  # in the order of the table in the code
     assert rows["none"]["judged score"] == "0.820 (0.600 to 0.950)"
@@ -52,7 +50,7 @@ def test_each_ablation_stands_beside_the_whole_method_and_the_papers_finding(pro
 
 
 def test_the_summary_has_the_baselines_once_and_leads_to_each_part(project: Path) -> None:
-    write_report(project)
+    report(project)
     names = [row[0] for row in table_rows((project / "README.md").read_text())[2:]]
     variants = ["moving-dot", "moving-dot/no-ensemble", "moving-dot/random-queries"]
     assert names == [*variants, "random policy", "best known"]
@@ -73,7 +71,7 @@ def test_of_five_seeds_each_the_difference_has_an_interval_of_pairs_if_they_are_
     for seed, score in zip(SAMPLED, ablated, strict=True):
         make_cell(root, seed, ablation="no-ensemble", sampled=score)
         make_cell(root, seed + (seed == 104), ablation="random-queries", sampled=score)  # 105 in place of 104
-    write_report(root)
+    report(root)
     for name, interval, mark in (
         ("no-ensemble", paired_interval, ""),
         ("random-queries", difference_interval, " (Welch)"),
@@ -99,8 +97,8 @@ def test_how_likely_an_ablation_is_better_has_an_interval_from_ten_seeds_on_unle
 
 def test_seeds_of_ablations_do_not_enter_the_methods_mean(project: Path) -> None:
     alone = make_results(project.parent / "alone")
-    write_report(alone)
-    write_report(project)
+    report(alone)
+    report(project)
     table = {row[0]: row for row in table_rows((project / "README.md").read_text())}
     without = {row[0]: row for row in table_rows((alone / "README.md").read_text())}
     assert table["moving-dot"] == without["moving-dot"]
@@ -110,7 +108,7 @@ def test_seeds_of_ablations_do_not_enter_the_methods_mean(project: Path) -> None
 
 
 def test_the_plot_is_drawn_for_the_method_and_goes_with_the_last_ablation(project: Path) -> None:
-    write_report(project)
+    report(project)
     drawn = project / "reports/moving-dot/ablations.svg"
     rows = re.findall(r"<!-- (.+ \(n=\d\)) -->", drawn.read_text())  # letters are outlines, their text a comment
     assert rows == ["the whole method (n=3)", "random-queries (n=1)", "no-ensemble (n=3)"]
@@ -120,7 +118,7 @@ def test_the_plot_is_drawn_for_the_method_and_goes_with_the_last_ablation(projec
     for folder in ("no-ensemble", "random-queries"):
         for cell in (project / "results/cells/moving-dot" / folder).glob("*.json"):
             cell.unlink()
-    write_report(project)
+    report(project)
     assert not drawn.exists() and "### Ablations" not in (project / "reports/results.md").read_text()
 
 
@@ -129,7 +127,7 @@ def test_ablations_without_the_whole_method_are_reported_alone(tmp_path: Path) -
     for cell in (root / "results/cells/moving-dot").glob("*.json"):
         cell.unlink()
     make_cell(root, 100, ablation="no-ensemble")
-    write_report(root)
+    report(root)
     assert "## moving-dot/no-ensemble" in (root / "reports/results.md").read_text()
 
 
@@ -144,7 +142,7 @@ def test_a_cell_in_the_wrong_place_is_refused(project: Path) -> None:
     path = project / "results/cells/moving-dot/no-ensemble/seed-100.json"
     path.rename(path.parent.parent / "seed-103.json")
     with pytest.raises(UserError, match=r"should be results/cells/moving-dot/no-ensemble/seed-100\.json"):
-        write_report(project)
+        report(project)
 
 
 def test_welchs_interval() -> None:

@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from report_examples import README, Page, files_of, make_cell, make_results, table_rows
+from report_examples import README, Page, files_of, make_cell, make_results, report, table_rows
 
 from repro.reading import UserError
 from repro.report import writing
-from repro.report.writing import write_report
 
 
 @pytest.fixture
@@ -38,7 +37,7 @@ def test_readme_with_damaged_markers_is_refused_before_anything_is_written(
 ) -> None:
     (project / "README.md").write_bytes(readme)
     with pytest.raises(UserError, match=re.escape(message)) as caught:
-        write_report(project)
+        report(project)
     assert "README.md" in str(caught.value)
     assert (project / "README.md").read_bytes() == readme
     assert not (project / "reports").exists()
@@ -47,13 +46,13 @@ def test_readme_with_damaged_markers_is_refused_before_anything_is_written(
 def test_without_a_readme(project: Path) -> None:
     (project / "README.md").unlink()
     with pytest.raises(UserError, match=r"README\.md"):
-        write_report(project)
+        report(project)
 
 
 def test_without_cells_the_command_that_makes_them_is_named(project: Path) -> None:
     shutil.rmtree(project / "results")
     with pytest.raises(UserError, match="`dvc repro`"):
-        write_report(project)
+        report(project)
     assert files_of(project) == {"README.md": README}
 
 
@@ -90,7 +89,7 @@ def test_damaged_cell_is_named_with_its_key(project: Path, damage: Callable[[str
     path.write_text(damage(text))
     assert path.read_text() != text
     with pytest.raises(UserError) as caught:
-        write_report(project)
+        report(project)
     message = str(caught.value)
     assert message.startswith("results/cells/moving-dot/seed-101.json: ")
     assert key in message
@@ -113,12 +112,12 @@ def test_damaged_curve_is_named_with_its_line(project: Path, damage: Callable[[s
     path = project / "results" / "curves" / "moving-dot" / "seed-101.jsonl"
     path.write_text(damage(path.read_text()))
     with pytest.raises(UserError, match=re.escape(f"results/curves/moving-dot/seed-101.jsonl, {message}")):
-        write_report(project)
+        report(project)
 
 
 def test_seeds_of_different_code_or_parameters_are_warned_of(project: Path) -> None:
     make_cell(project, 101, code_hash="ffff000011112222", params_hash="p2", labels=500)
-    warnings = write_report(project).warnings
+    warnings = report(project).warnings
     html = (project / "reports" / "report.html").read_text()
     for name in ("code_hash", "params_hash", "labels"):
         (warning,) = (text for text in warnings if f"{name} differs among seeds" in text)
@@ -134,7 +133,7 @@ def test_what_no_plot_can_show_is_told(project: Path) -> None:
     diverged.write_text(
         re.sub(r'("return/mean": )[^,]+', r'\1"NaN", "value/explained_variance": "NaN"', diverged.read_text())
     )
-    first, second = write_report(project).warnings
+    first, second = report(project).warnings
     assert "seed-100.jsonl does not end at the 80,000 steps of results/cells/moving-dot/seed-100.json" in first
     assert "seed-101.jsonl holds NaN or infinity" in second and second.endswith(" in: return/mean")
     assert "NaN or infinity" in (project / "README.md").read_text()
@@ -143,16 +142,16 @@ def test_what_no_plot_can_show_is_told(project: Path) -> None:
 def test_seeds_judged_on_different_actions_have_no_mean(project: Path) -> None:
     make_cell(project, 101, judged="greedy")
     with pytest.raises(UserError, match=r"seed-101\.json on greedy"):
-        write_report(project)
+        report(project)
 
 
 def test_missing_metrics_and_curves_are_told_where_rewards_are_learned(project: Path) -> None:
     make_cell(project, 101, learned=True)
-    write_report(project)
+    report(project)
     assert "Left out, for want of the metric: seeds 100, 102" in (project / "reports" / "results.md").read_text()
     make_cell(project, 101)
     (project / "results" / "curves" / "moving-dot" / "seed-102.jsonl").unlink()
-    result = write_report(project)
+    result = report(project)
     plots = {path.name for path in (project / "reports" / "moving-dot").iterdir()}
     assert plots == {"curves.png", "curves.svg", "seeds.png", "seeds.svg"}  # those of the first report are gone
     page = Page((project / "reports" / "report.html").read_text()).text
@@ -170,7 +169,7 @@ def test_a_run_that_hacked_its_reward_is_warned_of(project: Path) -> None:
         for n in range(40)
     ]
     curve.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    warnings = [warning for warning in write_report(project).warnings if "reward_hacking" in warning]
+    warnings = [warning for warning in report(project).warnings if "reward_hacking" in warning]
     assert len(warnings) == 1 and "seed 101: step 60,000: reward_hacking: from step 2,000 to 60,000 " in warnings[0]
     assert "reward_hacking" in Page((project / "reports" / "report.html").read_text()).text
 
@@ -180,7 +179,7 @@ def test_only_plots_of_the_reported_experiments_are_removed(project: Path) -> No
     for path in (mine, project / "reports" / "curves.svg", project / "reports" / "moving-dot" / "reward_model.png"):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"drawn before")
-    write_report(project)
+    report(project)
     assert mine.exists() and (project / "reports" / "curves.svg").exists()
     assert not (project / "reports" / "moving-dot" / "reward_model.png").exists()
 
@@ -195,7 +194,7 @@ def test_only_plots_of_the_reported_experiments_are_removed(project: Path) -> No
 def test_a_folder_where_a_file_belongs_is_named(project: Path, folder: str, message: str) -> None:
     (project / folder).mkdir(parents=True)
     with pytest.raises(UserError, match=re.escape(message)):
-        write_report(project)
+        report(project)
     assert (project / "README.md").read_bytes() == README
 
 
@@ -207,7 +206,7 @@ def test_what_is_written_into_the_readme_meanwhile_is_kept(project: Path, monkey
         return make_section(*arguments)
 
     monkeypatch.setattr(writing, "make_section", slowly)
-    assert write_report(project).written[-1] == project / "README.md"
+    assert report(project).written[-1] == project / "README.md"
     text = (project / "README.md").read_text()
     assert text.startswith("# Edited while it drew\n# A reproduction\n") and "| moving-dot |" in text
 
@@ -216,8 +215,8 @@ def test_text_of_files_cannot_become_markup(tmp_path: Path) -> None:
     (tmp_path / "README.md").write_bytes(README)
     changes = {"run": 'x"><script>alert(1)</script>|`|', "code_hash": "<img src=x>", "dirty": True}
     make_cell(tmp_path, 100, experiment="<!-- results:end --><script>|`*", **changes)
-    write_report(tmp_path)
-    write_report(tmp_path)  # the README still has one end marker
+    report(tmp_path)
+    report(tmp_path)  # the README still has one end marker
     page = Page((tmp_path / "reports" / "report.html").read_text())
     assert "script" not in page.tags
     assert page.tags.count("img") == 2
@@ -231,13 +230,18 @@ def test_text_of_files_cannot_become_markup(tmp_path: Path) -> None:
 def test_full_disk_leaves_whole_files(project: Path) -> None:
     program = (
         "import resource, sys; from pathlib import Path; from repro.reading import UserError\n"
-        "from repro.report.writing import write_report\n"
+        "from report_examples import report\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))\n"
-        "try: write_report(Path(sys.argv[1]))\n"
+        "try: report(Path(sys.argv[1]))\n"
         "except UserError as error: sys.exit(str(error))"
     )
     result = subprocess.run(
-        [sys.executable, "-c", program, str(project)], capture_output=True, text=True, check=False, timeout=60
+        [sys.executable, "-c", program, str(project)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        cwd=Path(__file__).parent,
     )
     assert result.returncode == 1
     assert "report.html: the disk is full" in result.stderr

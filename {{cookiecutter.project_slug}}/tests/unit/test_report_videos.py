@@ -6,9 +6,8 @@ import base64
 from pathlib import Path
 
 import pytest
-from report_examples import README, Page, make_cell
+from report_examples import README, Page, make_cell, report
 
-from repro.report.writing import write_report
 from repro.results.cells import EPISODE_VIDEO, SEGMENTS_VIDEO
 
 NAMES = (EPISODE_VIDEO, SEGMENTS_VIDEO)
@@ -34,7 +33,7 @@ def film(root: Path, seed: int, name: str) -> str:
 
 def shown(root: Path) -> set[str]:
     """The videos in the page that are listed in results.md, too."""
-    write_report(root)
+    report(root)
     page, markdown = ((root / "reports" / name).read_text() for name in ("report.html", "results.md"))
     paths = {path for seed in SCORES for path in (f"models/moving-dot/seed-{seed}/{name}" for name in NAMES)}
     inside = {path for path in paths if base64.b64encode(path.encode()).decode() in page}

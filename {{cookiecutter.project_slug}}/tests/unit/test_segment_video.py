@@ -10,14 +10,13 @@ import pytest
 import torch
 from gym_examples import gym_config
 from project import DISABLED_WANDB, write_tiny_params
-from report_examples import make_results
+from report_examples import make_results, report
 from reward_examples import IMAGES, VECTORS, add_comparisons, amplify, make_model, make_segment, stacks
 
 from repro.config import Config, load_config
 from repro.preferences.segments import Segment
 from repro.preferences.store import PreferenceStore
 from repro.reading import UserError
-from repro.report.writing import write_report
 from repro.results.cells import publish_training
 from repro.results.evaluate import film_segments
 from repro.session import segment_video
@@ -219,12 +218,12 @@ def test_it_goes_with_the_models_into_the_report(trained, tmp_path):
     run.record |= {"name": config.name, "ablation": None, "started": "2026-11-21T10:00:00+01:00"}
     run.record |= {"params": config.model_dump(mode="json")}
     project = make_results(tmp_path / "project")
-    write_report(project)
+    report(project)
     assert "<video" not in (project / "reports/report.html").read_text()
     publish_training(project, run, "moving-dot/seed-101")
     video = project / "models/moving-dot/seed-101/segments.mp4"
     assert video.read_bytes() == video_path(run.path, 1024, SEGMENTS).read_bytes()
-    write_report(project)
+    report(project)
     page = (project / "reports/report.html").read_text()
     assert page.count("<video") == 2 and 'src="data:video/mp4;base64,' in page and "media-src data:" in page
     assert "<figcaption>seed 101</figcaption>" in page

@@ -35,15 +35,13 @@ class Overview:
     left_out: list[str] = field(default_factory=list)  # seeds that were run, other than for tuning, of each group
 
 
-def make_overview(
-    root: Path, config: Config | None, groups: Mapping[str, Sequence[Cell]], left_out: list[str]
-) -> Overview:
-    """`config`: params.yaml; without it, as without any in claims.yaml, nothing is said of claims.
+def make_overview(root: Path, config: Config, groups: Mapping[str, Sequence[Cell]], left_out: list[str]) -> Overview:
+    """`config`: params.yaml. Without any in claims.yaml, nothing is said of claims.
 
     Raises UserError, also where claims that were preregistered are gone.
     """
     overview = Overview(compute_table(groups), paper_table(root), left_out=left_out)
-    if config is None or not ((root / PATH).exists() or (root / REGISTERED).exists()):
+    if not ((root / PATH).exists() or (root / REGISTERED).exists()):
         return overview
     verdicts = judge_claims(root, config)
     if not verdicts.judged:

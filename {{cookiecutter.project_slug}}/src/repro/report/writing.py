@@ -47,7 +47,7 @@ class ReportResult:
     not_made: list[str]  # plots, each with the reason
 
 
-def write_report(root: Path, config: Config | None = None) -> ReportResult:
+def write_report(root: Path, config: Config) -> ReportResult:
     """Write `reports/` and the README's results table of the project at `root`.
 
     Everything is read and drawn before the first file is written, and each file is replaced whole. Plots of an earlier
@@ -61,8 +61,7 @@ def write_report(root: Path, config: Config | None = None) -> ReportResult:
     groups, left_out = _select(read_cells(root), config)
     sections = [_with_ablations(section, groups) for section in _sections(root, groups)]
     # Of seeds for tuning nothing is to be seen here; other seeds that were run and are not shown are named.
-    tuning = config.seeds.tuning if config else ()
-    told = {name: [seed for seed in seeds if seed not in tuning] for name, seeds in left_out.items()}
+    told = {name: [seed for seed in seeds if seed not in config.seeds.tuning] for name, seeds in left_out.items()}
     overview, summary = make_overview(root, config, groups, _notes(told)), make_summary(sections)
 
     reports = root / "reports"
@@ -102,12 +101,11 @@ def write_report(root: Path, config: Config | None = None) -> ReportResult:
     )
 
 
-def _select(groups: dict[str, list[Cell]], config: Config | None) -> tuple[dict[str, list[Cell]], dict[str, list[int]]]:
+def _select(groups: dict[str, list[Cell]], config: Config) -> tuple[dict[str, list[Cell]], dict[str, list[int]]]:
     """The cells of the seeds that are wanted, and of each group the seeds that are left out."""
-    seeds = {config.name: config.seeds.pipeline} if config else {}
     selected, left_out = {}, {}
     for name, cells in groups.items():
-        wanted = [cell for cell in cells if cell.seed in seeds.get(cell.experiment, [cell.seed])]
+        wanted = [cell for cell in cells if cell.experiment != config.name or cell.seed in config.seeds.pipeline]
         left_out[name] = [cell.seed for cell in cells if cell not in wanted]
         if wanted:
             selected[name] = wanted
