@@ -9,6 +9,7 @@ from datetime import date, timedelta
 
 import pytest
 from project import here
+from terminal import Terminal
 from worklog_examples import archived, ended, region
 
 COMMANDS = ("add", "confused", "hours", "search", "week")
@@ -151,3 +152,19 @@ def test_on_a_terminal_the_page_opens_in_the_editor_and_words_are_bold(project, 
     assert on_a_terminal("add", "the Clock | again")[0] == 0
     code, text = on_a_terminal("search", "clock")
     assert code == 0 and re.search("the \x1b\\[1mClock\x1b\\[0m | again", text)
+
+
+def test_a_terminal_shows_the_page_with_whole_names_of_runs(project, log):
+    name = f"{date.today()}_a-preset-whose-name-is-longer-than-its-column_7f3a"
+    archived(project.root, ended(name, started=f"{date.today()}T00:00:01", ended=f"{date.today()}T00:00:02"))
+    assert log("confused", "two", "losses")[0] == 0
+    terminal = Terminal(project, "log", EDITOR="", TERM="dumb")  # no styles
+    assert terminal.end() == 0
+    lines = terminal.seen.splitlines()
+    assert lines[0] == f"worklog/{date.today()}.md" and max(map(len, lines)) <= 80
+    assert f" • [ ] C1 ({date.today()}) two losses" in terminal.seen
+    assert "<!--" not in terminal.seen and "---" not in terminal.seen
+    table = terminal.seen.partition("4 Results, by environment")[2].splitlines()
+    head, *rows = [line for line in table if line.strip(" ─")]
+    begin, end = head.index(" run"), head.index(" seed")
+    assert "".join(row[begin:end].strip() for row in rows) == name

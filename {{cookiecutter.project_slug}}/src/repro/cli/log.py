@@ -33,7 +33,7 @@ log = typer.Typer(cls=LogCommands, invoke_without_command=True)
 
 @log.callback()
 def log_page(context: typer.Context) -> None:
-    """The work log: open the page of today in $EDITOR, or print it without a terminal.
+    """The work log: open the page of today in $EDITOR, or show it where that is not set.
 
     Example: repro log; repro log add "the entropy falls too fast"
     """
@@ -48,7 +48,13 @@ def log_page(context: typer.Context) -> None:
                 raise typer.Exit(subprocess.call([*shlex.split(editor), str(page)]))
             except (OSError, ValueError) as error:
                 raise UserError(f"EDITOR={editor}: cannot be started ({error}); set it to your editor") from None
-        print(f"{shown_path(page)}\n\n{read_page(page)}", end="")
+        print(f"{shown_path(page)}\n")
+        if sys.stdout.isatty():
+            from repro.terminal.markdown import print_markdown
+
+            print_markdown(read_page(page))
+        else:
+            print(read_page(page), end="")
 
 
 @log.command("add", context_settings={"ignore_unknown_options": True})  # a thought may begin with a dash
