@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -80,11 +81,13 @@ def somebody_labels(folder: Path, below: int = 10**9) -> Iterator[None]:
         thread.join()
 
 
-def test_a_person_who_answers_as_the_oracle_does_trains_the_same_networks(tmp_path, capsys):
+def test_a_person_who_answers_as_the_oracle_does_trains_the_same_networks(tmp_path, capsys, monkeypatch):
     rows = train(tmp_path / "oracle")
     capsys.readouterr()
-    with somebody_labels(tmp_path / "person"):
-        waited = train(tmp_path / "person", *PERSON)
+    path = tmp_path / "person/preferences.db"  # answered whenever the trainer has said that it waits, and sleeps
+    clock = SimpleNamespace(monotonic=time.monotonic, sleep=lambda _: label_all(path))
+    monkeypatch.setattr("repro.asking.learning.time", clock)
+    waited = train(tmp_path / "person", *PERSON)
     for name, tensor in tensors(tmp_path / "oracle").items():
         assert torch.equal(tensor, tensors(tmp_path / "person")[name]), name
     assert [row["preferences/labels"] for row in waited] == [row["preferences/labels"] for row in rows]
